@@ -1,0 +1,34 @@
+/* Reaching a host: resolve its name, try its addresses in turn, give back a connected descriptor.
+ */
+#ifndef KAREZ_NET_NET_CONNECT_H
+#define KAREZ_NET_NET_CONNECT_H
+
+#include "ev/ev.h"
+#include "net/net_addr.h"
+
+struct net_connect;
+
+/* Addresses tried for one name, at most. */
+#define NET_CONNECT_TRIES 8
+
+struct net_connect_opt {
+	const char
+		*host; /* name, IP literal without brackets, or "/path" of a unix socket; copied */
+	uint16_t port;
+	uint32_t timeout_ms; /* for everything together */
+	/*
+	 * Told exactly once, never before net_connect_start() returns.
+	 *   e   0 and a descriptor that the callee owns; or why the last address failed, and -1.
+	 */
+	void (*done)(void *arg, int e, int fd);
+	void *arg;
+};
+
+/* Returns 0 or ERR_NOMEM; every other failure comes through done(). */
+int net_connect_start(struct ev *ev, const struct net_connect_opt *opt,
+		      struct net_connect **out) MUST_CHECK;
+
+/* done() is not called any more. NULL is allowed; after done() the object is gone by itself. */
+void net_connect_cancel(struct net_connect *c);
+
+#endif

@@ -1,0 +1,58 @@
+/* Reading, writing and tuning one connected socket. All calls are non-blocking. */
+#ifndef KAREZ_NET_NET_SOCK_H
+#define KAREZ_NET_NET_SOCK_H
+
+#include <sys/uio.h>
+
+#include "net/net_addr.h"
+
+/*
+ * Read what is there.
+ *   cap  > 0.
+ *   *n   bytes read, > 0 on success.
+ * Returns 0, ERR_AGAIN, ERR_EOF, or the connection's error.
+ */
+int net_read(int fd, void *to, size_t cap, size_t *n) MUST_CHECK;
+
+/*
+ * Write what the kernel takes now.
+ *   *n  bytes taken, may be fewer than offered.
+ * Returns 0, ERR_AGAIN (nothing taken), or the connection's error.
+ */
+int net_write(int fd, const struct iovec *iov, int n_iov, size_t *n) MUST_CHECK;
+
+/* Send FIN after what was written. */
+void net_shut(int fd);
+
+/* Close; with `reset` the peer gets RST at once and what it has not read is lost. */
+void net_close(int fd, bool reset);
+
+/* The error a failed or just connected socket holds: 0 or an ERR_*. */
+int net_error(int fd);
+
+/* What a socket is for decides how the kernel should treat it. */
+enum net_use {
+	NET_VISITOR, /* many, mostly idle: TCP_NODELAY */
+	NET_TARGET,
+	NET_SESSION, /* few, precious: also TCP_NOTSENT_LOWAT, keepalive, TCP_USER_TIMEOUT */
+};
+
+/*
+ * Bytes handed to the kernel but not yet sent, at most, on a session's socket: what an urgent frame
+ * may have to wait behind. Source: doc/decisions, dataplane measurements (64 KiB: 35 ms beside
+ * bulk, without: 166 ms).
+ */
+#define NET_NOTSENT_LOWAT (64 * 1024)
+
+/* Silence of a session's peer, in milliseconds, after which the kernel gives up on unacknowledged
+ * data. */
+#define NET_USER_TIMEOUT_MS 15000
+
+/* Harmless on unix sockets. */
+void net_tune(int fd, enum net_use use);
+
+/* The local or the remote end; len 0 when the kernel does not say. */
+void net_local(int fd, struct net_addr *out);
+void net_peer(int fd, struct net_addr *out);
+
+#endif
