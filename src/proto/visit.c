@@ -1,0 +1,244 @@
+/*
+ * The agent logs the visitor, sends PROXY headers about it and chooses a target by the tunnel's
+ * name, so what crosses the session is read as strictly as anything from the public side: one
+ * compact value that either is entirely right or is refused.
+ */
+#include "proto/visit.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "proto/pen.h"
+
+static const char *const visit_ingress_names[] = {
+	[VISIT_HTTP] = "http",
+	[VISIT_SNI] = "sni",
+	[VISIT_TCP] = "tcp",
+	[VISIT_UDP] = "udp",
+};
+
+/* Bytes of a value without quotes; a quoted one may have all of ' '..'~' but '"' and '\'. */
+static const bool visit_bare[256] = {
+	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true,
+	['-'] = true,	      ['_'] = true,	    ['.'] = true,
+};
+
+const char *visit_ingress_name(enum visit_ingress in)
+{
+	CHECK((unsigned)in < ARRAY_LEN(visit_ingress_names));
+	return visit_ingress_names[in];
+}
+
+int visit_end_set(struct visit_end *end, struct str ip, uint16_t port)
+{
+	uint8_t binary[16];
+
+	*end = (struct visit_end){.port = 0};
+	if (cidr_ip_parse(ip, binary) != 0)
+		return ERR_INVAL;
+	cidr_ip_format(binary, end->ip);
+	end->port = port;
+	return 0;
+}
+
+static bool visit_tunnel_ok(struct str s)
+{
+	char lower[HOSTNAME_MAX + 1];
+
+	return hostname_tunnel(s, lower) == 0 && str_eq(s, str_of(lower));
+}
+
+/* ; key="IP:PORT", or nothing when the address is not known. */
+static bool visit_pen_end(struct pen *pen, struct str key, const struct visit_end *end)
+{
+	struct str ip = {end->ip, strnlen(end->ip, sizeof end->ip)};
+	bool v6 = str_find(ip, ':') < ip.len;
+	uint8_t binary[16];
+
+	if (ip.len == 0)
+		return true;
+	if (cidr_ip_parse(ip, binary) != 0)
+		return false;
+	pen_str(pen, key);
+	if (v6)
+		pen_char(pen, '[');
+	pen_str(pen, ip);
+	if (v6)
+		pen_char(pen, ']');
+	if (end->port != 0)
+		pen_port(pen, end->port);
+	pen_char(pen, '"');
+	return true;
+}
+
+int visit_format(const struct visit *v, char out[VISIT_MAX + 1], size_t *len)
+{
+	struct str tunnel = {v->tunnel, strnlen(v->tunnel, sizeof v->tunnel)};
+	struct str host = {v->host, strnlen(v->host, sizeof v->host)};
+	struct str sni = {v->sni, strnlen(v->sni, sizeof v->sni)};
+	struct pen pen = pen_on(out, VISIT_MAX);
+
+	if (!visit_tunnel_ok(tunnel) || (host.len > 0 && !hostname_authority_ok(host)) ||
+	    (sni.len > 0 && !hostname_resolvable(sni)))
+		return ERR_INVAL;
+	pen_str(&pen, STR("in="));
+	pen_str(&pen, str_of(visit_ingress_name(v->ingress)));
+	pen_str(&pen, STR("; tunnel="));
+	pen_str(&pen, tunnel);
+	if (!visit_pen_end(&pen, STR("; for=\""), &v->visitor) ||
+	    !visit_pen_end(&pen, STR("; by=\""), &v->local))
+		return ERR_INVAL;
+	if (host.len > 0) {
+		pen_str(&pen, STR("; host=\""));
+		pen_str(&pen, host);
+		pen_char(&pen, '"');
+	}
+	if (sni.len > 0) {
+		pen_str(&pen, STR("; sni="));
+		pen_str(&pen, sni);
+	}
+	if (v->tls)
+		pen_str(&pen, STR("; tls=1"));
+	CHECK(!pen.full);
+	*pen.at = '\0';
+	*len = pen_len(&pen);
+	return 0;
+}
+
+static int visit_set_ingress(struct visit *v, struct str value)
+{
+	for (size_t i = 0; i < ARRAY_LEN(visit_ingress_names); i++) {
+		if (!str_eq(value, str_of(visit_ingress_names[i])))
+			continue;
+		v->ingress = (enum visit_ingress)i;
+		return 0;
+	}
+	return ERR_UNSUPPORTED;
+}
+
+static int visit_set_tunnel(struct visit *v, struct str value)
+{
+	return visit_tunnel_ok(value) ? str_copy(v->tunnel, sizeof v->tunnel, value) : ERR_PROTO;
+}
+
+static int visit_read_end(struct visit_end *end, struct str value)
+{
+	struct hostname_authority a;
+
+	if (hostname_split(value, &a) != 0 || visit_end_set(end, a.host, a.port) != 0)
+		return ERR_PROTO;
+	return 0;
+}
+
+static int visit_set_for(struct visit *v, struct str value)
+{
+	return visit_read_end(&v->visitor, value);
+}
+
+static int visit_set_by(struct visit *v, struct str value)
+{
+	return visit_read_end(&v->local, value);
+}
+
+static int visit_set_host(struct visit *v, struct str value)
+{
+	return hostname_authority_ok(value) ? str_copy(v->host, sizeof v->host, value) : ERR_PROTO;
+}
+
+static int visit_set_sni(struct visit *v, struct str value)
+{
+	return hostname_resolvable(value) ? str_copy(v->sni, sizeof v->sni, value) : ERR_PROTO;
+}
+
+static int visit_set_tls(struct visit *v, struct str value)
+{
+	if (!str_eq(value, STR("0")) && !str_eq(value, STR("1")))
+		return ERR_PROTO;
+	v->tls = value.p[0] == '1';
+	return 0;
+}
+
+static const struct visit_key {
+	const char *name;
+	int (*set)(struct visit *v, struct str value);
+} visit_keys[] = {
+	/* The first two must be there. */
+	{"in", visit_set_ingress}, {"tunnel", visit_set_tunnel}, {"for", visit_set_for},
+	{"by", visit_set_by},	   {"host", visit_set_host},	 {"sni", visit_set_sni},
+	{"tls", visit_set_tls},
+};
+
+enum { VISIT_REQUIRED = 3 };
+
+/* The value at the start of *s, without its quotes. */
+static int visit_value(struct str *s, struct str *value)
+{
+	bool quoted = s->len > 0 && s->p[0] == '"';
+	size_t n = 0;
+
+	if (quoted) {
+		*s = (struct str){s->p + 1, s->len - 1};
+		while (n < s->len && s->p[n] >= ' ' && s->p[n] <= '~' && s->p[n] != '"' &&
+		       s->p[n] != '\\')
+			n++;
+		if (n == s->len || s->p[n] != '"')
+			return ERR_PROTO;
+	} else {
+		while (n < s->len && visit_bare[(unsigned char)s->p[n]])
+			n++;
+		if (n == 0)
+			return ERR_PROTO;
+	}
+	*value = (struct str){s->p, n};
+	*s = (struct str){s->p + n + quoted, s->len - n - quoted};
+	return 0;
+}
+
+/* One key=value at the start of *s. */
+static int visit_pair(struct str *s, struct visit *v, unsigned *seen)
+{
+	struct str key, value;
+	size_t n = 0;
+	int e;
+
+	while (n < s->len && visit_bare[(unsigned char)s->p[n]])
+		n++;
+	if (n == 0 || n == s->len || s->p[n] != '=')
+		return ERR_PROTO;
+	key = (struct str){s->p, n};
+	*s = (struct str){s->p + n + 1, s->len - n - 1};
+	if ((e = visit_value(s, &value)) != 0)
+		return e;
+	for (size_t i = 0; i < ARRAY_LEN(visit_keys); i++) {
+		if (!str_eq(key, str_of(visit_keys[i].name)))
+			continue;
+		if (*seen & 1U << i)
+			return ERR_PROTO;
+		*seen |= 1U << i;
+		return visit_keys[i].set(v, value);
+	}
+	return 0;
+}
+
+int visit_parse(struct str s, struct visit *out)
+{
+	struct visit v = {.ingress = VISIT_HTTP};
+	unsigned seen = 0;
+	int e;
+
+	if (s.len > VISIT_MAX)
+		return ERR_TOOBIG;
+	while ((e = visit_pair(&s, &v, &seen)) == 0 && s.len > 0) {
+		if (s.p[0] != ';')
+			return ERR_PROTO;
+		do
+			s = (struct str){s.p + 1, s.len - 1};
+		while (s.len > 0 && s.p[0] == ' ');
+	}
+	if (e != 0)
+		return e;
+	if ((seen & VISIT_REQUIRED) != VISIT_REQUIRED)
+		return ERR_PROTO;
+	*out = v;
+	return 0;
+}

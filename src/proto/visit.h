@@ -1,0 +1,59 @@
+/* What an agent is told about a visitor when a stream opens: one header value of compact text. */
+#ifndef KAREZ_PROTO_VISIT_H
+#define KAREZ_PROTO_VISIT_H
+
+#include "proto/cidr.h"
+#include "proto/hostname.h"
+
+/* Bytes of the header value; every valid visit fits. */
+enum { VISIT_MAX = 1024 };
+
+/* The door the visitor came through. */
+enum visit_ingress { VISIT_HTTP, VISIT_SNI, VISIT_TCP, VISIT_UDP };
+
+/* One end of the visitor's connection. */
+struct visit_end {
+	char ip[CIDR_IP_TEXT_MAX]; /* as cidr_ip_format() writes it; empty: not known */
+	uint16_t port;		   /* 0: not known */
+};
+
+/* A value; copy it freely. Texts are NUL-terminated. */
+struct visit {
+	enum visit_ingress ingress;
+	bool tls;			       /* the visitor spoke TLS, and we ended it */
+	struct visit_end visitor;	       /* where the visitor is */
+	struct visit_end local;		       /* where we were reached */
+	char tunnel[HOSTNAME_MAX + 1];	       /* the tunnel's name, lower case; never empty */
+	char host[HOSTNAME_AUTHORITY_MAX + 1]; /* the Host as the visitor sent it; may be empty */
+	char sni[HOSTNAME_MAX + 1];	       /* the TLS server name; may be empty */
+};
+
+/* "http", "sni", "tcp", "udp". */
+const char *visit_ingress_name(enum visit_ingress in);
+
+/*
+ * Set one end from an address as text and a port.
+ * Returns 0 or ERR_INVAL (not an address; the end is then empty).
+ */
+int visit_end_set(struct visit_end *end, struct str ip, uint16_t port) MUST_CHECK;
+
+/*
+ * Write the value: in=http; tunnel=a; for="192.0.2.1:4711"; by="[::1]:443"; host="a.example"; tls=1
+ *   out   gets the NUL-terminated text; empty members are left out.
+ *   *len  set to the bytes written, without the NUL.
+ * Returns 0, or ERR_INVAL when visit_parse() would not read it back (a member that is not what its
+ * comment above says).
+ */
+int visit_format(const struct visit *v, char out[VISIT_MAX + 1], size_t *len) MUST_CHECK;
+
+/*
+ * Read the value.
+ *   s     as it came, no space around it.
+ *   *out  set on success; all of it.
+ * Returns 0, ERR_TOOBIG (above VISIT_MAX), ERR_UNSUPPORTED (an ingress this version does not know)
+ * or ERR_PROTO (syntax, a known key twice, no "in" or no "tunnel", a value its key cannot have).
+ * Unknown keys are skipped, so that later versions can say more.
+ */
+int visit_parse(struct str s, struct visit *out) MUST_CHECK;
+
+#endif
