@@ -1,0 +1,107 @@
+/* Messages repeat what somebody typed or stored, so a terminal must survive them. */
+#include "config/say.h"
+
+#include <string.h>
+
+#define SHOWN_MAX 60 /* enough to know it again */
+
+/*
+ * The character that s starts with.
+ *   *c  set to its code point.
+ * Returns its bytes, 0 if it is no UTF-8. Source: RFC 3629 4.
+ */
+static size_t say_decode(struct str s, uint32_t *c)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+	*c = p[0];
+	if (n == 1)
+		return 1;
+	if (p[0] < 0xc2 || p[0] > 0xf4 || n > s.len)
+		return 0;
+	*c = p[0] & (0xffu >> (n + 1));
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		*c = *c << 6 | (p[i] & 0x3f);
+	}
+	return *c < least[n] || *c > 0x10ffff || (*c >= 0xd800 && *c <= 0xdfff) ? 0 : n;
+}
+
+/* Would a terminal or a YAML reader do more than show it: control, line break, direction, mark? */
+static bool say_hidden(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff ||
+	       c == 0xfffe || c == 0xffff;
+}
+
+/* One character as it may be shown; returns how many bytes of s it was. */
+static size_t say_escape(char dst[8], struct str s)
+{
+	uint32_t c;
+	size_t n = say_decode(s, &c);
+
+	if (n == 0) {
+		str_printf(dst, 8, "\\x%02x", (unsigned char)s.p[0]);
+		return 1;
+	}
+	if (say_hidden(c))
+		str_printf(dst, 8, c < 0x100 ? "\\x%02x" : "\\u%04x", c);
+	else if (c == '"' || c == '\\')
+		str_printf(dst, 8, "\\%c", s.p[0]);
+	else
+		str_printf(dst, 8, STR_FMT, (int)n, s.p);
+	return n;
+}
+
+const char *say_quote(char dst[SAY_QUOTED], struct str value)
+{
+	size_t at = str_printf(dst, SAY_QUOTED, "\"");
+	char one[8];
+
+	while (value.len > 0 && at < SHOWN_MAX) {
+		size_t n = say_escape(one, value);
+
+		at += str_printf(dst + at, SAY_QUOTED - at, "%s", one);
+		value = (struct str){value.p + n, value.len - n};
+	}
+	str_printf(dst + at, SAY_QUOTED - at, "%s\"", value.len > 0 ? "..." : "");
+	return dst;
+}
+
+void say_print_quoted(FILE *out, struct str value)
+{
+	char one[8];
+
+	fputc('"', out);
+	while (value.len > 0) {
+		size_t n = say_escape(one, value);
+
+		fputs(one, out);
+		value = (struct str){value.p + n, value.len - n};
+	}
+	fputc('"', out);
+}
+
+void say_wrap(FILE *out, const char *text, size_t column, size_t indent)
+{
+	struct str rest = str_of(text), word;
+	bool first = true;
+
+	while (str_next(&rest, ' ', &word)) {
+		if (word.len == 0)
+			continue;
+		if (!first && column + 1 + word.len > SAY_COLUMNS) {
+			fprintf(out, "\n%*s", (int)indent, "");
+			column = indent;
+			first = true;
+		}
+		fprintf(out, "%s" STR_FMT, first ? "" : " ", STR_ARG(word));
+		column += word.len + (first ? 0 : 1);
+		first = false;
+	}
+	fputc('\n', out);
+}
