@@ -105,6 +105,7 @@ static int net_listen_socket(const struct net_addr *addr, int backlog, int *out)
 		net_listen_remove_stale(addr);
 	} else {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+		net_tune(fd, NET_VISITOR); /* accepted sockets inherit it: no calls for each */
 		if (addr->sa.sa_family == AF_INET6)
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
 	}

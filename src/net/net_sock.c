@@ -74,14 +74,16 @@ static void net_set(int fd, int level, int name, int value)
 void net_tune(int fd, enum net_use use)
 {
 	net_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (use != NET_SESSION)
+	if (use == NET_TARGET)
+		return;
+	net_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	net_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, use == NET_SESSION ? 15 : 60);
+	net_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, use == NET_SESSION ? 5 : 15);
+	net_set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+	if (use == NET_VISITOR)
 		return;
 	net_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NET_NOTSENT_LOWAT);
 	net_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, NET_USER_TIMEOUT_MS);
-	net_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	net_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 15);
-	net_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 5);
-	net_set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
 void net_local(int fd, struct net_addr *out)

@@ -32,9 +32,9 @@ int net_error(int fd);
 
 /* What a socket is for decides how the kernel should treat it. */
 enum net_use {
-	NET_VISITOR, /* many, mostly idle: TCP_NODELAY */
-	NET_TARGET,
-	NET_SESSION, /* few, precious: also TCP_NOTSENT_LOWAT, keepalive, TCP_USER_TIMEOUT */
+	NET_VISITOR, /* accepted, many: tuned by their listener, whose options they inherit */
+	NET_TARGET,  /* dialled, short-lived: TCP_NODELAY */
+	NET_SESSION, /* few, precious: also TCP_NOTSENT_LOWAT, TCP_USER_TIMEOUT, a quick keepalive */
 };
 
 /*
