@@ -1,0 +1,101 @@
+/*
+ * A session: one authenticated connection of an agent to one node, which opens wires to that agent.
+ *
+ * The node's side opens a stream for each visit; the agent's side is told of it. Both sides may send short
+ * lines of control text to each other, may drain (no new streams, running ones finish) and may close
+ * with a reason that the other side learns.
+ */
+#ifndef KAREZ_SESSION_SESSION_H
+#define KAREZ_SESSION_SESSION_H
+
+#include "proto/visit.h"
+#include "wire/wire.h"
+
+/* Bytes of one control line, and of the reason in a close. */
+#define SESSION_LINE_MAX   65536
+#define SESSION_REASON_MAX 512
+
+struct session;
+
+struct session_owner {
+	/*
+	 * Agent only: a visitor wants this visit served.
+	 *   visit  borrowed for the call.
+	 *   w      owned by the callee; readable at once; wire_close(w, ERR_*) tells the node why not.
+	 */
+	void (*visit)(void *arg, struct session *s, const struct visit *visit, struct wire *w);
+	/* A control line came, without its newline. */
+	void (*told)(void *arg, struct session *s, struct str line);
+	/* The peer opens no more streams, or takes no more; running ones finish. */
+	void (*draining)(void *arg, struct session *s);
+	/*
+	 * The session is dead, all its streams are broken; it is freed after this call.
+	 *   why     an ERR_*; ERR_EOF when the peer went without a word.
+	 *   reason  the peer's words for it, may be empty; control characters are possible.
+	 */
+	void (*closed)(void *arg, struct session *s, int why, struct str reason);
+};
+
+struct session_ops {
+	int (*open)(struct session *s, const struct visit *visit, struct wire **out);
+	int (*tell)(struct session *s, struct str line);
+	void (*ping)(struct session *s, uint32_t deadline_ms);
+	void (*drain)(struct session *s);
+	void (*close)(struct session *s, int why, struct str reason);
+};
+
+/* The head of every kind of session. */
+struct session {
+	const struct session_ops *ops;
+	struct ev *ev;
+	const struct session_owner *owner; /* borrowed: static tables */
+	void *arg;
+	size_t n_streams;    /* running now: the load */
+	uint64_t rtt_us;     /* the shortest round trip of the last minute, 0: not measured yet */
+	bool is_draining;    /* by either side: open() refuses */
+};
+
+/*
+ * Open a stream for a visit. There is no round trip: write at once; if the agent refuses, the wire breaks
+ * with its reason.
+ *   *out  owned by the caller.
+ * Returns 0, ERR_DRAIN, ERR_LIMIT (streams), ERR_NOMEM, ERR_INVAL (the visit cannot be written down).
+ */
+static inline int session_open(struct session *s, const struct visit *visit, struct wire **out)
+{
+	return s->ops->open(s, visit, out);
+}
+
+/*
+ * Send a control line.
+ *   line  no newline in it, at most SESSION_LINE_MAX bytes; copied.
+ * Returns 0, ERR_TOOBIG, ERR_LIMIT (the peer does not read), ERR_UNSUPPORTED (this kind has no lines).
+ */
+static inline int session_tell(struct session *s, struct str line)
+{
+	return s->ops->tell(s, line);
+}
+
+/* Ask for a sign of life now; none within deadline_ms is death (ERR_DEAD). */
+static inline void session_ping(struct session *s, uint32_t deadline_ms)
+{
+	s->ops->ping(s, deadline_ms);
+}
+
+/* Tell the peer that no new streams will come (or be taken). */
+static inline void session_drain(struct session *s)
+{
+	s->ops->drain(s);
+}
+
+/*
+ * End it: streams break with ERR_CLOSED, the peer learns why and reason if it can still be told.
+ * closed() is not called. NULL is allowed.
+ */
+static inline void session_close(struct session *s, int why, struct str reason)
+{
+	if (s != NULL)
+		s->ops->close(s, why, reason);
+}
+
+#endif
