@@ -1,0 +1,234 @@
+/* What every kind of store must do with calls: order, limits, callbacks, closing. */
+#include "suite/store_suite_calls.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+
+static void test_answers_in_order(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_told *told[60];
+	struct store_page page = {.kind = STR("o"), .limit = 100};
+	char value[16];
+	int e = 0;
+
+	for (unsigned i = 0; i < ARRAY_LEN(told); i++) {
+		struct store_record rec;
+
+		str_printf(value, sizeof value, "%u", i);
+		rec = store_rig_rec("o", i % 3 == 0 ? value : "same", value);
+		told[i] = store_rig_ask(t);
+		if (i % 3 == 0)
+			e = store_put(t->store, &rec, 0, store_rig_on_answer, told[i]);
+		else if (i % 3 == 1)
+			e = store_list(t->store, page, store_rig_on_answer, told[i]);
+		else
+			e = store_get(t->store, STR("o"), STR("0"), store_rig_on_answer, told[i]);
+		assert_int_equal(e, 0);
+		assert_int_equal(told[i]->calls, 0); /* never before the call returns */
+	}
+	assert_int_equal(store_pending(t->store), ARRAY_LEN(told));
+	store_rig_wait(t);
+	for (unsigned i = 0; i < ARRAY_LEN(told); i++) {
+		assert_int_equal(told[i]->order, told[0]->order + i);
+		assert_int_equal(told[i]->answer.e, 0);
+		if (i % 3 == 1) /* every write asked for before it */
+			assert_in_range(told[i]->answer.n, i / 3 + 1, ARRAY_LEN(told));
+	}
+	assert_int_equal(store_pending(t->store), 0);
+}
+
+static void test_limit_of_calls(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_record rec = store_rig_rec("l", "k", "v");
+
+	for (int i = 0; i < STORE_PENDING_MAX; i++)
+		assert_int_equal(store_put(t->store, &rec, STORE_ANY, store_rig_on_answer,
+					   store_rig_ask(t)),
+				 0);
+	assert_int_equal(store_put(t->store, &rec, STORE_ANY, store_rig_on_answer, NULL),
+			 ERR_LIMIT);
+	assert_int_equal(store_get(t->store, rec.kind, rec.key, store_rig_on_answer, NULL),
+			 ERR_LIMIT);
+	store_rig_wait(t);
+	for (unsigned i = 0; i < t->n_asked; i++)
+		assert_int_equal(t->told[i].answer.e, 0);
+	store_rig_expect(t, "l", "k", "v");
+}
+
+static void test_limit_of_bytes(void **state)
+{
+	static char value[STORE_VALUE_MAX];
+	struct store_rig *t = *state;
+	struct store_record rec = store_rig_rec("l", "k", "");
+	int n = 0, e;
+
+	rec.value = (struct str){value, sizeof value};
+	while ((e = store_put(t->store, &rec, STORE_ANY, store_rig_on_answer, store_rig_ask(t))) ==
+	       0)
+		n++;
+	t->n_asked--;
+	assert_int_equal(e, ERR_LIMIT);
+	assert_in_range(n, STORE_PENDING_BYTES_MAX / sizeof value - 5,
+			STORE_PENDING_BYTES_MAX / sizeof value);
+	store_rig_wait(t);
+	store_rig_expect_value(store_rig_get(t, "l", "k"), rec.value);
+}
+
+static void chain_on_answer(struct store_told *told)
+{
+	struct store_rig *t = told->rig;
+	struct store_told *next;
+	struct store_record rec = store_rig_rec("chain", "k", "v");
+
+	assert_int_equal(told->answer.e, 0);
+	if (told->recs[0].version >= 100)
+		return;
+	next = store_rig_ask(t);
+	next->then = chain_on_answer;
+	assert_int_equal(store_put(t->store, &rec, told->recs[0].version, store_rig_on_answer,
+				   next),
+			 0);
+	assert_int_equal(next->calls, 0);
+}
+
+static void test_asking_inside_a_callback(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_record rec = store_rig_rec("chain", "k", "v");
+	struct store_told *first = store_rig_ask(t);
+
+	first->then = chain_on_answer;
+	assert_int_equal(store_put(t->store, &rec, 0, store_rig_on_answer, first), 0);
+	store_rig_wait(t);
+	assert_int_equal(store_rig_get(t, "chain", "k")->recs[0].version, 100);
+}
+
+static void test_forget(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_record rec = store_rig_rec("f", "k", "kept");
+	int nobody;
+
+	/* A callback with this arg would crash. */
+	assert_int_equal(store_put(t->store, &rec, 0, store_rig_on_answer, &nobody), 0);
+	assert_int_equal(store_get(t->store, rec.kind, rec.key, store_rig_on_answer, &nobody), 0);
+	store_forget(t->store, &nobody);
+	store_rig_expect(t, "f", "k", "kept");
+	assert_int_equal(store_pending(t->store), 0);
+}
+
+static void closing_on_answer(struct store_told *told)
+{
+	struct store_rig *t = told->rig;
+	struct store_record rec = store_rig_rec("c", "k", "v");
+
+	assert_int_equal(told->answer.e, ERR_CLOSED);
+	if (t->store == NULL)
+		return;
+	assert_int_equal(store_put(t->store, &rec, 0, store_rig_on_answer, NULL), ERR_CLOSED);
+}
+
+static void test_close_with_calls(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_record rec = store_rig_rec("c", "k", "v");
+
+	for (int i = 0; i < 500; i++) {
+		struct store_told *told = store_rig_ask(t);
+		int e;
+
+		told->then = closing_on_answer;
+		if (i % 2 == 0)
+			e = store_put(t->store, &rec, STORE_ANY, store_rig_on_answer, told);
+		else
+			e = store_get(t->store, rec.kind, rec.key, store_rig_on_answer, told);
+		assert_int_equal(e, 0);
+	}
+	store_close(t->store);
+	assert_int_equal(store_get(t->store, rec.kind, rec.key, store_rig_on_answer, NULL),
+			 ERR_CLOSED);
+	assert_int_equal(t->n_told, 0);
+	store_rig_wait(t);
+	assert_int_equal(t->told[0].order, 1);
+	assert_int_equal(t->told[499].order, 500);
+	t->store = NULL;
+}
+
+static void close_on_answer(struct store_told *told)
+{
+	struct store_rig *t = told->rig;
+
+	assert_int_equal(told->answer.e, 0);
+	store_close(t->store);
+}
+
+/* The first answer closes the store: the rest, some of them run already, hear of that. */
+static void test_close_inside_a_callback(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_record rec = store_rig_rec("c", "k", "v");
+
+	for (int i = 0; i < 600; i++) {
+		struct store_told *told = store_rig_ask(t);
+
+		told->then = i == 0 ? close_on_answer : closing_on_answer;
+		assert_int_equal(store_put(t->store, &rec, STORE_ANY, store_rig_on_answer, told),
+				 0);
+	}
+	store_rig_wait(t);
+	t->store = NULL;
+}
+
+static void midway_on_task(void *arg)
+{
+	struct store_rig *t = arg;
+
+	store_close(t->store);
+	t->store = NULL;
+}
+
+/* Closed when the work has just begun: the task stands behind the store's own in the same turn. */
+static void test_close_midway(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_record rec = store_rig_rec("c", "k", "v");
+	struct ev_task task = {.fn = midway_on_task, .arg = t};
+
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(store_put(t->store, &rec, STORE_ANY, store_rig_on_answer,
+					   store_rig_ask(t)),
+				 0);
+	ev_task_run(t->ev, &task);
+	store_rig_wait(t);
+	assert_null(t->store);
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_int_equal(t->told[i].calls, 1);
+		assert_int_equal(t->told[i].order, i + 1);
+		if (t->told[i].answer.e != 0)
+			assert_int_equal(t->told[i].answer.e, ERR_CLOSED);
+	}
+	assert_int_equal(t->told[999].answer.e, ERR_CLOSED);
+}
+
+int store_suite_calls(const struct store_maker *maker)
+{
+	const struct CMUnitTest tests[] = {
+		STORE_RIG_TEST(maker, test_answers_in_order),
+		STORE_RIG_TEST(maker, test_limit_of_calls),
+		STORE_RIG_TEST(maker, test_limit_of_bytes),
+		STORE_RIG_TEST(maker, test_asking_inside_a_callback),
+		STORE_RIG_TEST(maker, test_forget),
+		STORE_RIG_TEST(maker, test_close_with_calls),
+		STORE_RIG_TEST(maker, test_close_inside_a_callback),
+		STORE_RIG_TEST(maker, test_close_midway),
+	};
+
+	return cmocka_run_group_tests_name("calls", tests, NULL, NULL);
+}
