@@ -1,0 +1,502 @@
+/*
+ * One request and its answer: from a visitor's connection to a stream of the tunnel, and back.
+ *
+ * Two pumps do the copying; this file decides what flows through them, when a stream may be used
+ * again, when a request may be tried again, and what the visitor is told when things go wrong.
+ */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "ingress/http_ingress_internal.h"
+#include "ingress/recode.h"
+#include "ingress/rewrite.h"
+#include "wire/pump.h"
+#include "wire/relay.h"
+
+/* A stream that has been idle longer is not given a request that must not be sent twice. */
+#define UNSAFE_IDLE_MS 1000
+
+struct exchange {
+	struct list link;
+	struct http_ingress *in; /* borrowed: ends its exchanges first */
+	struct http_conn *conn;	 /* borrowed: has lent us its wire until we return it */
+	struct wire *visitor;	 /* the conn's */
+	struct wire *stream;	 /* owned */
+	uint64_t generation;	 /* of the tunnel when the stream was opened */
+
+	struct pump up, down;
+	struct recode up_code, down_code;
+	struct buf again; /* the request, while it may still be sent on another stream */
+	struct buf reply; /* an answer's head that comes in pieces; bounded by HTTP_HEAD_MAX */
+	size_t scanned;
+
+	struct visit visit; /* for another stream */
+	enum http_method method;
+	enum page_kind kind;
+	bool visitor_10;   /* the visitor speaks HTTP/1.0 */
+	bool upgrade;	   /* it asks to leave HTTP */
+	bool switching;	   /* the target agreed */
+	bool reused;	   /* the stream had a request before */
+	bool replied;	   /* the final answer has begun to leave */
+	bool target_keeps; /* the target goes on after this answer */
+	bool must_close;   /* the visitor's connection ends with this answer */
+};
+
+static void exchange_run(struct exchange *x);
+
+/* ---- the end ---- */
+
+static void exchange_release(struct exchange *x)
+{
+	list_del(&x->link);
+	x->in->n_exchanges--;
+	pump_free(&x->up);
+	pump_free(&x->down);
+	buf_free(&x->again);
+	buf_free(&x->reply);
+	ev_free_later(x->in->ev, x);
+}
+
+/* The answer is cut short, or the visitor is gone. */
+static void exchange_abort(struct exchange *x)
+{
+	struct http_conn *c = x->conn;
+
+	wire_close(x->stream, ERR_RESET);
+	x->stream = NULL;
+	exchange_release(x);
+	http_conn_return(c, HTTP_ABORT);
+}
+
+/* Nothing of an answer has left yet: say what went wrong. */
+static void exchange_fail(struct exchange *x, int why)
+{
+	struct http_conn *c = x->conn;
+	enum page_kind kind = x->kind;
+	struct str host = str_of(x->visit.host); /* x is readable until the turn ends */
+
+	if (x->replied) {
+		exchange_abort(x);
+		return;
+	}
+	wire_close(x->stream, ERR_RESET);
+	x->stream = NULL;
+	exchange_release(x);
+	http_conn_return(c, HTTP_UNUSED);
+	page_reply(c, why, kind, host);
+}
+
+/* Both directions are complete, or the answer came before the request's end. */
+static void exchange_finish(struct exchange *x)
+{
+	bool whole = x->up.state == PUMP_END;
+	bool reuse = whole && x->target_keeps && x->down.state == PUMP_END;
+	struct http_conn *c = x->conn;
+
+	if (reuse)
+		idle_put(x->in->idle, x->generation, x->stream);
+	else
+		wire_close(x->stream, whole ? 0 : ERR_RESET);
+	x->stream = NULL;
+	exchange_release(x);
+	http_conn_return(c, whole && !x->must_close ? HTTP_KEEP : HTTP_CLOSE);
+}
+
+/* ---- streams ---- */
+
+static void exchange_on_ready(void *arg, struct wire *w, int events);
+static void exchange_on_broken(void *arg, struct wire *w, int why);
+static const struct wire_owner exchange_owner = {exchange_on_ready, exchange_on_broken};
+
+static bool exchange_is_safe(const struct exchange *x)
+{
+	switch (x->method) { /* idempotent methods, RFC 9110 9.2.2 */
+	case HTTP_GET:
+	case HTTP_HEAD:
+	case HTTP_OPTIONS:
+	case HTTP_TRACE:
+	case HTTP_PUT:
+	case HTTP_DELETE: return true;
+	default: return false;
+	}
+}
+
+/* A stream for this exchange: one that is idle, or a new one. */
+static int exchange_open(struct exchange *x, struct tunnel *t, bool may_reuse)
+{
+	int e = 0;
+
+	x->generation = tunnel_generation(t);
+	x->stream = NULL;
+	x->reused = false;
+	if (may_reuse)
+		x->stream = idle_take(x->in->idle, x->generation,
+				      exchange_is_safe(x) ? IDLE_MS : UNSAFE_IDLE_MS);
+	if (x->stream != NULL)
+		x->reused = true;
+	else if ((e = tunnel_dial(t, &x->visit, &x->stream)) != 0)
+		return e;
+	wire_own(x->stream, &exchange_owner, x);
+	x->up.dst = x->down.src = x->stream;
+	return 0;
+}
+
+/*
+ * The stream failed before anything of an answer came. Send the request once more if that cannot do
+ * it twice, or if doing it twice does no harm: the target had closed a connection we used again, or
+ * a session died.
+ */
+static bool exchange_retry(struct exchange *x, int why)
+{
+	bool refused = why == ERR_DRAIN; /* the agent says that it has not looked at it */
+	bool lost = why == ERR_EOF || why == ERR_RESET || why == ERR_CLOSED || why == ERR_DEAD;
+	struct tunnel *t;
+
+	if (x->replied || x->reply.len > 0 || x->again.len == 0)
+		return false;
+	if (!refused && !(lost && exchange_is_safe(x)))
+		return false;
+	if ((t = core_tunnel(x->in->opt.core, str_of(x->visit.tunnel))) == NULL)
+		return false;
+	wire_close(x->stream, ERR_RESET);
+	x->stream = NULL;
+	if (exchange_open(x, t, false) != 0)
+		return false;
+	pump_free(&x->up);
+	x->up.state = PUMP_RUNNING;
+	x->up.pending = x->again; /* once: it is moved */
+	x->again = (struct buf){0};
+	exchange_run(x);
+	return true;
+}
+
+static void exchange_stream_failed(struct exchange *x, int why)
+{
+	if (!exchange_retry(x, why))
+		exchange_fail(x, why == ERR_EOF || why == ERR_PROTO ? ERR_TARGET : why);
+}
+
+/* ---- the answer ---- */
+
+/* HTTP ends here: the two wires are joined, early bytes included. */
+struct upgraded {
+	struct list link;
+	struct http_ingress *in;
+	struct relay *relay; /* borrowed: gone when upgraded_on_done() is called */
+};
+
+static void upgraded_release(struct upgraded *u)
+{
+	list_del(&u->link);
+	u->in->n_upgraded--;
+	ev_free_later(u->in->ev, u);
+}
+
+static void upgraded_on_done(void *arg, const struct relay_result *result)
+{
+	upgraded_release(arg);
+}
+
+static void exchange_upgrade(struct exchange *x)
+{
+	struct http_ingress *in = x->in;
+	struct upgraded *u = calloc(1, sizeof *u);
+	struct relay_opt opt = {.b = x->stream, .done = upgraded_on_done, .arg = u};
+	struct http_conn *c = x->conn;
+
+	if (u == NULL || wire_write_all(x->visitor, buf_str(&x->down.pending)) != 0) {
+		free(u);
+		exchange_abort(x);
+		return;
+	}
+	x->stream = NULL;
+	exchange_release(x);
+	opt.a = http_conn_take(c);
+	u->in = in;
+	list_push(&in->upgraded, &u->link);
+	in->n_upgraded++;
+	if (relay_new(in->ev, &opt, &u->relay) != 0) {
+		wire_close(opt.a, ERR_NOMEM);
+		wire_close(opt.b, ERR_NOMEM);
+		upgraded_release(u);
+	}
+}
+
+/* What flows down after the head, and how the visitor sees its end. */
+static void exchange_set_down(struct exchange *x, const struct http_response *res,
+			      struct rewrite_answer *how)
+{
+	enum http_framing framing = res->head.framing;
+	bool recode =
+		framing == HTTP_BODY_CHUNKED || (framing == HTTP_BODY_CLOSE && !x->visitor_10);
+
+	x->target_keeps = res->head.keep_alive && framing != HTTP_BODY_CLOSE;
+	x->must_close = http_conn_must_close(x->conn);
+	if (x->visitor_10 && (framing == HTTP_BODY_CHUNKED || framing == HTTP_BODY_CLOSE))
+		x->must_close = true;
+	x->down.left = UINT64_MAX;
+	if (recode) {
+		recode_init(&x->down_code, framing, !x->visitor_10);
+		x->down.filter = recode_filter;
+		x->down.filter_arg = &x->down_code;
+	} else if (framing != HTTP_BODY_CLOSE) {
+		x->down.left = framing == HTTP_BODY_LENGTH ? res->head.content_length : 0;
+	}
+	how->chunked = recode && !x->visitor_10;
+	how->close = x->must_close;
+	how->keep = x->visitor_10 && !x->must_close;
+}
+
+/* A head of the target is whole: interim, upgrade or final. Returns 0 or why it is no good. */
+static int exchange_on_response(struct exchange *x, const struct http_response *res)
+{
+	struct rewrite_answer how = {0};
+
+	if (res->status == 101) {
+		if (!x->upgrade || res->head.upgrade.len == 0)
+			return ERR_PROTO;
+		x->replied = x->switching = true;
+		return rewrite_response(&x->down.pending, res, &how);
+	}
+	if (res->status < 200) {
+		if (x->visitor_10)
+			return 0;
+		return rewrite_response(&x->down.pending, res, &how);
+	}
+	x->replied = true;
+	buf_free(&x->again);
+	exchange_set_down(x, res, &how);
+	return rewrite_response(&x->down.pending, res, &how);
+}
+
+/*
+ * Read heads until the final one.
+ * Returns 0 when there is one, ERR_AGAIN, or why the stream is no good.
+ */
+static int exchange_read_head(struct exchange *x)
+{
+	struct http_response res;
+	struct str in, all;
+	int e;
+
+	while (!x->replied) {
+		if ((e = wire_read(x->stream, HTTP_HEAD_MAX, &in)) != 0)
+			return e;
+		all = in;
+		if (x->reply.len > 0) {
+			if (buf_add(&x->reply, in.p, in.len, 2 * HTTP_HEAD_MAX) != 0)
+				return ERR_NOMEM;
+			all = buf_str(&x->reply);
+		}
+		e = http_response_parse(all, x->method, &x->scanned, &res);
+		if (e == ERR_AGAIN && x->reply.len == 0)
+			e = buf_add(&x->reply, in.p, in.len, HTTP_HEAD_MAX) != 0 ? ERR_NOMEM : e;
+		if (e == ERR_AGAIN)
+			continue;
+		if (e == 0) {
+			if (all.len > res.head.len)
+				wire_unread(x->stream, all.len - res.head.len);
+			e = exchange_on_response(x, &res);
+		}
+		x->scanned = 0;
+		buf_free(&x->reply);
+		if (e != 0)
+			return e;
+	}
+	return 0;
+}
+
+/* ---- running ---- */
+
+static void exchange_want(struct exchange *x)
+{
+	bool interim = !x->replied && x->down.pending.len > 0;
+
+	wire_want(x->visitor, (x->up.want_read ? WIRE_READ : 0) |
+				      (x->down.want_write || interim ? WIRE_WRITE : 0));
+	wire_want(x->stream, (x->down.want_read || !x->replied ? WIRE_READ : 0) |
+				     (x->up.want_write ? WIRE_WRITE : 0));
+}
+
+/* The request's side. Returns false when the exchange is over. */
+static bool exchange_run_up(struct exchange *x)
+{
+	pump_run(&x->up);
+	if (x->up.state == PUMP_EOF) { /* the visitor left in the middle of its request */
+		exchange_abort(x);
+		return false;
+	}
+	if (x->up.state == PUMP_FAILED && x->up.failed_src) {
+		exchange_fail(x, ERR_PROTO);
+		return false;
+	}
+	return true; /* a target that does not read to the end may still answer */
+}
+
+/* An interim answer that is on its way: the visitor may wait for it before it sends more. */
+static int exchange_flush_interim(struct exchange *x)
+{
+	struct str rest = buf_str(&x->down.pending);
+	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
+	size_t taken = 0;
+	int e;
+
+	if (x->replied || rest.len == 0)
+		return 0;
+	if ((e = wire_write(x->visitor, &iov, 1, &taken)) == 0)
+		buf_take(&x->down.pending, taken);
+	return e;
+}
+
+/* The answer's side. Returns false when the exchange is over. */
+static bool exchange_run_down(struct exchange *x)
+{
+	int e = x->replied ? 0 : exchange_read_head(x);
+
+	if (e != 0 && e != ERR_AGAIN) {
+		exchange_stream_failed(x, e);
+		return false;
+	}
+	if (x->switching) {
+		exchange_upgrade(x);
+		return false;
+	}
+	if (!x->replied) {
+		if (exchange_flush_interim(x) == 0)
+			return true;
+		exchange_abort(x);
+		return false;
+	}
+	switch (pump_run(&x->down)) {
+	case PUMP_RUNNING: return true;
+	case PUMP_END: exchange_finish(x); return false;
+	case PUMP_EOF:
+		if (x->down.left == UINT64_MAX && x->down.filter == NULL)
+			exchange_finish(x); /* its end is the connection's end */
+		else
+			exchange_abort(x);
+		return false;
+	case PUMP_FAILED: exchange_abort(x); return false;
+	}
+	return false;
+}
+
+static void exchange_run(struct exchange *x)
+{
+	if (exchange_run_up(x) && exchange_run_down(x))
+		exchange_want(x);
+}
+
+static void exchange_on_ready(void *arg, struct wire *w, int events)
+{
+	exchange_run(arg);
+}
+
+static void exchange_on_broken(void *arg, struct wire *w, int why)
+{
+	struct exchange *x = arg;
+
+	if (w == x->visitor)
+		exchange_abort(x);
+	else
+		exchange_stream_failed(x, why);
+}
+
+/* ---- the start ---- */
+
+static void exchange_set_visit(struct exchange *x, struct http_conn *c, struct tunnel *t,
+			       const struct http_request *req)
+{
+	x->visit.ingress = VISIT_HTTP;
+	x->visit.tls = http_conn_tls(c);
+	x->visit.visitor = *http_conn_peer(c);
+	x->visit.local = *http_conn_local(c);
+	(void)!str_copy(x->visit.host, sizeof x->visit.host, req->host);
+	(void)!str_copy(x->visit.tunnel, sizeof x->visit.tunnel, str_of(tunnel_name(t)));
+}
+
+static void exchange_set_up(struct exchange *x, const struct http_request *req)
+{
+	x->up.left = UINT64_MAX;
+	if (req->head.framing == HTTP_BODY_CHUNKED) {
+		recode_init(&x->up_code, HTTP_BODY_CHUNKED, true);
+		x->up.filter = recode_filter;
+		x->up.filter_arg = &x->up_code;
+	} else {
+		x->up.left = req->head.framing == HTTP_BODY_LENGTH ? req->head.content_length : 0;
+	}
+}
+
+/* Fill in a new exchange; its stream comes last. */
+static int exchange_init(struct exchange *x, struct tunnel *t, const struct http_request *req,
+			 const char *mark)
+{
+	const struct http_ingress_opt *opt = &x->in->opt;
+	struct rewrite_from from = {
+		.peer = http_conn_peer(x->conn),
+		.tls = http_conn_tls(x->conn),
+		.mark = mark,
+	};
+	struct str head;
+	int e;
+
+	from.trusted = opt->n_trusted > 0 &&
+		       cidr_match_text(opt->trusted, opt->n_trusted, str_of(from.peer->ip));
+	x->method = req->method;
+	x->kind = page_kind_of(req);
+	x->visitor_10 = req->head.minor == 0;
+	x->upgrade = req->head.upgrade.len > 0;
+	exchange_set_visit(x, x->conn, t, req);
+	exchange_set_up(x, req);
+	if ((e = rewrite_request(&x->up.pending, req, &from)) != 0)
+		return e;
+	head = buf_str(&x->up.pending);
+	if (x->up.left == 0 && (e = buf_add(&x->again, head.p, head.len, REWRITE_MAX)) != 0)
+		return e;
+	return exchange_open(x, t, !x->upgrade);
+}
+
+void exchange_start(struct http_ingress *in, struct http_conn *c, struct tunnel *t,
+		    const struct http_request *req)
+{
+	struct exchange *x;
+	char mark[17];
+	int e = ERR_NOMEM;
+
+	tunnel_loop_mark(t, mark);
+	if (rewrite_is_loop(req, mark)) {
+		page_reply(c, ERR_LOOP, page_kind_of(req), req->host);
+		return;
+	}
+	if ((x = calloc(1, sizeof *x)) != NULL) {
+		x->in = in;
+		x->conn = c;
+		e = exchange_init(x, t, req, mark);
+	}
+	if (e != 0) {
+		if (x != NULL) {
+			pump_free(&x->up);
+			buf_free(&x->again);
+		}
+		free(x);
+		page_reply(c, e, page_kind_of(req), req->host);
+		return;
+	}
+	list_push(&in->exchanges, &x->link);
+	in->n_exchanges++;
+	x->visitor = http_conn_borrow(c, &exchange_owner, x);
+	x->up.src = x->down.dst = x->visitor;
+	exchange_run(x);
+}
+
+void exchange_abort_all(struct http_ingress *in)
+{
+	LIST_FOR_EACH_SAFE (link, &in->exchanges)
+		exchange_abort(CONTAINER_OF(link, struct exchange, link));
+	LIST_FOR_EACH_SAFE (link, &in->upgraded) {
+		struct upgraded *u = CONTAINER_OF(link, struct upgraded, link);
+
+		relay_close(u->relay, ERR_CLOSED);
+		upgraded_release(u);
+	}
+}

@@ -1,0 +1,117 @@
+/* From a Host to a tunnel, or to a page that says why not. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "ingress/http_ingress_internal.h"
+
+/* A visitor that waits to hear why its name is not served. */
+struct why_not {
+	struct list link;
+	struct http_ingress *in;
+	struct http_conn *conn;	    /* weak: why_not_on_gone() comes when it goes */
+	struct core_lookup *lookup; /* owned by the core, cancelled by us */
+	enum page_kind kind;
+	char host[HOSTNAME_AUTHORITY_MAX + 1];
+};
+
+static void why_not_release(struct why_not *q)
+{
+	list_del(&q->link);
+	ev_free_later(q->in->ev, q);
+}
+
+static void why_not_on_gone(void *arg)
+{
+	struct why_not *q = arg;
+
+	core_lookup_cancel(q->lookup);
+	why_not_release(q);
+}
+
+static void why_not_on_answer(void *arg, int e)
+{
+	struct why_not *q = arg;
+
+	/* 0: a session has come meanwhile; the visitor is asked to come again */
+	if (e != ERR_NOROUTE && e != ERR_NOSESSION && e != ERR_DISABLED)
+		e = e == 0 ? ERR_NOSESSION : ERR_LIMIT;
+	http_conn_on_gone(q->conn, NULL, NULL);
+	page_reply(q->conn, e, q->kind, str_of(q->host));
+	why_not_release(q);
+}
+
+static void why_not_ask(struct http_ingress *in, struct http_conn *c, struct str name,
+			const struct http_request *req)
+{
+	struct why_not *q = calloc(1, sizeof *q);
+
+	if (q == NULL || str_copy(q->host, sizeof q->host, req->host) != 0)
+		goto busy;
+	q->in = in;
+	q->conn = c;
+	q->kind = page_kind_of(req);
+	if ((q->lookup = core_lookup(in->opt.core, name, why_not_on_answer, q)) == NULL)
+		goto busy;
+	list_push(&in->lookups, &q->link);
+	http_conn_on_gone(c, why_not_on_gone, q);
+	return;
+busy:
+	free(q);
+	page_reply(c, ERR_LIMIT, page_kind_of(req), req->host);
+}
+
+void http_ingress_request(struct http_ingress *in, struct http_conn *c, struct str name,
+			  const struct http_request *req)
+{
+	struct tunnel *t;
+
+	if (req->method == HTTP_CONNECT)
+		page_reply(c, ERR_UNSUPPORTED, page_kind_of(req), req->host);
+	else if ((t = core_tunnel(in->opt.core, name)) != NULL)
+		exchange_start(in, c, t, req);
+	else
+		why_not_ask(in, c, name, req);
+}
+
+size_t http_ingress_load(const struct http_ingress *in)
+{
+	return in->n_exchanges + in->n_upgraded;
+}
+
+int http_ingress_new(struct ev *ev, const struct http_ingress_opt *opt, struct http_ingress **out)
+{
+	struct http_ingress *in = calloc(1, sizeof *in);
+	int e;
+
+	if (in == NULL)
+		return ERR_NOMEM;
+	in->ev = ev;
+	in->opt = *opt;
+	list_init(&in->exchanges);
+	list_init(&in->lookups);
+	list_init(&in->upgraded);
+	if ((e = idle_new(ev, &in->idle)) != 0) {
+		free(in);
+		return e;
+	}
+	*out = in;
+	return 0;
+}
+
+void http_ingress_free(struct http_ingress *in)
+{
+	if (in == NULL)
+		return;
+	exchange_abort_all(in);
+	LIST_FOR_EACH_SAFE (link, &in->lookups) {
+		struct why_not *q = CONTAINER_OF(link, struct why_not, link);
+
+		http_conn_on_gone(q->conn, NULL, NULL);
+		core_lookup_cancel(q->lookup);
+		page_reply(q->conn, ERR_DRAIN, q->kind, str_of(q->host));
+		why_not_release(q);
+	}
+	idle_free(in->idle);
+	ev_free_later(in->ev, in);
+}

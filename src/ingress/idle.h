@@ -1,0 +1,40 @@
+/*
+ * Streams whose request is answered, kept open for the next request of the same tunnel: so a
+ * visitor that does not keep its own connection alive does not cost the target one.
+ */
+#ifndef KAREZ_INGRESS_IDLE_H
+#define KAREZ_INGRESS_IDLE_H
+
+#include "wire/wire.h"
+
+struct idle_pool;
+
+/* Streams kept for one tunnel and for all, at most. */
+#define IDLE_PER_TUNNEL 256
+#define IDLE_TOTAL	8192
+/*
+ * How long a stream is kept, in milliseconds: less than the 5 s after which common servers (Node,
+ * Gunicorn) close their side, so that a request rarely meets a closing connection.
+ */
+#define IDLE_MS 4000
+
+int idle_new(struct ev *ev, struct idle_pool **out) MUST_CHECK;
+
+/* Closes all streams. NULL is allowed. */
+void idle_free(struct idle_pool *p);
+
+/*
+ * Keep a stream.
+ *   key  what it belongs to, a tunnel_generation().
+ *   w    owned by the pool from now on, or closed at once when it is full.
+ */
+void idle_put(struct idle_pool *p, uint64_t key, struct wire *w);
+
+/*
+ * Take the stream that was used last.
+ *   max_idle_ms  not one that has waited longer.
+ * Returns the wire, the caller's, or NULL.
+ */
+struct wire *idle_take(struct idle_pool *p, uint64_t key, uint32_t max_idle_ms);
+
+#endif

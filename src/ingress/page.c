@@ -1,0 +1,123 @@
+/* One table of situations, three ways to say each. */
+#include "ingress/page.h"
+
+#include "base/err.h"
+
+struct page_row {
+	int e;
+	unsigned status;
+	const char *title, *advice;
+};
+
+static const struct page_row rows[] = {
+	{ERR_NOTFOUND, 404, "There is nothing here",
+	 "This is the tunnel server itself; tunnels are names under its domain."},
+	{ERR_NOROUTE, 404, "There is no tunnel with this name",
+	 "Check the address. If the tunnel is yours, start it with this name."},
+	{ERR_NOSESSION, 503, "The tunnel is known, but its agent is not connected",
+	 "If the tunnel is yours, start karez on the machine behind it. Otherwise try again "
+	 "later."},
+	{ERR_DISABLED, 403, "This tunnel is switched off",
+	 "Its owner or an administrator has disabled it."},
+	{ERR_LOOP, 508, "This tunnel leads back to itself",
+	 "Its target is the tunnel's own address. Point the agent at the real service."},
+	{ERR_UNSUPPORTED, 501, "This method is not supported",
+	 "CONNECT cannot go through a tunnel."},
+	{ERR_PROTO, 400, "The request is malformed", "Its body does not keep to HTTP/1.1."},
+	{ERR_LIMIT, 503, "Too busy right now",
+	 "A limit of this server is reached. Try again later."},
+	{ERR_NOMEM, 503, "Too busy right now", "This server is short of memory. Try again later."},
+	{ERR_NOFILE, 503, "Too busy right now",
+	 "The agent is out of file descriptors. Try again later."},
+	{ERR_DRAIN, 503, "The server is being restarted", "Try again in a moment."},
+	{ERR_REFUSED, 502, "The service behind the tunnel is not running",
+	 "The agent is connected, but its target refuses the connection."},
+	{ERR_TIMEOUT, 502, "The service behind the tunnel does not answer",
+	 "The agent is connected, but its target did not answer in time."},
+	{ERR_RESOLVE, 502, "The service behind the tunnel is not found",
+	 "The agent is connected, but its target's host name does not resolve."},
+	{ERR_UNREACH, 502, "The service behind the tunnel is not reachable",
+	 "The agent is connected, but there is no network path to its target."},
+	{0, 502, "The service behind the tunnel did not answer properly",
+	 "The agent is connected, but its target closed the connection or does not speak HTTP."},
+};
+
+static const struct page_row *page_row_of(int e)
+{
+	const struct page_row *row = rows;
+
+	while (row->e != e && row->e != 0)
+		row++;
+	return row;
+}
+
+enum page_kind page_kind_of(const struct http_request *req)
+{
+	const struct http_field *accept = http_head_find(&req->head, HTTP_FIELD_ACCEPT);
+	struct str rest, element;
+
+	if (accept == NULL)
+		return PAGE_TEXT;
+	rest = accept->value;
+	while (http_field_list_next(&rest, &element)) {
+		struct str type = str_trim((struct str){element.p, str_find(element, ';')});
+
+		if (str_eq_nocase(type, STR("text/html")))
+			return PAGE_HTML;
+		if (str_eq_nocase(type, STR("application/json")) ||
+		    str_eq_nocase(type, STR("application/problem+json")))
+			return PAGE_JSON;
+	}
+	return PAGE_TEXT;
+}
+
+#define HTML                                                                                     \
+	"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"                      \
+	"<meta name=\"viewport\" content=\"width=device-width\"><title>%u %s</title>"            \
+	"<style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;"     \
+	"padding:0 1rem;color:#222;background:#fff}h1{font-size:1.4rem}p{margin:.6rem 0}"        \
+	"small{color:#666}@media(prefers-color-scheme:dark){body{color:#ddd;background:#1a1a1a}" \
+	"small{color:#999}}</style></head><body><h1>%s</h1><p>%s</p>"                            \
+	"<p><small>%u " STR_FMT " &middot; " STR_FMT " &middot; karez</small></p></body></html>\n"
+
+/* Hosts are validated: only letters, digits, dots, hyphens, colons, brackets. Nothing to escape. */
+static size_t page_format(char *out, size_t cap, const struct page_row *row, enum page_kind kind,
+			  struct str host)
+{
+	struct str reason = http_status_reason(row->status);
+
+	switch (kind) {
+	case PAGE_HTML:
+		return str_printf(out, cap, HTML, row->status, row->title, row->title, row->advice,
+				  row->status, STR_ARG(reason), STR_ARG(host));
+	case PAGE_JSON:
+		return str_printf(
+			out, cap,
+			"{\"status\":%u,\"code\":\"%s\",\"title\":\"%s\",\"detail\":\"%s\","
+			"\"host\":\"" STR_FMT "\"}\n",
+			row->status, row->e == 0 ? "TARGET" : err_name(row->e), row->title,
+			row->advice, STR_ARG(host));
+	default:
+		return str_printf(out, cap, "%u " STR_FMT ": %s (" STR_FMT ").\n%s\n", row->status,
+				  STR_ARG(reason), row->title, STR_ARG(host), row->advice);
+	}
+}
+
+void page_reply(struct http_conn *c, int e, enum page_kind kind, struct str host)
+{
+	static const char *const types[] = {"text/plain; charset=utf-8", "text/html; charset=utf-8",
+					    "application/problem+json"};
+	static const struct http_field fields[] = {
+		{.name = {"Cache-Control", 13}, .value = {"no-store", 8}},
+		{.name = {"Retry-After", 11}, .value = {"2", 1}},
+	};
+	const struct page_row *row = page_row_of(e);
+	char text[2048];
+	struct http_page page = {.status = row->status,
+				 .content_type = str_of(types[kind]),
+				 .fields = fields,
+				 .n_fields = row->status == 503 ? 2 : 1};
+
+	page.body = (struct str){text, page_format(text, sizeof text, row, kind, host)};
+	http_conn_reply(c, &page);
+}

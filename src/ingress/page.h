@@ -1,0 +1,21 @@
+/* The pages that a visitor sees when there is no answer from the tunnel: short, and in words that
+ * help. */
+#ifndef KAREZ_INGRESS_PAGE_H
+#define KAREZ_INGRESS_PAGE_H
+
+#include "http/http_conn.h"
+
+/* What kind of text the visitor likes best, by its Accept. */
+enum page_kind { PAGE_TEXT, PAGE_HTML, PAGE_JSON };
+
+enum page_kind page_kind_of(const struct http_request *req);
+
+/*
+ * Answer with the page of an error.
+ *   e     ERR_NOROUTE (404), ERR_NOSESSION (503), ERR_DISABLED (403), ERR_LOOP (508),
+ * ERR_UNSUPPORTED (501), ERR_LIMIT, ERR_NOMEM, ERR_NOFILE (503), ERR_PROTO (400); any other is a
+ * target that failed (502). host  as the visitor asked, may be empty.
+ */
+void page_reply(struct http_conn *c, int e, enum page_kind kind, struct str host);
+
+#endif
