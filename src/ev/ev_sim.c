@@ -29,7 +29,7 @@ static bool ev_sim_step(struct ev_sim *sim, uint64_t until_ms)
 {
 	struct ev *ev = &sim->ev;
 
-	if (ev_turn_end(ev))
+	if (ev_turn_end(ev) || sim->stopped)
 		return true;
 	if (ev->n_heap == 0 || ev->heap[0]->at_ms > until_ms)
 		return false;

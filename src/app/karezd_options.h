@@ -1,0 +1,22 @@
+/* The options of karezd: one table, and the settings it fills. */
+#ifndef KAREZ_APP_KAREZD_OPTIONS_H
+#define KAREZ_APP_KAREZD_OPTIONS_H
+
+#include "config/config.h"
+
+struct karezd_settings {
+	struct config_list listen;
+	char *domain;
+	char *public_url;
+	char *tls_cert, *tls_key;
+	char *store, *state_dir;
+	bool allow_registration;
+	struct config_list trusted_proxies;
+	uint64_t head_ms, idle_ms, handshake_ms, drain_ms;
+	uint64_t window_total;
+	int log_level; /* enum log_level */
+};
+
+extern const struct config_program karezd_program;
+
+#endif
