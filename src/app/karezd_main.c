@@ -211,6 +211,7 @@ static int karezd_open_node(struct karezd *k)
 		.allow_registration = k->set.allow_registration,
 		.deadlines = {.head_ms = (uint32_t)k->set.head_ms,
 			      .idle_ms = (uint32_t)k->set.idle_ms},
+		.sessions_max = (size_t)k->set.sessions_max,
 		.window_total = k->set.window_total,
 	};
 	struct str host;

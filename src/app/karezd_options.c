@@ -157,6 +157,8 @@ static const struct config_option rows[] = {
 	 .help = "How long running visitors may go on after SIGTERM",
 	 MEMBER(drain_ms)},
 
+	{.name = "max-sessions", .type = CONFIG_NUM, .initial = "10000", .min = 1, .max = 1000000,
+	 .group = "Limits", .help = "Sessions of agents, at most", MEMBER(sessions_max)},
 	{.name = "window-total",
 	 .type = CONFIG_SIZE,
 	 .initial = "256M",

@@ -13,7 +13,7 @@ struct karezd_settings {
 	bool allow_registration;
 	struct config_list trusted_proxies;
 	uint64_t head_ms, idle_ms, handshake_ms, drain_ms;
-	uint64_t window_total;
+	uint64_t sessions_max, window_total;
 	int log_level; /* enum log_level */
 };
 

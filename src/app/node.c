@@ -51,11 +51,9 @@ static void node_welcome(struct node *n, struct http_conn *c, const struct http_
 /* A request for the server itself, not for a tunnel. */
 static void node_own_request(struct node *n, struct http_conn *c, const struct http_request *req)
 {
-	struct str path = {req->path.p, str_find(req->path, '?')};
-
-	if (str_eq(path, STR("/v1/connect")))
+	if (gateway_wants(req))
 		gateway_request(n->gateway, c, req);
-	else if (str_eq(path, STR("/")) && (req->method == HTTP_GET || req->method == HTTP_HEAD))
+	else if (str_eq(req->path, STR("/")) && (req->method == HTTP_GET || req->method == HTTP_HEAD))
 		node_welcome(n, c, req);
 	else
 		page_reply(c, ERR_NOTFOUND, page_kind_of(req), req->host);
@@ -175,7 +173,8 @@ int node_new(struct ev *ev, const struct node_opt *opt, struct node **out)
 		.url_port = opt->url_port,
 		.allow_registration = opt->allow_registration,
 	};
-	struct gateway_opt gateway = {.log = opt->log, .window_total = opt->window_total};
+	struct gateway_opt gateway = {
+		.log = opt->log, .budget_cap = opt->window_total, .sessions_max = opt->sessions_max};
 	struct http_ingress_opt ingress = {.trusted = opt->trusted,
 					   .n_trusted = opt->n_trusted,
 					   .log = opt->log};

@@ -21,6 +21,7 @@ struct node_opt {
 	const struct cidr *trusted; /* borrowed */
 	size_t n_trusted;
 	struct http_deadlines deadlines;
+	size_t sessions_max;   /* agents' sessions, at most */
 	uint64_t window_total; /* bytes that all sessions may have under way, at most */
 };
 

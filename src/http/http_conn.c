@@ -1,8 +1,8 @@
 /*
  * One connection, one request at a time.
  *
- * A head is parsed where it was read; only one that comes in pieces is copied. An idle connection holds no
- * buffer at all, since there may be many thousands of them.
+ * A head is parsed where it was read; only one that comes in pieces is copied. An idle connection
+ * holds no buffer at all, since there may be many thousands of them.
  */
 #include "http/http_conn.h"
 
@@ -213,12 +213,14 @@ bool http_conn_must_close(const struct http_conn *c)
 	return !c->keep_alive || c->draining;
 }
 
-/* The answer is out. */
-static void http_conn_next(struct http_conn *c, bool close)
+/* The answer is out. unread: the peer may still be sending the request. */
+static void http_conn_next(struct http_conn *c, bool close, bool unread)
 {
 	c->gone = NULL;
-	if (close || http_conn_must_close(c))
+	if (unread)
 		http_conn_linger(c);
+	else if (close || http_conn_must_close(c))
+		http_conn_drop(c, 0);
 	else
 		http_conn_wait(c);
 }
@@ -239,7 +241,7 @@ void http_conn_reply(struct http_conn *c, const struct http_page *page)
 	if (e != 0)
 		http_conn_drop(c, e); /* also a peer that does not even read a small answer */
 	else
-		http_conn_next(c, p.close);
+		http_conn_next(c, p.close, c->has_body);
 }
 
 struct wire *http_conn_upgrade(struct http_conn *c, struct str head)
@@ -286,8 +288,9 @@ void http_conn_return(struct http_conn *c, enum http_after after)
 	c->state = HTTP_CONN_BUSY;
 	wire_own(c->wire, &http_conn_owner, c);
 	switch (after) {
-	case HTTP_KEEP: http_conn_next(c, false); break;
-	case HTTP_CLOSE: http_conn_next(c, true); break;
+	case HTTP_KEEP: http_conn_next(c, false, false); break;
+	case HTTP_CLOSE: http_conn_next(c, true, false); break;
+	case HTTP_CLOSE_UNREAD: http_conn_next(c, true, true); break;
 	case HTTP_ABORT: http_conn_drop(c, ERR_RESET); break;
 	case HTTP_UNUSED: wire_want(c->wire, WIRE_READ); break;
 	}

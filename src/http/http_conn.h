@@ -1,6 +1,6 @@
 /*
- * The server's side of one HTTP/1 connection: reads heads, hands each request to a handler, and goes on or
- * ends afterwards as HTTP says. Used wherever karez answers HTTP.
+ * The server's side of one HTTP/1 connection: reads heads, hands each request to a handler, and
+ * goes on or ends afterwards as HTTP says. Used wherever karez answers HTTP.
  *
  * A handler does exactly one thing with a request, during the call or later:
  * http_conn_reply(), http_conn_upgrade(), or http_conn_borrow() with http_conn_return().
@@ -17,7 +17,8 @@ struct http_conn;
 
 /* How long we wait for a peer; a value that the process owns. All in milliseconds, 0: for ever. */
 struct http_deadlines {
-	uint32_t head_ms; /* from the first byte of a request, or from accepting, to the end of its head */
+	uint32_t head_ms; /* from the first byte of a request, or from accepting, to the end of its
+			     head */
 	uint32_t idle_ms; /* between two requests */
 };
 
@@ -25,8 +26,8 @@ struct http_deadlines {
 #define HTTP_DRAIN_MAX (64 * 1024)
 
 struct http_conn_opt {
-	struct visit_end peer, local; /* who is there, and where we were reached */
-	bool tls;		      /* the peer spoke TLS, and we ended it */
+	struct visit_end peer, local;		/* who is there, and where we were reached */
+	bool tls;				/* the peer spoke TLS, and we ended it */
 	const struct http_deadlines *deadlines; /* borrowed: the process's */
 	/*
 	 * A request came.
@@ -60,28 +61,32 @@ void http_conn_on_gone(struct http_conn *c, void (*gone)(void *arg), void *arg);
 
 /*
  * Answer the request in hand, whole.
- *   page  borrowed for the call; "Connection: close" is added where it must be, the body left out for HEAD.
+ *   page  borrowed for the call; "Connection: close" is added where it must be, the body left out
+ * for HEAD.
  */
 void http_conn_reply(struct http_conn *c, const struct http_page *page);
 
 /*
- * Leave HTTP: write the answer's head and take the wire over, with the bytes that came early unread.
- * Returns the wire, the caller's; or NULL when it broke meanwhile. The connection is gone either way;
- * closed() is called.
+ * Leave HTTP: write the answer's head and take the wire over, with the bytes that came early
+ * unread. Returns the wire, the caller's; or NULL when it broke meanwhile. The connection is gone
+ * either way; closed() is called.
  */
 struct wire *http_conn_upgrade(struct http_conn *c, struct str head);
 
-/* Take the wire to exchange the request's body and the answer; give it back by http_conn_return(). */
+/* Take the wire to exchange the request's body and the answer; give it back by http_conn_return().
+ */
 struct wire *http_conn_borrow(struct http_conn *c, const struct wire_owner *owner, void *arg);
 
 /* Keep the borrowed wire for good: the connection is gone, closed() is called. */
 struct wire *http_conn_take(struct http_conn *c);
 
 enum http_after {
-	HTTP_KEEP,   /* the answer is complete, and so is the request's body: next request */
-	HTTP_CLOSE,  /* the answer is complete and says close: an ordinary end */
-	HTTP_ABORT,  /* the answer is cut short: the visitor must not take it for whole */
-	HTTP_UNUSED, /* nothing was read or written: http_conn_reply() comes next */
+	HTTP_KEEP,	   /* the answer is complete, and so is the request's body: next request */
+	HTTP_CLOSE,	   /* the same, but the connection ends */
+	HTTP_CLOSE_UNREAD, /* the answer is complete, the visitor may still be sending its request
+			    */
+	HTTP_ABORT,	   /* the answer is cut short: the visitor must not take it for whole */
+	HTTP_UNUSED,	   /* nothing was read or written: http_conn_reply() comes next */
 };
 
 void http_conn_return(struct http_conn *c, enum http_after after);

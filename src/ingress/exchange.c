@@ -99,7 +99,10 @@ static void exchange_finish(struct exchange *x)
 		wire_close(x->stream, whole ? 0 : ERR_RESET);
 	x->stream = NULL;
 	exchange_release(x);
-	http_conn_return(c, whole && !x->must_close ? HTTP_KEEP : HTTP_CLOSE);
+	if (!whole)
+		http_conn_return(c, HTTP_CLOSE_UNREAD);
+	else
+		http_conn_return(c, x->must_close ? HTTP_CLOSE : HTTP_KEEP);
 }
 
 /* ---- streams ---- */

@@ -126,6 +126,15 @@ const char *net_addr_format(const struct net_addr *a, char out[NET_ADDR_TEXT])
 	return out;
 }
 
+bool net_addr_is_any(const struct net_addr *a)
+{
+	if (a->len == 0 || a->sa.sa_family == AF_UNIX)
+		return false;
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == 0;
+	return IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
 bool net_addr_is_loopback(const struct net_addr *a)
 {
 	if (a->len == 0)

@@ -38,6 +38,9 @@ const char *net_addr_ip(const struct net_addr *a, char out[NET_ADDR_TEXT]);
 /* 0 for unix and unknown. */
 uint16_t net_addr_port(const struct net_addr *a);
 
+/* "Every address of this machine": 0.0.0.0 or ::? */
+bool net_addr_is_any(const struct net_addr *a);
+
 /* An address that only this machine reaches? */
 bool net_addr_is_loopback(const struct net_addr *a);
 

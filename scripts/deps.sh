@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that karez needs, and only those that are missing.
+#
+#     scripts/deps.sh [--check] GROUP...        groups: build quickstart test fuzz bench format
+#
+# Says first what it installs and why. --check installs nothing: it names what is missing and exits 1 if anything is.
+# Packages that bring a daemon (sshd, nginx, haproxy: the peers of the benchmark) are installed without starting it,
+# now or at the next boot; a daemon that was there before is left as it is.
+set -eu
+
+declare -A packages=(
+    [build]="gcc libc6-dev make pkg-config meson ninja-build libuv1-dev libssl-dev libnghttp2-dev libsqlite3-dev
+        libjansson-dev libyaml-dev"
+    [quickstart]="curl python3"
+    [test]="python3 libcmocka-dev python3-pytest python3-websockets curl openssl clang libclang-rt-14-dev mandoc
+        valgrind"
+    [fuzz]="clang libclang-rt-14-dev"
+    [bench]="gcc libc6-dev python3 python3-matplotlib haproxy nginx-light wrk openssh-server openssh-client openssl"
+    [format]="clang-format"
+)
+
+# Package -> service that it starts unless told not to.
+declare -A service=([haproxy]=haproxy [nginx-light]=nginx [openssh-server]=ssh)
+
+why() {
+    case $1 in
+    build) echo "to compile karezd and karez" ;;
+    quickstart) echo "for a little web server and a fetch through the tunnel" ;;
+    test) echo "to run every test, also under the sanitizers" ;;
+    fuzz) echo "to fuzz the parsers" ;;
+    bench) echo "to measure karez beside its peers" ;;
+    format) echo "to format the C files" ;;
+    *) return 1 ;;
+    esac
+}
+
+usage() {
+    echo "usage: scripts/deps.sh [--check] build|quickstart|test|fuzz|bench|format ..." >&2
+    exit 2
+}
+
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Tell the packages' scripts not to start daemons, unless the machine has a policy of its own.
+policy=/usr/sbin/policy-rc.d
+own_policy=no
+guard_off() {
+    if [ "$own_policy" = yes ]; then
+        $sudo rm -f "$policy"
+        own_policy=no
+    fi
+}
+guard_on() {
+    if [ ! -e "$policy" ]; then
+        own_policy=yes
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+        $sudo chmod 755 "$policy"
+    fi
+}
+
+check=no
+missing=()
+groups=()
+for arg in "$@"; do
+    case $arg in
+    --check) check=yes ;;
+    *)
+        why "$arg" >/dev/null || usage
+        groups+=("$arg")
+        ;;
+    esac
+done
+[ ${#groups[@]} -gt 0 ] || usage
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "deps: this is not Debian; if something is missing, the build will name it" >&2
+    exit 0
+fi
+
+for group in "${groups[@]}"; do
+    wanted=()
+    for package in ${packages[$group]}; do
+        case " ${missing[*]-} " in *" $package "*) continue ;; esac
+        installed "$package" || { wanted+=("$package"); missing+=("$package"); }
+    done
+    [ ${#wanted[@]} -eq 0 ] || echo "deps: $(why "$group"): ${wanted[*]}"
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+if [ $check = yes ]; then
+    echo "deps: the packages above are missing; scripts/deps.sh ${groups[*]} installs them" >&2
+    exit 1
+fi
+
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "deps: installing takes root; run this as root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    sudo="sudo"
+fi
+
+echo "deps: installing ${#missing[@]} Debian packages by apt-get"
+apt() {
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 "$@"
+}
+trap guard_off EXIT
+trap 'exit 130' INT TERM
+guard_on
+# Where the lists of packages are too old to name or find one of them, fetch them anew.
+if ! apt-cache show --no-all-versions "${missing[@]}" >/dev/null 2>&1 ||
+    ! apt install --no-install-recommends "${missing[@]}"; then
+    apt update
+    apt install --no-install-recommends "${missing[@]}"
+fi
+guard_off
+
+for package in "${missing[@]}"; do
+    unit=${service[$package]-}
+    if [ -n "$unit" ] && command -v systemctl >/dev/null; then
+        $sudo systemctl disable --quiet "$unit" || echo "deps: $unit may start at the next boot" >&2
+    fi
+done
+echo "deps: done"

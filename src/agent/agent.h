@@ -1,0 +1,97 @@
+/*
+ * A whole agent: the sessions it keeps, the tunnels it wants, and the targets they lead to.
+ *
+ * The first session to come up attaches the tunnels and learns their names; the others attach to
+ * those. While no session is up only one of them tries, so a server that is gone hears one agent
+ * once. What the server says for good ends the agent; after anything else it comes back for ever.
+ */
+#ifndef KAREZ_AGENT_AGENT_H
+#define KAREZ_AGENT_AGENT_H
+
+#include "agent/agent_net.h"
+#include "agent/memory.h"
+#include "agent/peek.h"
+
+/* Parallel sessions to one server, and tunnels of one agent, at most. */
+#define AGENT_SESSIONS_MAX 16
+#define AGENT_TUNNELS_MAX  1024
+
+/* Bytes that all sessions may hold above their first windows. */
+#define AGENT_BUDGET (128 * 1024 * 1024)
+
+/*
+ * How often the clocks are compared, and how far the wall clock may run ahead before we take it
+ * that the machine has slept; then a session must answer within AGENT_WAKE_PING_MS. Milliseconds.
+ */
+#define AGENT_SLEEP_CHECK_MS 2000
+#define AGENT_SLEPT_MS	     10000
+#define AGENT_WAKE_PING_MS   3000
+
+/* How long running visits may take to finish when the agent is stopped, in milliseconds. */
+#define AGENT_STOP_MS 700
+
+struct agent;
+
+/* A tunnel that is wanted. */
+struct agent_tunnel {
+	const char *name; /* asked for by a person; NULL: the one remembered, else any */
+	struct url target;
+};
+
+/* Visitors come from now on. All borrowed for the call. */
+struct agent_online {
+	size_t tunnel; /* index in agent_opt.tunnels */
+	const char *name, *url;
+	const struct url *target;
+	bool again; /* it was online before, at this very URL */
+};
+
+/* No session is up, and an attempt to get one has failed. */
+struct agent_offline {
+	int e;
+	bool spoken;	    /* it is the server's own word, so there is a server */
+	const char *reason; /* may be empty; may hold what the server said */
+	uint32_t retry_ms;  /* until the next attempt; 0: one is under way */
+};
+
+/* Texts that come from the server may hold control characters. */
+struct agent_events {
+	void (*online)(void *arg, const struct agent_online *o);
+	void (*offline)(void *arg, const struct agent_offline *o);
+	/* The server has refused or taken away this tunnel for good; others go on. */
+	void (*lost)(void *arg, size_t tunnel, int code, const char *reason);
+	/*
+	 * The agent does nothing any more and may be freed, though not in the call.
+	 *   code  0 after agent_stop(); else the server's final word, an ERR_*.
+	 */
+	void (*ended)(void *arg, int code, const char *reason);
+	/* A target cannot be reached (an ERR_*), or can again (0). */
+	void (*target)(void *arg, const struct url *to, int e);
+	/* A request is over. NULL: nobody watches, and nothing is spent on it. */
+	void (*request)(void *arg, const struct peek_request *r);
+};
+
+struct agent_opt {
+	struct log *log; /* borrowed, as all here: outlives the agent */
+	struct agent_net *net;
+	struct memory *memory; /* NULL: nothing is remembered */
+	const char *id;	       /* this agent's, 1-64 of A-Z a-z 0-9 . _ - */
+	const char *token;     /* given by a person; NULL: the one remembered, else none */
+	const struct url *server;
+	const struct agent_tunnel *tunnels; /* [n_tunnels], at least one; copied */
+	size_t n_tunnels;
+	unsigned n_sessions; /* 1 to AGENT_SESSIONS_MAX */
+	const struct agent_events *events;
+	void *arg;
+};
+
+/* Begin; events come from the loop. Returns 0, ERR_INVAL (a name that is none), ERR_NOMEM. */
+int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out) MUST_CHECK;
+
+/* Take no more visitors, let running ones finish for AGENT_STOP_MS, then end: ended() is told. */
+void agent_stop(struct agent *a);
+
+/* No event afterwards. NULL is allowed. */
+void agent_free(struct agent *a);
+
+#endif

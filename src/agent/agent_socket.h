@@ -1,0 +1,25 @@
+/* The agent's net of sockets: TCP and unix, with TLS where the URL says so. */
+#ifndef KAREZ_AGENT_AGENT_SOCKET_H
+#define KAREZ_AGENT_AGENT_SOCKET_H
+
+#include "agent/agent_net.h"
+#include "wire/tls_context.h"
+
+struct agent_socket_opt {
+	const char *ca_file; /* PEM: who may vouch for the server; NULL: the system's authorities */
+	bool server_tls;     /* the server is reached over TLS */
+	bool target_tls;     /* so is some target */
+	bool target_insecure; /* and any certificate of a target will do */
+};
+
+/*
+ *   why  [TLS_CONTEXT_WHY] set on failure to a sentence for a person.
+ * Returns 0, ERR_NOMEM, or what tls_context_new_client() returns.
+ */
+int agent_socket_new(struct ev *ev, const struct agent_socket_opt *opt, struct agent_net **out,
+		     char *why) MUST_CHECK;
+
+/* All its attempts must be over; its wires may live on. NULL is allowed. */
+void agent_socket_free(struct agent_net *net);
+
+#endif

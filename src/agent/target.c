@@ -1,0 +1,174 @@
+/* One visit: dial while the visitor's bytes wait, then relay. */
+#include "agent/target.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "wire/relay.h"
+
+struct targets {
+	struct ev *ev;
+	struct targets_opt opt;
+	struct list visits;
+	size_t n_visits;
+};
+
+struct target_visit {
+	struct targets *all;	 /* borrowed: ends its visits before it goes */
+	struct target *target;	 /* borrowed: lives as long as `all` */
+	struct list link;	 /* in all->visits */
+	struct wire *stream;	 /* owned until the relay has it */
+	struct agent_dial *dial; /* owned while connecting */
+	struct relay *relay;	 /* owned afterwards */
+	struct peek *peek;	 /* owned; NULL when nobody watches */
+};
+
+static void target_release(struct target_visit *v, int why)
+{
+	struct targets *ts = v->all;
+
+	agent_net_cancel(v->all->opt.net, v->dial);
+	relay_close(v->relay, why);
+	wire_close(v->stream, why);
+	peek_free(v->peek);
+	list_del(&v->link);
+	ev_free_later(ts->ev, v);
+	if (--ts->n_visits == 0 && ts->opt.idle != NULL)
+		ts->opt.idle(ts->opt.arg);
+}
+
+/* What a visitor's side may learn about a failed connect: never what only means something here. */
+static int target_public_error(int e)
+{
+	switch (e) {
+	case ERR_REFUSED:
+	case ERR_TIMEOUT:
+	case ERR_UNREACH:
+	case ERR_RESOLVE:
+	case ERR_DENIED:
+	case ERR_TLS:
+	case ERR_CERT:
+	case ERR_NOFILE:
+	case ERR_NOMEM: return e;
+	case ERR_NOTFOUND: return ERR_REFUSED; /* a socket's path that does not exist */
+	default: return ERR_TARGET;
+	}
+}
+
+static void target_note(struct target_visit *v, int e)
+{
+	struct targets *ts = v->all;
+
+	if (v->target->e != e && ts->opt.state != NULL && (v->target->e == 0) != (e == 0))
+		ts->opt.state(ts->opt.arg, &v->target->to, e);
+	v->target->e = e;
+}
+
+static void target_on_relayed(void *arg, const struct relay_result *result)
+{
+	struct target_visit *v = arg;
+
+	v->relay = NULL;
+	target_release(v, 0);
+}
+
+static void target_on_request(void *arg, const struct peek_request *r)
+{
+	struct target_visit *v = arg;
+
+	v->all->opt.request(v->all->opt.arg, r);
+}
+
+static int target_relay(struct target_visit *v, struct wire *target)
+{
+	struct relay_opt opt = {.a = v->stream, .b = target, .done = target_on_relayed, .arg = v};
+	int e;
+
+	if (v->all->opt.request != NULL) {
+		if ((e = peek_new(v->all->ev, target_on_request, v, &v->peek)) != 0)
+			return e;
+		opt.ab_filter = peek_up;
+		opt.ba_filter = peek_down;
+		opt.filter_arg = v->peek;
+	}
+	if ((e = relay_new(v->all->ev, &opt, &v->relay)) == 0)
+		v->stream = NULL;
+	return e;
+}
+
+static void target_on_dialled(void *arg, int e, struct wire *w)
+{
+	struct target_visit *v = arg;
+
+	v->dial = NULL;
+	target_note(v, e);
+	if (e == 0 && (e = target_relay(v, w)) != 0)
+		wire_close(w, e);
+	if (e != 0)
+		target_release(v, target_public_error(e));
+}
+
+static void target_on_ready(void *arg, struct wire *w, int events)
+{
+}
+
+/* The visitor left while we were still connecting. */
+static void target_on_broken(void *arg, struct wire *w, int why)
+{
+	target_release(arg, why);
+}
+
+static const struct wire_owner target_waiting = {target_on_ready, target_on_broken};
+
+void targets_serve(struct targets *ts, struct target *t, struct wire *w)
+{
+	struct agent_dial_opt opt = {.to = &t->to,
+				     .timeout_ms = TARGET_TIMEOUT_MS,
+				     .done = target_on_dialled};
+	struct target_visit *v = NULL;
+	int e;
+
+	if (ts->n_visits >= TARGET_VISITS_MAX) {
+		wire_close(w, ERR_LIMIT);
+		return;
+	}
+	if ((v = calloc(1, sizeof *v)) == NULL) {
+		wire_close(w, ERR_NOMEM);
+		return;
+	}
+	*v = (struct target_visit){.all = ts, .target = t, .stream = w};
+	list_push(&ts->visits, &v->link);
+	ts->n_visits++;
+	wire_own(w, &target_waiting, v);
+	wire_want(w, 0);
+	opt.arg = v;
+	if ((e = agent_net_dial(ts->opt.net, &opt, &v->dial)) != 0)
+		target_release(v, e);
+}
+
+size_t targets_running(const struct targets *ts)
+{
+	return ts->n_visits;
+}
+
+int targets_new(struct ev *ev, const struct targets_opt *opt, struct targets **out)
+{
+	struct targets *ts = calloc(1, sizeof *ts);
+
+	if (ts == NULL)
+		return ERR_NOMEM;
+	*ts = (struct targets){.ev = ev, .opt = *opt};
+	list_init(&ts->visits);
+	*out = ts;
+	return 0;
+}
+
+void targets_free(struct targets *ts)
+{
+	if (ts == NULL)
+		return;
+	ts->opt.idle = NULL;
+	LIST_FOR_EACH_SAFE (link, &ts->visits)
+		target_release(CONTAINER_OF(link, struct target_visit, link), ERR_CLOSED);
+	ev_free_later(ts->ev, ts);
+}

@@ -1,0 +1,338 @@
+/* Dial, ask, speak HTTP/2; each step may fail, and then the next one is to wait. */
+#include "agent/uplink.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/*
+ * The server opens the control stream right behind its 101, and a session does not tell us when it
+ * is there: look again after so many milliseconds while lines wait.
+ */
+#define UPLINK_LOOK_MS 5
+
+enum uplink_state {
+	UPLINK_RESTS, /* until it is told otherwise */
+	UPLINK_WAITS, /* for the back-off to end */
+	UPLINK_DIALS, /* connecting */
+	UPLINK_ASKS,  /* the request for a session is on its way */
+	UPLINK_UP,
+};
+
+struct uplink {
+	struct ev *ev;
+	struct uplink_opt opt;
+	enum uplink_state state;
+	struct backoff backoff;
+	struct ev_timer timer; /* WAITS: the end of it; UP: the next look for the control stream */
+	struct agent_dial *dial; /* DIALS */
+	struct upgrade *upgrade; /* ASKS */
+	struct session *session; /* UP */
+	struct session *old;	 /* draining beside the next one, or NULL */
+	uint64_t up_since_ms;
+	struct buf unsent; /* UP: lines, each with its newline */
+};
+
+static void uplink_dial(struct uplink *u);
+
+static void uplink_down(struct uplink *u, const struct uplink_failure *f)
+{
+	u->state = UPLINK_RESTS;
+	u->opt.owner->down(u->opt.arg, u, f);
+}
+
+/* ---- the session ---- */
+
+static void uplink_on_visit(void *arg, struct session *s, const struct visit *visit, struct wire *w)
+{
+	struct uplink *u = arg;
+
+	u->opt.owner->visit(u->opt.arg, u, visit, w);
+}
+
+static void uplink_on_told(void *arg, struct session *s, struct str line)
+{
+	struct uplink *u = arg;
+
+	if (s == u->session)
+		u->opt.owner->told(u->opt.arg, u, line);
+}
+
+/* The session is no longer the current one. */
+static struct session *uplink_leave_session(struct uplink *u)
+{
+	struct session *s = NULL;
+
+	MOVE(s, u->session);
+	ev_timer_stop(u->ev, &u->timer);
+	buf_free(&u->unsent);
+	if (ev_now_ms(u->ev) - u->up_since_ms >= UPLINK_STEADY_MS)
+		backoff_reset(&u->backoff);
+	u->state = UPLINK_RESTS;
+	return s;
+}
+
+static void uplink_on_draining(void *arg, struct session *s)
+{
+	struct uplink *u = arg;
+
+	if (s != u->session)
+		return;
+	session_close(u->old, ERR_DRAIN, STR("another session drains already"));
+	u->old = uplink_leave_session(u);
+	u->opt.owner->draining(u->opt.arg, u);
+}
+
+/*
+ * Is the reason of a dead session the server's word? Some codes also stand for what the kernel says
+ * about the carrier; those count only with words of the server behind them.
+ */
+static bool uplink_was_said(int why, struct str reason)
+{
+	switch (why) {
+	case ERR_AUTH:
+	case ERR_DISABLED:
+	case ERR_DELETED:
+	case ERR_REPLACED: return true;
+	default: return reason.len > 0;
+	}
+}
+
+static void uplink_on_closed(void *arg, struct session *s, int why, struct str reason)
+{
+	struct uplink *u = arg;
+	char text[SESSION_REASON_MAX + 1];
+	struct uplink_failure f = {.e = why, .was_up = true, .reason = text};
+
+	if (s == u->old) {
+		u->old = NULL;
+		return;
+	}
+	f.spoken = uplink_was_said(why, reason);
+	str_printf(text, sizeof text, STR_FMT, STR_ARG(reason));
+	(void)uplink_leave_session(u);
+	uplink_down(u, &f);
+}
+
+static const struct session_owner uplink_session_owner = {
+	.visit = uplink_on_visit,
+	.told = uplink_on_told,
+	.draining = uplink_on_draining,
+	.closed = uplink_on_closed,
+};
+
+/* Send what waits; ERR_AGAIN while the control stream is not there. */
+static int uplink_flush(struct uplink *u)
+{
+	while (u->unsent.len > 0) {
+		struct str all = buf_str(&u->unsent);
+		struct str line = {all.p, str_find(all, '\n')};
+		int e = session_tell(u->session, line);
+
+		if (e != 0)
+			return e;
+		buf_take(&u->unsent, line.len + 1);
+	}
+	return 0;
+}
+
+static void uplink_look(struct uplink *u)
+{
+	int e = uplink_flush(u);
+
+	if (e == ERR_AGAIN || e == ERR_LIMIT)
+		ev_timer_set(u->ev, &u->timer, UPLINK_LOOK_MS);
+}
+
+int uplink_tell(struct uplink *u, struct str line)
+{
+	int e;
+
+	if (u->state != UPLINK_UP)
+		return ERR_CLOSED;
+	if (line.len > SESSION_LINE_MAX)
+		return ERR_TOOBIG;
+	if (u->unsent.len + line.len + 1 > UPLINK_UNSENT_MAX)
+		return ERR_LIMIT;
+	if ((e = buf_add(&u->unsent, line.p, line.len, UPLINK_UNSENT_MAX)) != 0 ||
+	    (e = buf_add(&u->unsent, "\n", 1, UPLINK_UNSENT_MAX)) != 0)
+		return e;
+	uplink_look(u);
+	return 0;
+}
+
+/* ---- getting one ---- */
+
+static void uplink_on_answer(void *arg, const struct upgrade_answer *a)
+{
+	struct mux_opt mux = {.role = MUX_AGENT, .owner = &uplink_session_owner};
+	struct uplink *u = arg;
+	struct uplink_failure f = {.e = a->e, .spoken = a->spoken, .reason = a->reason};
+
+	u->upgrade = NULL;
+	mux.budget = u->opt.budget;
+	mux.arg = u;
+	if (a->e == 0 && (f.e = mux_new(u->ev, a->wire, &mux, &u->session)) != 0)
+		wire_close(a->wire, f.e);
+	if (f.e != 0) {
+		uplink_down(u, &f);
+		return;
+	}
+	u->state = UPLINK_UP;
+	u->up_since_ms = ev_now_ms(u->ev);
+	u->opt.owner->up(u->opt.arg, u, a);
+}
+
+static void uplink_ask(struct uplink *u, struct wire *w)
+{
+	struct upgrade_opt opt = {.net = u->opt.net, .done = uplink_on_answer, .arg = u};
+	int e;
+
+	opt.ask = (struct upgrade_ask){.server = u->opt.server, .carrier = u->opt.carrier};
+	u->opt.owner->ask(u->opt.arg, u, &opt.ask);
+	u->state = UPLINK_ASKS;
+	if ((e = upgrade_start(u->ev, w, &opt, &u->upgrade)) != 0) {
+		wire_close(w, e);
+		uplink_down(u, &(struct uplink_failure){.e = e, .reason = ""});
+	}
+}
+
+static void uplink_on_dialled(void *arg, int e, struct wire *w)
+{
+	struct uplink *u = arg;
+
+	u->dial = NULL;
+	if (e == 0)
+		uplink_ask(u, w);
+	else
+		uplink_down(u, &(struct uplink_failure){.e = e, .reason = ""});
+}
+
+static void uplink_dial(struct uplink *u)
+{
+	struct agent_dial_opt opt = {.to = u->opt.server,
+				     .server = true,
+				     .timeout_ms = UPLINK_DIAL_MS,
+				     .done = uplink_on_dialled,
+				     .arg = u};
+	int e;
+
+	ev_timer_stop(u->ev, &u->timer);
+	u->state = UPLINK_DIALS;
+	if ((e = agent_net_dial(u->opt.net, &opt, &u->dial)) != 0)
+		uplink_down(u, &(struct uplink_failure){.e = e, .reason = ""});
+}
+
+static void uplink_on_timer(void *arg)
+{
+	struct uplink *u = arg;
+
+	if (u->state == UPLINK_UP)
+		uplink_look(u);
+	else if (u->state == UPLINK_WAITS)
+		uplink_dial(u);
+}
+
+void uplink_start(struct uplink *u)
+{
+	if (u->state == UPLINK_RESTS || u->state == UPLINK_WAITS)
+		uplink_dial(u);
+}
+
+uint32_t uplink_retry(struct uplink *u)
+{
+	uint32_t ms = backoff_next(&u->backoff, u->ev);
+
+	CHECK(u->state == UPLINK_RESTS);
+	u->state = UPLINK_WAITS;
+	ev_timer_set(u->ev, &u->timer, ms);
+	return ms;
+}
+
+void uplink_hurry(struct uplink *u)
+{
+	if (u->state == UPLINK_WAITS)
+		uplink_dial(u);
+}
+
+void uplink_rest(struct uplink *u)
+{
+	if (u->state == UPLINK_UP)
+		return;
+	ev_timer_stop(u->ev, &u->timer);
+	agent_net_cancel(u->opt.net, u->dial);
+	u->dial = NULL;
+	upgrade_cancel(u->upgrade);
+	u->upgrade = NULL;
+	u->state = UPLINK_RESTS;
+}
+
+/* ---- what the agent asks ---- */
+
+void uplink_drop(struct uplink *u, int why, struct str reason)
+{
+	struct session *s;
+
+	if (u->state != UPLINK_UP)
+		return;
+	s = uplink_leave_session(u);
+	session_close(s, why, reason);
+}
+
+bool uplink_is_idle(const struct uplink *u)
+{
+	return u->state == UPLINK_RESTS;
+}
+
+bool uplink_is_up(const struct uplink *u)
+{
+	return u->state == UPLINK_UP;
+}
+
+unsigned uplink_carrier(const struct uplink *u)
+{
+	return u->opt.carrier;
+}
+
+void uplink_ping(struct uplink *u, uint32_t deadline_ms)
+{
+	if (u->session != NULL)
+		session_ping(u->session, deadline_ms);
+	if (u->old != NULL)
+		session_ping(u->old, deadline_ms);
+}
+
+void uplink_drain(struct uplink *u)
+{
+	if (u->session != NULL)
+		session_drain(u->session);
+}
+
+int uplink_new(struct ev *ev, const struct uplink_opt *opt, struct uplink **out)
+{
+	struct uplink *u = calloc(1, sizeof *u);
+
+	if (u == NULL)
+		return ERR_NOMEM;
+	u->ev = ev;
+	u->opt = *opt;
+	u->timer = (struct ev_timer){.fn = uplink_on_timer, .arg = u};
+	*out = u;
+	return 0;
+}
+
+void uplink_free(struct uplink *u, int why, struct str reason)
+{
+	if (u == NULL)
+		return;
+	session_close(u->session, why, reason);
+	u->session = NULL;
+	session_close(u->old, why, reason);
+	u->old = NULL;
+	u->state = UPLINK_RESTS;
+	uplink_rest(u);
+	buf_free(&u->unsent);
+	ev_free_later(u->ev, u);
+}

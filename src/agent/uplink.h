@@ -1,0 +1,94 @@
+/*
+ * One carrier of an agent: a session with the server, and how it is got and got again.
+ *
+ * It says what happens and does what it is told; what a failure means is the agent's to decide.
+ */
+#ifndef KAREZ_AGENT_UPLINK_H
+#define KAREZ_AGENT_UPLINK_H
+
+#include "agent/backoff.h"
+#include "agent/upgrade.h"
+#include "session/mux.h"
+
+/* How long resolving and connecting may take, in milliseconds. */
+#define UPLINK_DIAL_MS 10000
+
+/* A session that has lived so long starts the back-off anew when it dies, in milliseconds. */
+#define UPLINK_STEADY_MS 10000
+
+/* Bytes of control lines that wait for the server to open the control stream. */
+#define UPLINK_UNSENT_MAX (256 * 1024)
+
+struct uplink;
+
+/* Why there is no session. */
+struct uplink_failure {
+	int e;
+	bool spoken;	    /* it is the server's own word */
+	bool was_up;	    /* there was a session, and it died */
+	const char *reason; /* NUL-terminated, may be empty; may hold the server's words */
+};
+
+struct uplink_owner {
+	/* Borrowed for the call: who asks, and with which credential. */
+	void (*ask)(void *arg, struct uplink *u, struct upgrade_ask *ask);
+	/* There is a session now; lines may be told. */
+	void (*up)(void *arg, struct uplink *u, const struct upgrade_answer *answer);
+	/* No session, or none any more: nothing happens until uplink_start() or uplink_retry(). */
+	void (*down)(void *arg, struct uplink *u, const struct uplink_failure *f);
+	/* The session takes no new visitors; it goes on beside the next one. As after down(). */
+	void (*draining)(void *arg, struct uplink *u);
+	/* A control line of the current session. */
+	void (*told)(void *arg, struct uplink *u, struct str line);
+	/* A visit, of the current or the draining session. The wire is the callee's. */
+	void (*visit)(void *arg, struct uplink *u, const struct visit *visit, struct wire *w);
+};
+
+struct uplink_opt {
+	struct agent_net *net; /* borrowed, as all here: outlives the uplink */
+	const struct url *server;
+	struct mux_budget *budget;
+	unsigned carrier; /* 0-63 */
+	const struct uplink_owner *owner;
+	void *arg;
+};
+
+/* Returns 0 or ERR_NOMEM. */
+int uplink_new(struct ev *ev, const struct uplink_opt *opt, struct uplink **out) MUST_CHECK;
+
+/* Try now, unless there is a session or an attempt already. */
+void uplink_start(struct uplink *u);
+
+/* Try after the next wait, which is returned, in milliseconds. */
+uint32_t uplink_retry(struct uplink *u);
+
+/* If it waits: wait no longer. */
+void uplink_hurry(struct uplink *u);
+
+/* Give up an attempt or a wait; a session stays. */
+void uplink_rest(struct uplink *u);
+
+/* End the session, if there is one; down() is not called. */
+void uplink_drop(struct uplink *u, int why, struct str reason);
+
+/* Neither a session, nor an attempt, nor a wait for one? */
+bool uplink_is_idle(const struct uplink *u);
+bool uplink_is_up(const struct uplink *u);
+unsigned uplink_carrier(const struct uplink *u);
+
+/*
+ * Send a control line, at once or when the server is ready to listen.
+ * Returns 0, ERR_CLOSED (there is no session), ERR_TOOBIG, ERR_LIMIT, ERR_NOMEM.
+ */
+int uplink_tell(struct uplink *u, struct str line) MUST_CHECK;
+
+/* Is the server still there? Silence for deadline_ms ends the session. */
+void uplink_ping(struct uplink *u, uint32_t deadline_ms);
+
+/* Take no more visitors. */
+void uplink_drain(struct uplink *u);
+
+/* End it all: the server learns why and reason. NULL is allowed. No callback afterwards. */
+void uplink_free(struct uplink *u, int why, struct str reason);
+
+#endif

@@ -1,0 +1,40 @@
+/* What karez prints: lines for people, or JSON objects for programs. */
+#ifndef KAREZ_APP_KAREZ_SAY_H
+#define KAREZ_APP_KAREZ_SAY_H
+
+#include <stdio.h>
+
+#include "agent/agent.h"
+
+/* How to print. A value; all borrowed. */
+struct karez_say {
+	FILE *out, *err; /* results and requests; problems */
+	bool json;	 /* everything to out, one object a line */
+	bool quiet;	 /* problems only */
+	bool verbose;	 /* more words about each request */
+	bool bare;	 /* the target was given as a port alone */
+	const char *server;
+};
+
+/* Visitors come from now on. */
+void karez_say_online(const struct karez_say *say, const struct agent_online *o);
+
+/* The server is not there; trying: another attempt follows. */
+void karez_say_offline(const struct karez_say *say, const struct agent_offline *o, bool trying);
+
+/* It has ended; code as in agent_events.ended. */
+void karez_say_ended(const struct karez_say *say, int code, const char *reason);
+
+/* The state of the target has changed. */
+void karez_say_target(const struct karez_say *say, const struct url *to, int e);
+
+/* A request is over; wall_ms: since 1970. */
+void karez_say_request(const struct karez_say *say, const struct peek_request *r, int64_t wall_ms);
+
+/* No server is named, and none was found at the guessed place: how to name one or run one. */
+void karez_say_no_server(const struct karez_say *say);
+
+/* Any other problem: a sentence without a full stop. */
+void karez_say_problem(const struct karez_say *say, const char *text);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * The life of the core, and the questions that wait for the store.
+ *
+ * Every question is a struct core_call: counted, bounded by its kind, answered from the loop, and
+ * found here when the core goes.
+ */
+#include "core/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/core_internal.h"
+
+_Static_assert(CORE_LOGINS_MAX + CORE_ATTACHES_MAX + CORE_LOOKUPS_MAX < STORE_PENDING_MAX,
+	       "more questions than the store takes");
+
+/* ---- life ---- */
+
+int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
+{
+	struct core *c = calloc(1, sizeof *c);
+	uint8_t seed[16];
+
+	if (c == NULL)
+		return ERR_NOMEM;
+	c->ev = ev;
+	c->opt = *opt;
+	ev_random(ev, seed, sizeof seed);
+	map_init(&c->tunnels, seed);
+	ev_random(ev, seed, sizeof seed);
+	map_init(&c->members, seed);
+	ev_random(ev, c->loop_key, sizeof c->loop_key);
+	list_init(&c->calls);
+	list_init(&c->making);
+	list_init(&c->secret.waiting);
+	c->register_left = CORE_REGISTER_BURST;
+	c->register_ms = ev_now_ms(ev);
+	*out = c;
+	return 0;
+}
+
+void core_free(struct core *c)
+{
+	if (c == NULL)
+		return;
+	CHECK(c->n_members == 0);
+	while (!list_empty(&c->calls)) {
+		struct core_call *call = CONTAINER_OF(c->calls.next, struct core_call, link);
+
+		call->closed(call);
+	}
+	CHECK(c->tunnels.n == 0 && c->members.n == 0);
+	account_forget_secret(c);
+	map_free(&c->tunnels);
+	map_free(&c->members);
+	free(c);
+}
+
+/* ---- questions ---- */
+
+int core_call_begin(struct core *c, struct core_call *call, enum core_call_kind kind,
+		    void (*start)(void *call))
+{
+	static const size_t max[CORE_CALL_KINDS] = {
+		[CORE_LOGIN] = CORE_LOGINS_MAX,
+		[CORE_ATTACH] = CORE_ATTACHES_MAX,
+		[CORE_LOOKUP] = CORE_LOOKUPS_MAX,
+	};
+
+	if (c->n_calls[kind] >= max[kind])
+		return ERR_LIMIT;
+	c->n_calls[kind]++;
+	call->core = c;
+	call->kind = kind;
+	call->task = (struct ev_task){.fn = start, .arg = call};
+	list_push(&c->calls, &call->link);
+	ev_task_run(c->ev, &call->task);
+	return 0;
+}
+
+void core_call_end(struct core_call *call)
+{
+	struct core *c = call->core;
+
+	c->n_calls[call->kind]--;
+	list_del(&call->link);
+	ev_task_cancel(&call->task);
+	if (call->asked)
+		store_forget(c->opt.store, call);
+	call->asked = false;
+}
+
+static void core_on_answer(void *arg, const struct store_answer *answer)
+{
+	struct core_call *call = arg;
+
+	call->asked = false;
+	call->step(call, answer);
+}
+
+static int core_call_asked(struct core_call *call, core_step_fn step, int e)
+{
+	call->step = step;
+	call->asked = e == 0;
+	return core_store_err(e);
+}
+
+int core_call_get(struct core_call *call, struct str kind, struct str key, core_step_fn step)
+{
+	int e = store_get(call->core->opt.store, kind, key, core_on_answer, call);
+
+	return core_call_asked(call, step, e);
+}
+
+int core_call_put(struct core_call *call, const struct store_record *rec, uint64_t expected,
+		  core_step_fn step)
+{
+	int e = store_put(call->core->opt.store, rec, expected, core_on_answer, call);
+
+	return core_call_asked(call, step, e);
+}
+
+int core_call_batch(struct core_call *call, const struct store_write *writes, size_t n,
+		    core_step_fn step)
+{
+	int e = store_batch(call->core->opt.store, writes, n, core_on_answer, call);
+
+	return core_call_asked(call, step, e);
+}
+
+/* ---- what a store's errors mean to somebody else ---- */
+
+int core_store_err(int e)
+{
+	switch (e) {
+	case 0:
+	case ERR_NOMEM:
+	case ERR_LIMIT:
+	case ERR_FULL:
+	case ERR_TIMEOUT:
+	case ERR_CLOSED: return e;
+	default: return ERR_IO; /* ERR_DENIED would end an agent's trying */
+	}
+}
+
+void core_store_reason(int e, char reason[CORE_REASON_TEXT])
+{
+	if (e == ERR_LIMIT)
+		str_printf(reason, CORE_REASON_TEXT,
+			   "the server has too much to do at the moment; try again in a while");
+	else if (e == ERR_CLOSED)
+		str_printf(reason, CORE_REASON_TEXT, "the server is shutting down; try again");
+	else
+		str_printf(reason, CORE_REASON_TEXT,
+			   "the server cannot use its records (%s); try again later, and if it "
+			   "stays so, its operator finds more in its log",
+			   err_text(e));
+}

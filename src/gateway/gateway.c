@@ -1,0 +1,395 @@
+/*
+ * From a request to a session: who asks is judged before anything is kept for him, and every
+ * refusal says what to do.
+ */
+#include "gateway/gateway.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/num.h"
+#include "gateway/gateway_internal.h"
+#include "proto/json.h"
+
+#define GATEWAY_PATH	"/v1/connect"
+#define GATEWAY_UPGRADE "karez/1"
+
+/* Bytes of a refusal's body, and of the answer to an upgrade. */
+#define GATEWAY_BODY_MAX 4096
+#define GATEWAY_HEAD_MAX 1024
+
+/* Who has asked and waits for his credential to be judged. */
+struct handshake {
+	struct list link;
+	struct gateway *gateway; /* weak: gateway_free() clears it */
+	struct http_conn *conn;	 /* weak: gone, or answered: NULL */
+	struct ev_timer deadline;
+	struct gateway_agent who;
+};
+
+struct gateway_refusal {
+	unsigned status;
+	int code;
+	const char *detail;
+	struct http_field extra; /* one more field; name empty: none */
+};
+
+#define FIELD_OF(n, v)                          \
+	(struct http_field)                     \
+	{                                       \
+		.name = STR(n), .value = STR(v) \
+	}
+
+/* ---- refusing ---- */
+
+void gateway_code(int e, char out[GATEWAY_CODE_TEXT])
+{
+	str_printf(out, GATEWAY_CODE_TEXT, "%s", err_name(e));
+	for (char *p = out; *p != '\0'; p++)
+		if (*p >= 'a' && *p <= 'z')
+			*p = (char)(*p - 'a' + 'A');
+}
+
+static int gateway_problem(const struct gateway_refusal *r, struct buf *body)
+{
+	char code[GATEWAY_CODE_TEXT];
+	struct json *j = NULL;
+	int e;
+
+	gateway_code(r->code, code);
+	if ((e = json_new_object(&j)) == 0 && (e = json_set_number(j, "status", r->status)) == 0 &&
+	    (e = json_set_text(j, "code", str_of(code))) == 0 &&
+	    (e = json_set_text(j, "title", str_of(err_text(r->code)))) == 0 &&
+	    (e = json_set_text(j, "detail", str_of(r->detail))) == 0)
+		e = json_write(j, GATEWAY_BODY_MAX, body);
+	json_free(j);
+	return e;
+}
+
+static void gateway_refuse(struct http_conn *c, const struct gateway_refusal *r)
+{
+	struct http_field fields[4] = {FIELD_OF("Cache-Control", "no-store")};
+	struct http_page page = {.status = r->status, .fields = fields, .n_fields = 1};
+	struct buf body = {0};
+
+	if (r->extra.name.len > 0)
+		fields[page.n_fields++] = r->extra;
+	if (r->status == 426)
+		fields[page.n_fields++] = FIELD_OF("Connection", "Upgrade");
+	if (r->status == 429 || r->status == 503)
+		fields[page.n_fields++] = FIELD_OF("Retry-After", "5");
+	if (gateway_problem(r, &body) == 0) {
+		page.content_type = STR("application/problem+json");
+		page.body = buf_str(&body);
+	}
+	http_conn_on_gone(c, NULL, NULL);
+	http_conn_reply(c, &page);
+	buf_free(&body);
+}
+
+static unsigned gateway_status(int e)
+{
+	switch (e) {
+	case ERR_AUTH: return 401;
+	case ERR_DENIED:
+	case ERR_DISABLED: return 403;
+	case ERR_LIMIT: return 429;
+	default: return 503;
+	}
+}
+
+/* ---- reading the request ---- */
+
+bool gateway_wants(const struct http_request *req)
+{
+	struct str path = {req->path.p, str_find(req->path, '?')};
+
+	return str_eq(path, STR(GATEWAY_PATH));
+}
+
+/* Returns 0, ERR_NOTFOUND, or ERR_PROTO when it is there twice. */
+static int gateway_field(const struct http_head *h, struct str name, struct str *out)
+{
+	int e = ERR_NOTFOUND;
+
+	for (size_t i = 0; i < h->n_fields; i++) {
+		if (!str_eq_nocase(h->fields[i].name, name))
+			continue;
+		if (e == 0)
+			return ERR_PROTO;
+		*out = h->fields[i].value;
+		e = 0;
+	}
+	return e;
+}
+
+static bool gateway_agent_id_ok(struct str id)
+{
+	for (size_t i = 0; i < id.len; i++) {
+		char c = ascii_lower(id.p[i]);
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
+		    c != '-')
+			return false;
+	}
+	return id.len > 0 && id.len < CORE_AGENT_TEXT;
+}
+
+/* Returns NULL, or what is wrong. */
+static const char *gateway_read_agent(const struct http_head *h, struct core_agent *out)
+{
+	struct str value;
+	uint64_t carrier;
+
+	if (gateway_field(h, STR("Karez-Agent"), &value) != 0 || !gateway_agent_id_ok(value) ||
+	    str_copy(out->id, sizeof out->id, value) != 0)
+		return "one Karez-Agent is needed: 1-64 letters, digits, '.', '_' or '-'";
+	if (gateway_field(h, STR("Karez-Epoch"), &value) != 0 ||
+	    num_parse(value, JSON_NUMBER_MAX, &out->epoch) != 0)
+		return "one Karez-Epoch is needed: a decimal number below 2^63";
+	if (gateway_field(h, STR("Karez-Carrier"), &value) != 0 ||
+	    num_parse(value, GATEWAY_CARRIERS_MAX - 1, &carrier) != 0)
+		return "one Karez-Carrier is needed: a decimal number from 0 to 63";
+	out->carrier = (unsigned)carrier;
+	return NULL;
+}
+
+/* *token is set to the empty text when there is no credential. Returns 0 or ERR_AUTH. */
+static int gateway_read_token(const struct http_head *h, struct str *token)
+{
+	struct str value, scheme;
+	int e = gateway_field(h, STR("Authorization"), &value);
+
+	*token = STR("");
+	if (e == ERR_NOTFOUND)
+		return 0;
+	if (e != 0 || !str_next(&value, ' ', &scheme) || !str_eq_nocase(scheme, STR("Bearer")))
+		return ERR_AUTH;
+	*token = str_trim(value);
+	return token->len > 0 ? 0 : ERR_AUTH;
+}
+
+/* Returns true when the request may go on to its login. */
+static bool gateway_judge(const struct gateway *g, const struct http_request *req,
+			  struct gateway_refusal *r)
+{
+	const struct http_head *h = &req->head;
+
+	if (req->method != HTTP_GET)
+		*r = (struct gateway_refusal){405, ERR_INVAL, "ask for a session with GET",
+					      FIELD_OF("Allow", "GET")};
+	else if (!http_field_list_has(h->upgrade, STR(GATEWAY_UPGRADE)))
+		*r = (struct gateway_refusal){
+			426, ERR_UNSUPPORTED,
+			"this server speaks \"Upgrade: karez/1\"; use a karez "
+			"of its version",
+			FIELD_OF("Upgrade", GATEWAY_UPGRADE)};
+	else if (h->framing != HTTP_BODY_NONE && (!h->has_length || h->content_length > 0))
+		*r = (struct gateway_refusal){400, ERR_INVAL, "this request has no body"};
+	else if (g->draining)
+		*r = (struct gateway_refusal){503, ERR_DRAIN,
+					      "the server is shutting down; try again"};
+	else if (g->n_sessions + g->n_handshakes >= g->opt.sessions_max)
+		*r = (struct gateway_refusal){
+			503, ERR_LIMIT,
+			"the server has as many sessions as it takes; try again "
+			"later"};
+	else
+		return true;
+	return false;
+}
+
+/* ---- logging in ---- */
+
+/* Whoever asked has been answered, or has gone. */
+static void handshake_settle(struct handshake *hs)
+{
+	if (hs->gateway != NULL)
+		ev_timer_stop(hs->gateway->ev, &hs->deadline);
+	hs->conn = NULL;
+}
+
+static void handshake_free(struct handshake *hs)
+{
+	handshake_settle(hs);
+	if (hs->gateway != NULL) {
+		list_del(&hs->link);
+		hs->gateway->n_handshakes--;
+	}
+	free(hs);
+}
+
+static void handshake_refuse(struct handshake *hs, int e, const char *reason)
+{
+	struct gateway_refusal r = {gateway_status(e), e, reason};
+	struct http_conn *c = hs->conn;
+
+	log_info(hs->gateway->opt.log, "event=login-refused agent=%s peer=%s peer_port=%u code=%s",
+		 hs->who.agent.id, hs->who.peer.ip, hs->who.peer.port, err_name(e));
+	if (e == ERR_AUTH)
+		r.extra = FIELD_OF("WWW-Authenticate", "Bearer");
+	handshake_settle(hs);
+	gateway_refuse(c, &r);
+}
+
+static void handshake_on_gone(void *arg)
+{
+	handshake_settle(arg);
+}
+
+static void handshake_on_deadline(void *arg)
+{
+	handshake_refuse(arg, ERR_TIMEOUT,
+			 "the server could not judge the credential in time; try again later");
+}
+
+/* Returns 0, or why no answer can be written. */
+static int gateway_write_answer(const struct core_login *login, char *out, size_t *len)
+{
+	struct http_writer w;
+
+	http_write_begin(&w, out, GATEWAY_HEAD_MAX);
+	http_write_status(&w, 101, STR(""));
+	http_write_field(&w, STR("Connection"), STR("Upgrade"));
+	http_write_field(&w, STR("Upgrade"), STR(GATEWAY_UPGRADE));
+	http_write_field(&w, STR("Cache-Control"), STR("no-store"));
+	http_write_field(&w, STR("Karez-Account"), str_of(login->account));
+	if (login->token[0] != '\0')
+		http_write_field(&w, STR("Karez-Token"), str_of(login->token));
+	return http_write_end(&w, len);
+}
+
+static void handshake_upgrade(struct handshake *hs, const struct core_login *login)
+{
+	char head[GATEWAY_HEAD_MAX];
+	struct http_conn *c = hs->conn;
+	struct wire *wire;
+	size_t len;
+	int e = gateway_write_answer(login, head, &len);
+
+	if (e != 0) {
+		handshake_refuse(hs, e, "the server cannot write its answer");
+		return;
+	}
+	memcpy(hs->who.account, login->account, sizeof hs->who.account);
+	http_conn_on_gone(c, NULL, NULL);
+	handshake_settle(hs);
+	wire = http_conn_upgrade(c, (struct str){head, len});
+	explicit_bzero(head, sizeof head);
+	if (wire != NULL)
+		gateway_session_start(hs->gateway, wire, &hs->who);
+}
+
+static void handshake_on_login(void *arg, const struct core_login *login)
+{
+	struct handshake *hs = arg;
+
+	if (hs->conn == NULL)
+		;
+	else if (login->e != 0)
+		handshake_refuse(hs, login->e, login->reason);
+	else if (hs->gateway->draining)
+		handshake_refuse(hs, ERR_DRAIN, "the server is shutting down; try again");
+	else
+		handshake_upgrade(hs, login);
+	handshake_free(hs);
+}
+
+static void handshake_start(struct gateway *g, struct http_conn *c, const struct core_agent *agent,
+			    struct str token)
+{
+	struct gateway_refusal r = {503, ERR_NOMEM, "the server is out of memory; try again later"};
+	struct handshake *hs = calloc(1, sizeof *hs);
+	int e = ERR_NOMEM;
+
+	if (hs == NULL || (e = core_login(g->opt.core, token, handshake_on_login, hs)) != 0) {
+		free(hs);
+		if (e == ERR_LIMIT)
+			r = (struct gateway_refusal){503, ERR_LIMIT,
+						     "too many agents log in at once; try again"};
+		gateway_refuse(c, &r);
+		return;
+	}
+	hs->gateway = g;
+	hs->conn = c;
+	hs->who.agent = *agent;
+	hs->who.peer = *http_conn_peer(c);
+	hs->deadline = (struct ev_timer){.fn = handshake_on_deadline, .arg = hs};
+	list_push(&g->handshakes, &hs->link);
+	g->n_handshakes++;
+	http_conn_on_gone(c, handshake_on_gone, hs);
+	ev_timer_set(g->ev, &hs->deadline, GATEWAY_LOGIN_MS);
+}
+
+void gateway_request(struct gateway *g, struct http_conn *c, const struct http_request *req)
+{
+	struct gateway_refusal r;
+	struct core_agent agent = {0};
+	struct str token;
+
+	if (!gateway_judge(g, req, &r)) {
+		gateway_refuse(c, &r);
+		return;
+	}
+	r = (struct gateway_refusal){400, ERR_INVAL, gateway_read_agent(&req->head, &agent)};
+	if (r.detail != NULL) {
+		gateway_refuse(c, &r);
+		return;
+	}
+	if (gateway_read_token(&req->head, &token) != 0) {
+		r = (struct gateway_refusal){401, ERR_AUTH,
+					     "the credential must be one \"Authorization: Bearer "
+					     "<token>\"",
+					     FIELD_OF("WWW-Authenticate", "Bearer")};
+		gateway_refuse(c, &r);
+		return;
+	}
+	handshake_start(g, c, &agent, token);
+}
+
+/* ---- life ---- */
+
+int gateway_new(struct ev *ev, const struct gateway_opt *opt, struct gateway **out)
+{
+	struct gateway *g = calloc(1, sizeof *g);
+
+	if (g == NULL)
+		return ERR_NOMEM;
+	g->ev = ev;
+	g->opt = *opt;
+	g->budget.cap = opt->budget_cap;
+	list_init(&g->sessions);
+	list_init(&g->handshakes);
+	*out = g;
+	return 0;
+}
+
+void gateway_free(struct gateway *g)
+{
+	struct list *link;
+
+	if (g == NULL)
+		return;
+	g->draining = true;
+	while ((link = list_pop(&g->handshakes)) != NULL) {
+		struct handshake *hs = CONTAINER_OF(link, struct handshake, link);
+
+		if (hs->conn != NULL)
+			handshake_refuse(hs, ERR_DRAIN, "the server is shutting down; try again");
+		hs->gateway = NULL; /* it goes when the core answers */
+	}
+	gateway_session_end_all(g, ERR_DRAIN, STR("the server is shutting down"));
+	ev_free_later(g->ev, g); /* its budget is in use until the turn ends */
+}
+
+void gateway_drain(struct gateway *g)
+{
+	g->draining = true;
+	gateway_session_drain_all(g);
+}
+
+size_t gateway_n_sessions(const struct gateway *g)
+{
+	return g->n_sessions;
+}

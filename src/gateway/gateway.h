@@ -1,0 +1,55 @@
+/*
+ * The door for agents: GET /v1/connect with a credential becomes a session that serves tunnels.
+ * Source: doc/session-protocol.md.
+ */
+#ifndef KAREZ_GATEWAY_GATEWAY_H
+#define KAREZ_GATEWAY_GATEWAY_H
+
+#include "core/core.h"
+#include "http/http_conn.h"
+
+/* Answers that one session may wait for; one more is refused. */
+#define GATEWAY_ATTACHES_MAX 64
+/* A session that serves nothing for so long is closed. */
+#define GATEWAY_IDLE_MS 30000
+/* A credential is judged within this time, or the agent is asked to come again. */
+#define GATEWAY_LOGIN_MS 10000
+/* Parallel sessions of one agent: Karez-Carrier is less. */
+#define GATEWAY_CARRIERS_MAX 64
+
+struct gateway;
+
+struct gateway_opt {
+	struct core *core; /* borrowed: outlives the gateway */
+	struct log *log;   /* borrowed: the process's */
+	uint64_t
+		budget_cap; /* bytes: what all sessions may hold for fast streams, see mux_budget */
+	size_t sessions_max; /* sessions and logins under way, at most */
+};
+
+/* Returns 0 or ERR_NOMEM. */
+int gateway_new(struct ev *ev, const struct gateway_opt *opt, struct gateway **out) MUST_CHECK;
+
+/*
+ * Sessions end with ERR_DRAIN, connections whose login is under way are answered with 503. Before
+ * the connections are closed, and before core_free().
+ */
+void gateway_free(struct gateway *g);
+
+/* Is this request for us: does it ask for /v1/connect? */
+bool gateway_wants(const struct http_request *req);
+
+/*
+ * Serve such a request: refuse it with problem details (RFC 9457), or make a session of it.
+ *   c    has the request in hand; it is answered or upgraded, now or later.
+ *   req  borrowed for the call.
+ */
+void gateway_request(struct gateway *g, struct http_conn *c, const struct http_request *req);
+
+/* Ask every agent to go elsewhere and take no new one; running streams finish. */
+void gateway_drain(struct gateway *g);
+
+/* Sessions that are open now. */
+size_t gateway_n_sessions(const struct gateway *g);
+
+#endif

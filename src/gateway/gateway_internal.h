@@ -1,0 +1,46 @@
+/* What the files of the gateway share: private to gateway/. */
+#ifndef KAREZ_GATEWAY_GATEWAY_INTERNAL_H
+#define KAREZ_GATEWAY_GATEWAY_INTERNAL_H
+
+#include "gateway/gateway.h"
+#include "session/mux.h"
+
+/* Bytes of an error's name in upper case, as agents see it, NUL included. */
+enum { GATEWAY_CODE_TEXT = 16 };
+
+struct gateway {
+	struct ev *ev;
+	struct gateway_opt opt;
+	struct mux_budget budget;
+	struct list sessions;	/* of gateway_session */
+	struct list handshakes; /* of handshake */
+	size_t n_sessions, n_handshakes;
+	bool draining;
+};
+
+/* What is known of an agent before its session starts; a value. */
+struct gateway_agent {
+	struct core_agent agent;
+	struct visit_end peer;
+	char account[CORE_ACCOUNT_TEXT];
+};
+
+struct gateway_session;
+
+/*
+ * Start a session on a wire whose upgrade has been answered.
+ *   wire  taken over in any case.
+ */
+void gateway_session_start(struct gateway *g, struct wire *wire, const struct gateway_agent *who);
+
+/* Tell the agent why and end it. */
+void gateway_session_end(struct gateway_session *s, int why, struct str reason);
+
+/* All of them. */
+void gateway_session_drain_all(struct gateway *g);
+void gateway_session_end_all(struct gateway *g, int why, struct str reason);
+
+/* "EXISTS" for ERR_EXISTS. */
+void gateway_code(int e, char out[GATEWAY_CODE_TEXT]);
+
+#endif

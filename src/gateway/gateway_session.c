@@ -1,0 +1,355 @@
+/*
+ * One session of an agent: its control lines, what it serves, and its end.
+ *
+ * Whatever goes wrong, the agent is told why as long as it can hear, and the log has one line for
+ * the beginning and one for the end.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "gateway/gateway_internal.h"
+#include "proto/json.h"
+
+struct gateway_session {
+	struct list link;	 /* in gateway->sessions */
+	struct gateway *gateway; /* borrowed: ends us before it goes */
+	struct session *session; /* owned; NULL when it has died */
+	struct member *member;	 /* owned */
+	struct gateway_agent who;
+	struct ev_timer idle;
+	struct list attaches; /* of gateway_attach; bounded by GATEWAY_ATTACHES_MAX */
+	size_t n_attaches;
+	uint64_t opened_ms;
+};
+
+/* An attach that the core has not answered yet. */
+struct gateway_attach {
+	struct list link;
+	struct gateway_session *session; /* borrowed: its end frees us */
+	uint64_t ref;
+};
+
+/* ---- the end ---- */
+
+/* reason: as the peer, or we, said it; anything. */
+static void gateway_session_log_end(const struct gateway_session *s, int why, struct str reason)
+{
+	uint64_t now = ev_now_ms(s->gateway->ev);
+	char words[SESSION_REASON_MAX + 1];
+	size_t n = MIN(reason.len, sizeof words - 1);
+
+	for (size_t i = 0; i < n; i++)
+		words[i] = reason.p[i] == '"' ? '\'' : reason.p[i];
+	words[n] = '\0';
+	log_info(s->gateway->opt.log,
+		 "event=session-closed session=%llu account=%s agent=%s carrier=%u peer=%s "
+		 "peer_port=%u rtt_us=%llu seconds=%llu code=%s reason=\"%s\"",
+		 (unsigned long long)member_number(s->member), s->who.account, s->who.agent.id,
+		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port,
+		 (unsigned long long)s->session->rtt_us,
+		 (unsigned long long)((now - s->opened_ms) / 1000), err_name(why), words);
+}
+
+static void gateway_session_free(struct gateway_session *s)
+{
+	struct list *link;
+
+	ev_timer_stop(s->gateway->ev, &s->idle);
+	member_leave(s->member);
+	while ((link = list_pop(&s->attaches)) != NULL)
+		free(CONTAINER_OF(link, struct gateway_attach, link));
+	list_del(&s->link);
+	s->gateway->n_sessions--;
+	s->member = NULL;
+	s->session = NULL;
+	ev_free_later(s->gateway->ev, s); /* our callers may still look at it */
+}
+
+void gateway_session_end(struct gateway_session *s, int why, struct str reason)
+{
+	struct session *session = s->session;
+
+	if (session == NULL)
+		return;
+	gateway_session_log_end(s, why, reason);
+	gateway_session_free(s);
+	session_close(session, why, reason);
+}
+
+static void gateway_session_on_closed(void *arg, struct session *session, int why,
+				      struct str reason)
+{
+	struct gateway_session *s = arg;
+
+	gateway_session_log_end(s, why, reason);
+	gateway_session_free(s);
+}
+
+void gateway_session_end_all(struct gateway *g, int why, struct str reason)
+{
+	while (!list_empty(&g->sessions))
+		gateway_session_end(CONTAINER_OF(g->sessions.next, struct gateway_session, link),
+				    why, reason);
+}
+
+void gateway_session_drain_all(struct gateway *g)
+{
+	LIST_FOR_EACH (link, &g->sessions)
+		session_drain(CONTAINER_OF(link, struct gateway_session, link)->session);
+}
+
+/* Serving nothing is allowed for a while only. */
+static void gateway_session_watch(struct gateway_session *s)
+{
+	if (member_n_tunnels(s->member) == 0)
+		ev_timer_set(s->gateway->ev, &s->idle, GATEWAY_IDLE_MS);
+	else
+		ev_timer_stop(s->gateway->ev, &s->idle);
+}
+
+static void gateway_session_on_idle(void *arg)
+{
+	struct gateway_session *s = arg;
+
+	if (s->n_attaches > 0 || member_n_tunnels(s->member) > 0)
+		gateway_session_watch(s);
+	else
+		gateway_session_end(s, ERR_TIMEOUT,
+				    STR("this session has served no tunnel for 30 seconds"));
+}
+
+/* ---- what the agent is told ---- */
+
+/* Sends *j and frees it; e is what went wrong in making it. An agent that cannot be told must go.
+ */
+static void gateway_session_tell(struct gateway_session *s, int e, struct json *j)
+{
+	struct buf line = {0};
+
+	if (e == 0)
+		e = json_write(j, SESSION_LINE_MAX, &line);
+	if (e == 0)
+		e = session_tell(s->session, buf_str(&line));
+	json_free(j);
+	buf_free(&line);
+	if (e == ERR_LIMIT)
+		gateway_session_end(s, e, STR("the agent does not read its control lines"));
+	else if (e != 0)
+		gateway_session_end(s, e, STR("the server cannot write a control line"));
+}
+
+static void gateway_session_refuse(struct gateway_session *s, uint64_t ref, int why,
+				   const char *reason)
+{
+	char code[GATEWAY_CODE_TEXT];
+	struct json *j = NULL;
+	int e;
+
+	gateway_code(why, code);
+	if ((e = json_new_object(&j)) == 0 && (e = json_set_text(j, "op", STR("refused"))) == 0 &&
+	    (e = json_set_number(j, "ref", ref)) == 0 &&
+	    (e = json_set_text(j, "code", str_of(code))) == 0)
+		e = json_set_text(j, "reason", str_of(reason));
+	gateway_session_tell(s, e, j);
+}
+
+static void gateway_session_confirm(struct gateway_session *s, uint64_t ref,
+				    const struct core_attached *a)
+{
+	struct json *j = NULL, *urls = NULL;
+	int e;
+
+	if ((e = json_new_object(&j)) == 0 && (e = json_new_list(&urls)) == 0 &&
+	    (e = json_add_text(urls, str_of(a->url))) == 0 &&
+	    (e = json_set_text(j, "op", STR("attached"))) == 0 &&
+	    (e = json_set_number(j, "ref", ref)) == 0 &&
+	    (e = json_set_text(j, "name", str_of(a->name))) == 0)
+		e = json_set(j, "urls", &urls);
+	json_free(urls);
+	gateway_session_tell(s, e, j);
+}
+
+/* ---- what the core says ---- */
+
+static void gateway_session_on_attached(void *arg, const struct core_attached *result)
+{
+	struct gateway_attach *a = arg;
+	struct gateway_session *s = a->session;
+	uint64_t ref = a->ref;
+
+	list_del(&a->link);
+	s->n_attaches--;
+	free(a);
+	gateway_session_watch(s);
+	if (result->e == 0)
+		gateway_session_confirm(s, ref, result);
+	else
+		gateway_session_refuse(s, ref, result->e, result->reason);
+}
+
+static void gateway_session_on_detached(void *arg, const char *tunnel, int why, const char *reason)
+{
+	struct gateway_session *s = arg;
+	char code[GATEWAY_CODE_TEXT];
+	struct json *j = NULL;
+	int e;
+
+	gateway_code(why, code);
+	if ((e = json_new_object(&j)) == 0 && (e = json_set_text(j, "op", STR("detached"))) == 0 &&
+	    (e = json_set_text(j, "name", str_of(tunnel))) == 0 &&
+	    (e = json_set_text(j, "code", str_of(code))) == 0)
+		e = json_set_text(j, "reason", str_of(reason));
+	gateway_session_tell(s, e, j);
+	if (s->session == NULL)
+		return;
+	gateway_session_watch(s);
+	if (why == ERR_REPLACED && member_n_tunnels(s->member) == 0 && s->n_attaches == 0)
+		gateway_session_end(s, why, str_of(reason));
+}
+
+static void gateway_session_on_expelled(void *arg, int why, const char *reason)
+{
+	gateway_session_end(arg, why, str_of(reason));
+}
+
+static const struct member_owner gateway_member_owner = {gateway_session_on_detached,
+							 gateway_session_on_expelled};
+
+/* ---- what the agent says ---- */
+
+/* A member that may be missing. Returns 0 or ERR_INVAL. */
+static int gateway_line_text(const struct json *j, const char *key, struct str *out)
+{
+	int e = json_get_text(j, key, out);
+
+	if (e == ERR_NOTFOUND)
+		*out = STR("");
+	return e == ERR_NOTFOUND ? 0 : e;
+}
+
+static void gateway_session_attach(struct gateway_session *s, uint64_t ref, struct str name,
+				   struct str target)
+{
+	struct gateway_attach *a = NULL;
+	int e = ERR_LIMIT;
+
+	if (s->n_attaches >= GATEWAY_ATTACHES_MAX || (a = calloc(1, sizeof *a)) == NULL ||
+	    (e = member_attach(s->member, name, target, gateway_session_on_attached, a)) != 0) {
+		free(a);
+		gateway_session_refuse(s, ref, e, "too many tunnels are being attached; try again");
+		return;
+	}
+	a->session = s;
+	a->ref = ref;
+	list_push(&s->attaches, &a->link);
+	s->n_attaches++;
+}
+
+/* Returns 0, or ERR_PROTO when nothing can be answered to it. */
+static int gateway_session_on_attach(struct gateway_session *s, const struct json *j)
+{
+	struct str kind, name, target;
+	uint64_t ref;
+
+	if (json_get_number(j, "ref", JSON_NUMBER_MAX, &ref) != 0)
+		return ERR_PROTO;
+	if (gateway_line_text(j, "kind", &kind) != 0 || gateway_line_text(j, "name", &name) != 0 ||
+	    gateway_line_text(j, "target", &target) != 0)
+		gateway_session_refuse(s, ref, ERR_INVAL, "kind, name and target must be texts");
+	else if (kind.len > 0 && !str_eq(kind, STR("http")))
+		gateway_session_refuse(s, ref, ERR_UNSUPPORTED,
+				       "this server has no tunnels of this kind, only http");
+	else
+		gateway_session_attach(s, ref, name, target);
+	return 0;
+}
+
+static int gateway_session_obey(struct gateway_session *s, const struct json *j)
+{
+	struct str op, name;
+
+	if (json_get_text(j, "op", &op) != 0)
+		return ERR_PROTO;
+	if (str_eq(op, STR("attach")))
+		return gateway_session_on_attach(s, j);
+	if (!str_eq(op, STR("detach")))
+		return 0; /* of a later version */
+	if (json_get_text(j, "name", &name) != 0)
+		return ERR_PROTO;
+	member_detach(s->member, name);
+	gateway_session_watch(s);
+	return 0;
+}
+
+static void gateway_session_on_told(void *arg, struct session *session, struct str line)
+{
+	struct gateway_session *s = arg;
+	struct json *j = NULL;
+	int e;
+
+	if (s->session == NULL)
+		return;
+	if ((e = json_parse(line, SESSION_LINE_MAX, &j)) == 0)
+		e = gateway_session_obey(s, j);
+	json_free(j);
+	if (e == ERR_NOMEM)
+		gateway_session_end(s, e, STR("the server is out of memory"));
+	else if (e != 0)
+		gateway_session_end(s, ERR_PROTO, STR("a control line could not be understood"));
+}
+
+/* ---- the beginning ---- */
+
+static const struct session_owner gateway_session_owner = {
+	.told = gateway_session_on_told,
+	.closed = gateway_session_on_closed,
+};
+
+static int gateway_session_join(struct gateway_session *s)
+{
+	struct member_opt opt = {.session = s->session,
+				 .account = s->who.account,
+				 .agent = s->who.agent,
+				 .owner = &gateway_member_owner,
+				 .arg = s};
+
+	return member_join(s->gateway->opt.core, &opt, &s->member);
+}
+
+void gateway_session_start(struct gateway *g, struct wire *wire, const struct gateway_agent *who)
+{
+	struct mux_opt opt = {.role = MUX_NODE,
+			      .budget = &g->budget,
+			      .owner = &gateway_session_owner};
+	struct gateway_session *s = calloc(1, sizeof *s);
+	int e = ERR_NOMEM;
+
+	if (s == NULL)
+		goto out;
+	s->gateway = g;
+	s->who = *who;
+	s->opened_ms = ev_now_ms(g->ev);
+	s->idle = (struct ev_timer){.fn = gateway_session_on_idle, .arg = s};
+	list_init(&s->attaches);
+	opt.arg = s;
+	if ((e = mux_new(g->ev, wire, &opt, &s->session)) != 0)
+		goto out;
+	wire = NULL; /* the session owns it */
+	if ((e = gateway_session_join(s)) != 0) {
+		session_close(s->session, e, STR("the server is out of memory"));
+		goto out;
+	}
+	list_push(&g->sessions, &s->link);
+	g->n_sessions++;
+	gateway_session_watch(s);
+	log_info(g->opt.log,
+		 "event=session-open session=%llu account=%s agent=%s carrier=%u peer=%s "
+		 "peer_port=%u",
+		 (unsigned long long)member_number(s->member), s->who.account, s->who.agent.id,
+		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port);
+	s = NULL; /* it lives in the list */
+out:
+	wire_close(wire, e);
+	free(s);
+}

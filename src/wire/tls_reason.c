@@ -1,0 +1,169 @@
+/*
+ * What went wrong with TLS, in words that tell a person what to do.
+ *
+ * OpenSSL's own texts name its functions and files; these name the certificate, the host and the
+ * peer.
+ */
+#include "wire/tls_inside.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "base/str.h"
+
+/* Names of a certificate that are told, at most: the certificate may hold thousands. */
+#define NAMES_TOLD 3
+
+/* OpenSSL numbers a received alert so: this plus the alert's number. */
+#define ALERT_BASE SSL_AD_REASON_OFFSET
+
+/* Write what may be shown of some bytes of a peer: printable ASCII, the rest as '?'. */
+static size_t tls_reason_show(char *out, size_t cap, struct str s)
+{
+	size_t n = MIN(cap - 1, s.len);
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?';
+	out[n] = 0;
+	return n;
+}
+
+static size_t tls_reason_ip(char *out, size_t cap, struct str ip)
+{
+	const uint8_t *b = (const uint8_t *)ip.p;
+	size_t n = 0;
+
+	if (ip.len == 4)
+		return str_printf(out, cap, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
+	for (size_t i = 0; i + 1 < ip.len && ip.len == 16; i += 2)
+		n += str_printf(out + n, cap - n, "%s%x", i == 0 ? "" : ":", b[i] * 256 + b[i + 1]);
+	return n;
+}
+
+/* "a.example, b.example and others"; empty when the certificate names nobody. */
+static void tls_reason_names(X509 *cert, char *out, size_t cap)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	int told = 0, count = names == NULL ? 0 : sk_GENERAL_NAME_num(names);
+	size_t n = 0;
+
+	out[0] = 0;
+	for (int i = 0; i < count; i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		const ASN1_STRING *text = name->d.ia5;
+		struct str s;
+
+		if (name->type != GEN_DNS && name->type != GEN_IPADD)
+			continue;
+		if (told == NAMES_TOLD) {
+			str_printf(out + n, cap - n, " and others");
+			break;
+		}
+		s = (struct str){(const char *)ASN1_STRING_get0_data(text),
+				 (size_t)ASN1_STRING_length(text)};
+		if (told++ > 0)
+			n += str_printf(out + n, cap - n, ", ");
+		if (name->type == GEN_DNS)
+			n += tls_reason_show(out + n, MIN(cap - n, (size_t)70), s);
+		else
+			n += tls_reason_ip(out + n, cap - n, s);
+	}
+	GENERAL_NAMES_free(names);
+	if (told == 0 && X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, out,
+						   (int)MIN(cap, (size_t)70)) > 0)
+		tls_reason_show(out, cap, str_of(out));
+}
+
+static void tls_reason_mismatch(X509 *cert, const char *host, char *out)
+{
+	char names[TLS_REASON - 80];
+
+	tls_reason_names(cert, names, sizeof names);
+	str_printf(out, TLS_REASON, "certificate is for %s, not %s",
+		   names[0] == 0 ? "nobody" : names, host == NULL ? "this host" : host);
+}
+
+static void tls_reason_unknown(X509 *cert, char *out)
+{
+	char raw[70], issuer[70];
+
+	if (X509_NAME_get_text_by_NID(X509_get_issuer_name(cert), NID_commonName, raw,
+				      sizeof raw) <= 0)
+		raw[0] = 0;
+	tls_reason_show(issuer, sizeof issuer, str_of(raw));
+	str_printf(out, TLS_REASON, "certificate is signed by an unknown authority%s%s%s",
+		   issuer[0] == 0 ? "" : " (", issuer, issuer[0] == 0 ? "" : ")");
+}
+
+void tls_reason_keep(char **reason, const char *text)
+{
+	if (*reason == NULL)
+		*reason = str_dup(str_of(text));
+}
+
+void tls_reason_cert(X509_STORE_CTX *store, const char *host, char *out)
+{
+	X509 *cert = X509_STORE_CTX_get_current_cert(store);
+	int error = X509_STORE_CTX_get_error(store);
+
+	switch (error) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		str_printf(out, TLS_REASON, "certificate has expired");
+		return;
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		str_printf(out, TLS_REASON, "certificate is not valid yet");
+		return;
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		if (cert != NULL) {
+			tls_reason_mismatch(cert, host, out);
+			return;
+		}
+		break;
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+		if (cert != NULL) {
+			tls_reason_unknown(cert, out);
+			return;
+		}
+		break;
+	}
+	str_printf(out, TLS_REASON, "certificate: %s", X509_verify_cert_error_string(error));
+}
+
+void tls_reason_failure(char *out)
+{
+	unsigned long code = ERR_peek_last_error();
+	int reason = ERR_GET_REASON(code);
+	const char *text = ERR_reason_error_string(code);
+
+	ERR_clear_error();
+	if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason >= ALERT_BASE && reason < ALERT_BASE + 256) {
+		str_printf(out, TLS_REASON, "the peer ended TLS with the alert \"%s\"",
+			   SSL_alert_desc_string_long(reason - ALERT_BASE));
+		return;
+	}
+	if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
+		switch (reason) {
+		case SSL_R_HTTP_REQUEST:
+		case SSL_R_HTTPS_PROXY_REQUEST:
+			str_printf(out, TLS_REASON, "the peer speaks HTTP without TLS");
+			return;
+		case SSL_R_WRONG_VERSION_NUMBER:
+		case SSL_R_PACKET_LENGTH_TOO_LONG:
+		case SSL_R_RECORD_LENGTH_MISMATCH:
+			str_printf(out, TLS_REASON, "the peer does not speak TLS");
+			return;
+		case SSL_R_UNSUPPORTED_PROTOCOL:
+			str_printf(out, TLS_REASON, "the peer speaks only TLS older than 1.2");
+			return;
+		case SSL_R_NO_SHARED_CIPHER:
+			str_printf(out, TLS_REASON, "the peer knows none of our ciphers");
+			return;
+		}
+	}
+	str_printf(out, TLS_REASON, "TLS: %s", text == NULL ? "unknown failure" : text);
+}

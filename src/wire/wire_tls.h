@@ -1,0 +1,74 @@
+/*
+ * TLS as a wire, over any other wire.
+ *
+ * One read takes a large piece from the wire below and unpacks many records into the loop's scratch
+ * area; one write packs many records and hands them down together. An idle wire holds no buffer.
+ *
+ * A peer that ends the wire below without TLS's own end (close_notify) breaks the wire with
+ * ERR_RESET: what was received may be cut. There is no leniency in this.
+ */
+#ifndef KAREZ_WIRE_WIRE_TLS_H
+#define KAREZ_WIRE_WIRE_TLS_H
+
+#include "wire/tls_context.h"
+#include "wire/wire.h"
+
+/* Milliseconds for a handshake when nobody says otherwise. */
+#define WIRE_TLS_HANDSHAKE_MS 10000
+
+/* Milliseconds that a closed wire goes on delivering what it had taken. */
+#define WIRE_TLS_LINGER_MS 10000
+
+/*
+ * Records under one key, at most: AES-GCM is safe for 2^24.5. TLS 1.2 cannot change its key and
+ * goes on. Source: RFC 8446 5.5.
+ */
+#define WIRE_TLS_KEY_RECORDS (1u << 22)
+
+struct wire_tls_opt {
+	/*
+	 * A client's: the name or address to reach, without brackets; it must stand in the
+	 * certificate, and a name is sent as SNI. NULL only for an insecure context. A server
+	 * ignores it.
+	 */
+	const char *host;
+	uint32_t handshake_ms; /* 0: WIRE_TLS_HANDSHAKE_MS */
+	uint32_t key_records;  /* change the sending key after so many records; 0:
+				  WIRE_TLS_KEY_RECORDS */
+};
+
+/*
+ * Speak TLS on a wire. The handshake runs by itself; until it is done reads give ERR_AGAIN and
+ * there is no room. Breaks with ERR_TLS (handshake or record not acceptable), ERR_CERT (the peer's
+ * certificate is not), ERR_TIMEOUT (handshake not done in time), ERR_RESET (ended without
+ * close_notify) and what the wire below says. lower  owned by the new wire on success, the caller's
+ * on failure; nothing may have been lent from it. ctx    of the matching side; the wire takes its
+ * own reference. opt    copied; NULL for the defaults (a server's only). Returns 0, ERR_NOMEM,
+ * ERR_INVAL (a client without a host that is to be checked). Source: RFC 8446, RFC 5246, RFC 6066 3
+ * (SNI), RFC 9525 (which names match).
+ */
+int wire_tls_server(struct ev *ev, struct wire *lower, struct tls_context *ctx,
+		    const struct wire_tls_opt *opt, struct wire **out) MUST_CHECK;
+int wire_tls_client(struct ev *ev, struct wire *lower, struct tls_context *ctx,
+		    const struct wire_tls_opt *opt, struct wire **out) MUST_CHECK;
+
+/* What was agreed on. The texts live as long as the wire. */
+struct wire_tls_facts {
+	bool done;	     /* the handshake is */
+	const char *version; /* "TLSv1.3"; NULL before the handshake is done, as is cipher */
+	const char *cipher;  /* "TLS_AES_128_GCM_SHA256" */
+	const char *sni;     /* the name that the client asked for; NULL: none */
+	struct str alpn;     /* the protocol chosen; empty: none */
+};
+
+/* w must be a TLS wire. */
+void wire_tls_facts(const struct wire *w, struct wire_tls_facts *out);
+
+/*
+ * Why a TLS wire is broken, for a person: "certificate has expired", "certificate is for a.example,
+ * not b.example". Returns a NUL-terminated text that lives as long as the wire; "" while it is not
+ * broken.
+ */
+const char *wire_tls_reason(const struct wire *w);
+
+#endif

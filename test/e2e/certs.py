@@ -1,0 +1,49 @@
+"""A private certificate authority, made by the openssl command."""
+
+import ssl
+import subprocess
+
+
+class Cert:
+    def __init__(self, cert, key):
+        self.cert, self.key = cert, key
+
+    def server_context(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert, self.key)
+        return context
+
+
+class Authority:
+    def __init__(self, folder):
+        self.ca = folder / "ca.pem"
+        self.other_ca = folder / "other.pem"
+        self.localhost = Cert(folder / "localhost.pem", folder / "localhost.key")
+        self.self_signed = Cert(folder / "self.pem", folder / "self.key")
+
+    def client_context(self):
+        return ssl.create_default_context(cafile=str(self.ca))
+
+
+def _openssl(*args):
+    subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
+
+
+def _self_signed(folder, name, subject, *more):
+    _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-days", 30, "-subj", subject, "-keyout", folder / f"{name}.key",
+             "-out", folder / f"{name}.pem", *more)
+
+
+def make(folder):
+    names = "subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1"
+    _self_signed(folder, "ca", "/CN=karez test CA")
+    _self_signed(folder, "other", "/CN=another CA")
+    _self_signed(folder, "self", "/CN=localhost", "-addext", names)
+    (folder / "ext").write_text(names)
+    _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+             "/CN=localhost", "-keyout", folder / "localhost.key", "-out", folder / "csr")
+    _openssl("x509", "-req", "-in", folder / "csr", "-CA", folder / "ca.pem", "-CAkey",
+             folder / "ca.key", "-CAcreateserial", "-days", 30, "-extfile", folder / "ext",
+             "-out", folder / "localhost.pem")
+    return Authority(folder)

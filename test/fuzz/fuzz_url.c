@@ -1,0 +1,50 @@
+/* URLs and targets: what is accepted is written back to the same; what is not says why. */
+#include <string.h>
+
+#include "base/err.h"
+#include "proto/url.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void fuzz_round(const struct url *u)
+{
+	char text[URL_TEXT_MAX], authority[HOSTNAME_AUTHORITY_MAX + 1];
+	struct hostname_authority a;
+	struct url again;
+	size_t n = url_format(u, text);
+
+	CHECK(strlen(text) == n);
+	CHECK(url_parse((struct str){text, n}, &again, NULL) == 0);
+	CHECK(memcmp(u->host, again.host, sizeof u->host) == 0);
+	CHECK(memcmp(u->path, again.path, sizeof u->path) == 0);
+	CHECK(u->scheme == again.scheme && u->kind == again.kind && u->port == again.port &&
+	      u->websocket == again.websocket);
+	n = url_format_authority(u, authority);
+	if (u->scheme == URL_UNIX) {
+		CHECK(n == 0 && u->port == 0);
+		return;
+	}
+	CHECK(u->port != 0);
+	CHECK(hostname_split_resolvable((struct str){authority, n}, &a) == 0);
+	CHECK(a.kind == u->kind && str_eq(a.host, str_of(u->host)));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct str s = {(const char *)data, size};
+	struct url u, target;
+	const char *why = NULL;
+	int e = url_parse(s, &u, &why);
+
+	CHECK((e == 0) == (why == NULL));
+	if (e == 0)
+		fuzz_round(&u);
+	why = NULL;
+	CHECK((url_parse_target(s, URL_HTTP, &target, &why) == 0) == (why == NULL));
+	if (why == NULL)
+		fuzz_round(&target);
+	/* Every URL is a target, and means the same. */
+	if (e == 0)
+		CHECK(why == NULL && target.port == u.port && strcmp(target.host, u.host) == 0);
+	return 0;
+}

@@ -1,0 +1,153 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "agent/control.h"
+#include "base/err.h"
+
+static const struct {
+	const char *why, *line;
+	int want;
+	enum control_op op;
+	uint64_t ref;
+	int code;
+	const char *name, *url, *reason;
+} reads[] = {
+	{"a tunnel is served",
+	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[\"http://demo.a:1\",\"x\"]}", 0,
+	 CONTROL_ATTACHED, 1, 0, "demo", "http://demo.a:1", ""},
+	{"a name is lower case here",
+	 "{\"op\":\"attached\",\"ref\":2,\"name\":\"Demo.Tim\",\"urls\":[\"http://d\"]}", 0,
+	 CONTROL_ATTACHED, 2, 0, "demo.tim", "http://d", ""},
+	{"attached without a URL", "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\"}", ERR_PROTO},
+	{"no URL in the list", "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[]}",
+	 ERR_PROTO},
+	{"a URL that would change the terminal",
+	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[\"http://\\u001b[2J\"]}",
+	 ERR_PROTO},
+	{"a name that is none",
+	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"../x\",\"urls\":[\"http://d\"]}", ERR_PROTO},
+	{"attached without a name", "{\"op\":\"attached\",\"ref\":1,\"urls\":[\"http://d\"]}",
+	 ERR_PROTO},
+	{"attached without its ref", "{\"op\":\"attached\",\"name\":\"d\",\"urls\":[\"http://d\"]}",
+	 ERR_PROTO},
+	{"refused for a reason",
+	 "{\"op\":\"refused\",\"ref\":3,\"code\":\"EXISTS\",\"reason\":\"taken\"}", 0,
+	 CONTROL_REFUSED, 3, ERR_EXISTS, "", "", "taken"},
+	{"a code of a later version ends nothing",
+	 "{\"op\":\"refused\",\"ref\":3,\"code\":\"MOON\",\"reason\":\"full\"}", 0, CONTROL_REFUSED,
+	 3, ERR_IO, "", "", "full"},
+	{"no code and no reason", "{\"op\":\"refused\",\"ref\":3}", 0, CONTROL_REFUSED, 3, ERR_IO,
+	 "", "", ""},
+	{"refused, but what?", "{\"op\":\"refused\",\"code\":\"EXISTS\"}", ERR_PROTO},
+	{"taken away",
+	 "{\"op\":\"detached\",\"name\":\"demo\",\"code\":\"REPLACED\",\"reason\":\"newer\"}", 0,
+	 CONTROL_DETACHED, 0, ERR_REPLACED, "demo", "", "newer"},
+	{"taken away, but which?", "{\"op\":\"detached\",\"code\":\"REPLACED\"}", ERR_PROTO},
+	{"a later version's line", "{\"op\":\"sing\",\"song\":[1,2]}", 0, CONTROL_UNKNOWN, 0, 0, "",
+	 "", ""},
+	{"no op", "{\"ref\":1}", ERR_PROTO},
+	{"op of another type", "{\"op\":1}", ERR_PROTO},
+	{"a list", "[]", ERR_PROTO},
+	{"nothing", "", ERR_PROTO},
+	{"not JSON", "attached", ERR_PROTO},
+};
+
+static void test_reads_lines(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
+		struct control_line line;
+		int e = control_parse(str_of(reads[i].line), &line);
+
+		if (e != reads[i].want)
+			fail_msg("%s: %d", reads[i].why, e);
+		if (e != 0)
+			continue;
+		assert_int_equal(line.op, reads[i].op);
+		assert_int_equal(line.ref, reads[i].ref);
+		assert_int_equal(line.code, reads[i].code);
+		assert_string_equal(line.name, reads[i].name);
+		assert_string_equal(line.url, reads[i].url);
+		assert_string_equal(line.reason, reads[i].reason);
+	}
+}
+
+static void test_cuts_a_long_reason(void **state)
+{
+	char text[2000];
+	struct control_line line;
+	size_t n = str_printf(text, sizeof text,
+			      "{\"op\":\"detached\",\"name\":\"a\",\"code\":\"LIMIT\",\"reason\":\"");
+
+	memset(text + n, 'x', 1000);
+	str_printf(text + n + 1000, sizeof text - n - 1000, "\"}");
+	assert_int_equal(control_parse(str_of(text), &line), 0);
+	assert_int_equal(strlen(line.reason), CONTROL_REASON_MAX - 1);
+}
+
+static void test_writes_lines(void **state)
+{
+	struct control_attach a = {
+		.ref = 7, .kind = STR("http"), .name = STR("demo"), .target = STR("http://a:1")};
+	struct buf out = {0};
+
+	assert_int_equal(control_attach(&a, &out), 0);
+	assert_true(str_eq(buf_str(&out), STR("{\"op\":\"attach\",\"ref\":7,\"kind\":\"http\","
+					      "\"name\":\"demo\",\"target\":\"http://a:1\"}")));
+	buf_free(&out);
+	a.name = STR("");
+	assert_int_equal(control_attach(&a, &out), 0);
+	assert_true(str_eq(buf_str(&out), STR("{\"op\":\"attach\",\"ref\":7,\"kind\":\"http\","
+					      "\"target\":\"http://a:1\"}")));
+	buf_free(&out);
+	assert_int_equal(control_detach(STR("demo"), &out), 0);
+	assert_true(str_eq(buf_str(&out), STR("{\"op\":\"detach\",\"name\":\"demo\"}")));
+	buf_free(&out);
+}
+
+static const struct {
+	const char *name;
+	int code;
+	bool final;
+} codes[] = {
+	{"AUTH",	 ERR_AUTH,	   true },
+	{"DENIED",	   ERR_DENIED,	     true },
+	{"EXISTS",	   ERR_EXISTS,	     true },
+	{"RESERVED",    ERR_RESERVED,    true },
+	{"INVAL",	  ERR_INVAL,	    true },
+	{"DISABLED",    ERR_DISABLED,    true },
+	{"DELETED",     ERR_DELETED,     true },
+	{"REPLACED",    ERR_REPLACED,    true },
+	{"UNSUPPORTED", ERR_UNSUPPORTED, true },
+	{"LIMIT",	  ERR_LIMIT,	    false},
+	{"DRAIN",	  ERR_DRAIN,	    false},
+	{"TIMEOUT",     ERR_TIMEOUT,     false},
+	{"IO",	       ERR_IO,	       false},
+	{"refused",     ERR_REFUSED,     false},
+	{"",	     0,		false},
+	{"NONSENSE",    0,		 false},
+};
+
+static void test_codes(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+		assert_int_equal(control_code(str_of(codes[i].name)), codes[i].code);
+		assert_int_equal(control_is_final(codes[i].code), codes[i].final);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reads_lines),
+		cmocka_unit_test(test_cuts_a_long_reason),
+		cmocka_unit_test(test_writes_lines),
+		cmocka_unit_test(test_codes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,387 @@
+/* The node's half of doc/session-protocol.md, as far as an agent can see it. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "proto/http_head.h"
+#include "proto/json.h"
+#include "unit/agent/fake_server.h"
+#include "wire/wire_mem.h"
+
+struct agent_dial {
+	struct fake *fake;
+	struct ev_timer timer;
+	struct url to;
+	bool server;
+	void (*done)(void *arg, int e, struct wire *w);
+	void *arg;
+};
+
+/* ---- sessions ---- */
+
+static void fake_answer(struct fake_session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void fake_answer(struct fake_session *s, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	assert_int_equal(session_tell(s->session, str_of(line)), 0);
+}
+
+static void fake_text(const struct json *j, const char *key, char *out)
+{
+	struct str text = STR("");
+
+	if (json_get_text(j, key, &text) != 0)
+		text = STR("");
+	str_printf(out, FAKE_TEXT, STR_FMT, STR_ARG(text));
+}
+
+static void fake_on_attach(struct fake_session *s, const struct json *j)
+{
+	struct fake *f = s->fake;
+	char name[FAKE_TEXT], kind[FAKE_TEXT], code[32] = "";
+	uint64_t ref;
+
+	fake_text(j, "name", name);
+	fake_text(j, "kind", kind);
+	assert_string_equal(kind, "http");
+	assert_int_equal(json_get_number(j, "ref", 1024, &ref), 0);
+	s->n_attached++;
+	str_printf(s->attached, sizeof s->attached, "%s", name);
+	if (f->silent_lines)
+		return;
+	if (f->no_name != NULL && (f->no_name_of == NULL || strcmp(f->no_name_of, name) == 0)) {
+		sscanf(f->no_name, "%31s", code);
+		fake_answer(s,
+			    "{\"op\":\"refused\",\"ref\":%u,\"code\":\"%s\",\"reason\":\"%s\"}",
+			    (unsigned)ref, code, f->no_name + strlen(code) + 1);
+		return;
+	}
+	if (name[0] == '\0')
+		str_printf(name, sizeof name, "%s", f->random);
+	fake_answer(s,
+		    "{\"op\":\"attached\",\"ref\":%u,\"name\":\"%s\",\"urls\":[\"http://"
+		    "%s.localhost:8080\"]}",
+		    (unsigned)ref, name, name);
+}
+
+static void fake_on_told(void *arg, struct session *session, struct str line)
+{
+	struct fake_session *s = arg;
+	struct json *j = NULL;
+	char op[FAKE_TEXT];
+
+	assert_int_equal(json_parse(line, 65536, &j), 0);
+	fake_text(j, "op", op);
+	if (strcmp(op, "attach") == 0)
+		fake_on_attach(s, j);
+	else if (strcmp(op, "detach") == 0)
+		s->n_detached++;
+	else
+		fail_msg("an agent does not say %s", op);
+	json_free(j);
+}
+
+static void fake_on_draining(void *arg, struct session *session)
+{
+	((struct fake_session *)arg)->n_draining++;
+}
+
+static void fake_on_closed(void *arg, struct session *session, int why, struct str reason)
+{
+	struct fake_session *s = arg;
+
+	s->session = NULL;
+	s->cable = NULL;
+	s->closed_why = why;
+	str_printf(s->closed_reason, sizeof s->closed_reason, STR_FMT, STR_ARG(reason));
+}
+
+static const struct session_owner fake_session_owner = {
+	.told = fake_on_told, .draining = fake_on_draining, .closed = fake_on_closed};
+
+static const char *fake_field(const struct http_head *h, const char *name, char *out)
+{
+	out[0] = '\0';
+	for (size_t i = 0; i < h->n_fields; i++)
+		if (str_eq_nocase(h->fields[i].name, str_of(name)))
+			str_printf(out, FAKE_TEXT, STR_FMT, STR_ARG(h->fields[i].value));
+	return out;
+}
+
+static void fake_refuse(struct fake_session *s)
+{
+	char text[1024], body[512], code[32] = "";
+	unsigned status = 0;
+	int skip = 0;
+
+	sscanf(s->fake->refuse, "%u %31s %n", &status, code, &skip);
+	str_printf(body, sizeof body, "{\"status\":%u,\"code\":\"%s\",\"detail\":\"%s\"}", status,
+		   code, s->fake->refuse + skip);
+	str_printf(text, sizeof text,
+		   "HTTP/1.1 %u No\r\nContent-Type: application/problem+json\r\nContent-Length: "
+		   "%zu\r\nConnection: close\r\n\r\n%s",
+		   status, strlen(body), body);
+	assert_int_equal(wire_write_all(s->wire, str_of(text)), 0);
+	wire_shut(s->wire);
+	wire_close(s->wire, 0);
+	s->wire = s->cable = NULL;
+}
+
+static void fake_accept(struct fake_session *s)
+{
+	struct mux_opt opt = {
+		.role = MUX_NODE, .budget = &s->fake->budget, .owner = &fake_session_owner};
+	char text[512];
+
+	str_printf(text, sizeof text,
+		   "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
+		   "karez/1\r\n%s%s%s\r\n",
+		   s->fake->token[0] == '\0' ? "Karez-Account: AAAA-1\r\nKarez-Token: " : "",
+		   s->fake->token[0] == '\0' ? s->fake->give : "",
+		   s->fake->token[0] == '\0' ? "\r\n" : "");
+	assert_int_equal(wire_write_all(s->wire, str_of(text)), 0);
+	opt.arg = s;
+	assert_int_equal(mux_new(s->fake->ev, s->wire, &opt, &s->session), 0);
+	s->wire = NULL;
+}
+
+static void fake_on_request(struct fake_session *s, const struct http_request *r)
+{
+	struct fake *f = s->fake;
+	const struct http_head *h = &r->head;
+	char carrier[FAKE_TEXT], bearer[FAKE_TEXT];
+
+	f->n_asks++;
+	assert_true(str_eq(h->upgrade, STR("karez/1")));
+	fake_field(h, "Authorization", bearer);
+	if (bearer[0] != '\0')
+		assert_memory_equal(bearer, "Bearer ", 7);
+	str_printf(f->token, sizeof f->token, "%s", bearer[0] != '\0' ? bearer + 7 : "");
+	str_printf(f->path, sizeof f->path, STR_FMT, STR_ARG(r->path));
+	str_printf(f->host, sizeof f->host, STR_FMT, STR_ARG(r->host));
+	fake_field(h, "Karez-Agent", f->agent);
+	fake_field(h, "Karez-Epoch", f->epoch);
+	s->carrier = (unsigned)strtoul(fake_field(h, "Karez-Carrier", carrier), NULL, 10);
+	s->at_ms = ev_now_ms(f->ev);
+	if (f->raw != NULL) {
+		assert_int_equal(wire_write_all(s->wire, str_of(f->raw)), 0);
+		wire_shut(s->wire);
+		wire_close(s->wire, 0);
+		s->wire = s->cable = NULL;
+	} else if (f->refuse != NULL &&
+		   (f->only_token == NULL || strcmp(f->only_token, f->token) != 0)) {
+		fake_refuse(s);
+	} else {
+		fake_accept(s);
+	}
+}
+
+static void fake_on_ready(void *arg, struct wire *w, int events)
+{
+	struct fake_session *s = arg;
+	struct http_request r;
+	size_t scanned = 0;
+	struct str in;
+
+	if (wire_read(w, 65536, &in) != 0)
+		return;
+	assert_int_equal(http_request_parse(in, &scanned, &r), 0);
+	assert_int_equal(r.head.len, in.len);
+	fake_on_request(s, &r);
+}
+
+static void fake_on_broken(void *arg, struct wire *w, int why)
+{
+	struct fake_session *s = arg;
+
+	wire_close(w, why);
+	s->wire = s->cable = NULL;
+}
+
+static const struct wire_owner fake_owner = {fake_on_ready, fake_on_broken};
+
+/* ---- targets ---- */
+
+static void fake_target_on_ready(void *arg, struct wire *w, int events)
+{
+	struct fake_target *t = arg;
+	struct str in;
+	int e;
+
+	while ((e = wire_read(w, sizeof t->got, &in)) == 0) {
+		in.len = MIN(in.len, sizeof t->got - t->n_got);
+		if (in.len > 0)
+			memcpy(t->got + t->n_got, in.p, in.len);
+		t->n_got += in.len;
+	}
+	if (e == ERR_EOF) {
+		t->eof = true;
+		wire_want(w, 0);
+	}
+}
+
+static void fake_target_on_broken(void *arg, struct wire *w, int why)
+{
+	struct fake_target *t = arg;
+
+	t->why = why;
+	wire_close(w, 0);
+	t->wire = NULL;
+}
+
+static const struct wire_owner fake_target_owner = {fake_target_on_ready, fake_target_on_broken};
+
+static struct wire *fake_target_open(struct fake *f)
+{
+	struct wire *ours, *theirs;
+
+	wire_close(f->target.wire, ERR_RESET);
+	f->target = (struct fake_target){0};
+	assert_int_equal(wire_mem_pair(f->ev, &(struct wire_mem_opt){.delay_ms = 1}, &ours, &theirs),
+			 0);
+	f->target.wire = ours;
+	wire_own(ours, &fake_target_owner, &f->target);
+	wire_want(ours, WIRE_READ);
+	if (f->target_says != NULL) {
+		assert_int_equal(wire_write_all(ours, str_of(f->target_says)), 0);
+		wire_shut(ours);
+	}
+	f->n_targets++;
+	return theirs;
+}
+
+/* ---- the net ---- */
+
+static struct wire *fake_session_open(struct fake *f)
+{
+	struct fake_session *s;
+	struct wire *theirs;
+
+	assert_true(f->n_sessions < FAKE_SESSIONS);
+	s = &f->sessions[f->n_sessions++];
+	*s = (struct fake_session){.fake = f};
+	assert_int_equal(
+		wire_mem_pair(f->ev, &(struct wire_mem_opt){.delay_ms = 5}, &s->wire, &theirs), 0);
+	s->cable = s->wire;
+	wire_own(s->wire, &fake_owner, s);
+	wire_want(s->wire, WIRE_READ);
+	return theirs;
+}
+
+static void fake_on_dial(void *arg)
+{
+	struct agent_dial *d = arg;
+	struct fake *f = d->fake;
+	int e = d->server ? f->dial_error : f->target_error;
+	struct wire *w = NULL;
+
+	if (e == 0)
+		w = d->server ? fake_session_open(f) : fake_target_open(f);
+	ev_free_later(f->ev, d);
+	d->done(d->arg, e, w);
+}
+
+static int fake_dial(struct agent_net *net, const struct agent_dial_opt *opt,
+		     struct agent_dial **out)
+{
+	struct fake *f = (struct fake *)net;
+	struct agent_dial *d = calloc(1, sizeof *d);
+	bool hangs = !opt->server && f->target_hangs;
+
+	assert_non_null(d);
+	*d = (struct agent_dial){.fake = f,
+				 .to = *opt->to,
+				 .server = opt->server,
+				 .done = opt->done,
+				 .arg = opt->arg,
+				 .timer = {.fn = fake_on_dial, .arg = d}};
+	if (opt->server && f->n_dials < FAKE_DIALS)
+		f->dial_ms[f->n_dials] = ev_now_ms(f->ev);
+	f->n_dials += opt->server;
+	ev_timer_set(f->ev, &d->timer, hangs ? UINT32_MAX : 1);
+	*out = d;
+	return 0;
+}
+
+static void fake_cancel(struct agent_dial *d)
+{
+	d->fake->n_cancelled++;
+	ev_timer_stop(d->fake->ev, &d->timer);
+	ev_free_later(d->fake->ev, d);
+}
+
+static const char *fake_explain(struct agent_net *net, const struct url *to, const struct wire *w)
+{
+	return "";
+}
+
+static const struct agent_net_ops fake_ops = {
+	.dial = fake_dial, .cancel = fake_cancel, .explain = fake_explain};
+
+/* ---- for tests ---- */
+
+void fake_init(struct fake *f, struct ev *ev)
+{
+	memset(f, 0, sizeof *f);
+	f->net.ops = &fake_ops;
+	f->ev = ev;
+	f->budget.cap = 64 << 20;
+	f->random = "8bv2";
+	f->give = "a-fresh-token";
+}
+
+void fake_fini(struct fake *f)
+{
+	for (size_t i = 0; i < f->n_sessions; i++) {
+		session_close(f->sessions[i].session, ERR_CLOSED, STR("end of test"));
+		wire_close(f->sessions[i].wire, 0);
+	}
+	wire_close(f->target.wire, ERR_CLOSED);
+}
+
+struct fake_session *fake_up(struct fake *f, int carrier)
+{
+	for (size_t i = f->n_sessions; i-- > 0;)
+		if (f->sessions[i].session != NULL &&
+		    (carrier < 0 || f->sessions[i].carrier == (unsigned)carrier))
+			return &f->sessions[i];
+	return NULL;
+}
+
+unsigned fake_n_up(const struct fake *f)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < f->n_sessions; i++)
+		n += f->sessions[i].session != NULL;
+	return n;
+}
+
+void fake_tell(struct fake *f, const char *line)
+{
+	for (size_t i = 0; i < f->n_sessions; i++)
+		if (f->sessions[i].session != NULL)
+			assert_int_equal(session_tell(f->sessions[i].session, str_of(line)), 0);
+}
+
+void fake_close_all(struct fake *f, int why, const char *reason)
+{
+	for (size_t i = 0; i < f->n_sessions; i++) {
+		session_close(f->sessions[i].session, why, str_of(reason));
+		f->sessions[i].session = NULL;
+		f->sessions[i].cable = NULL;
+	}
+}

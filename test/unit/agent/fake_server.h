@@ -1,0 +1,78 @@
+/* A server and targets made of memory wires, for the tests of the agent. */
+#ifndef KAREZ_TEST_UNIT_AGENT_FAKE_SERVER_H
+#define KAREZ_TEST_UNIT_AGENT_FAKE_SERVER_H
+
+#include "agent/agent_net.h"
+#include "session/mux.h"
+
+#define FAKE_TEXT     256
+#define FAKE_DIALS    64
+#define FAKE_SESSIONS 64
+
+/* One connection that an agent has made. */
+struct fake_session {
+	struct fake *fake;
+	struct wire *wire; /* owned until the mux has it; for faults it is known for longer */
+	struct wire *cable; /* weak: the agent's end, to cut or freeze */
+	struct session *session; /* NULL: not yet, or no more */
+	unsigned carrier;
+	uint64_t at_ms;
+	int closed_why; /* how the agent ended it */
+	char closed_reason[FAKE_TEXT];
+	unsigned n_attached, n_detached, n_draining;
+	char attached[FAKE_TEXT]; /* the name it attached last */
+};
+
+/* A target's end of a visit. */
+struct fake_target {
+	struct wire *wire; /* owned; NULL when closed */
+	char got[4096];
+	size_t n_got;
+	bool eof;
+	int why;
+};
+
+struct fake {
+	struct agent_net net; /* first: the two are the same pointer */
+	struct ev *ev;
+	struct mux_budget budget;
+
+	/* How it behaves; to be changed at any time. */
+	int dial_error;	     /* of the server: ERR_*, 0: connects */
+	const char *raw;     /* answer with these bytes, then the end */
+	const char *refuse;  /* "401 AUTH words": refuse a session */
+	const char *only_token; /* with refuse: but not this token */
+	const char *give;    /* Karez-Token for who comes without one */
+	const char *random;  /* the name for who asks for none */
+	const char *no_name; /* "EXISTS words": refuse no_name_of */
+	const char *no_name_of; /* this name; NULL: every name */
+	bool silent_lines;   /* never answer a line */
+	int target_error;
+	bool target_hangs;
+	const char *target_says; /* the target writes this and ends */
+
+	/* What happened. */
+	size_t n_dials, n_asks, n_targets, n_cancelled;
+	uint64_t dial_ms[FAKE_DIALS];
+	char token[FAKE_TEXT], agent[FAKE_TEXT], epoch[FAKE_TEXT], path[FAKE_TEXT], host[FAKE_TEXT];
+	struct fake_session sessions[FAKE_SESSIONS];
+	size_t n_sessions;
+	struct fake_target target; /* the last one */
+};
+
+void fake_init(struct fake *f, struct ev *ev);
+
+/* Close what the server still has. */
+void fake_fini(struct fake *f);
+
+/* The newest session that lives; carrier -1: any. NULL when there is none. */
+struct fake_session *fake_up(struct fake *f, int carrier);
+unsigned fake_n_up(const struct fake *f);
+
+/* Say a control line on every session that lives. */
+void fake_tell(struct fake *f, const char *line);
+
+/* End every session with these words, as the server. */
+void fake_close_all(struct fake *f, int why, const char *reason);
+
+#endif

@@ -1,0 +1,329 @@
+/* Reaching hosts: addresses, names, unix sockets, and every way not to arrive. */
+#include "net/net_connect.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/net_sock.h"
+
+struct trip {
+	struct ev *ev;
+	struct net_connect *connect;
+	struct ev_timer timer;
+	int calls, e, fd;
+	int server; /* listening socket */
+	uint16_t port;
+};
+
+static int setup(void **state)
+{
+	struct trip *t = calloc(1, sizeof *t);
+	struct net_addr addr;
+
+	assert_non_null(t);
+	assert_int_equal(ev_new(&t->ev), 0);
+	t->fd = -1;
+	assert_int_equal(net_addr_parse(STR("127.0.0.1:0"), &addr), 0);
+	t->server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(t->server >= 0);
+	assert_int_equal(bind(t->server, &addr.sa, addr.len), 0);
+	assert_int_equal(listen(t->server, 10), 0);
+	net_local(t->server, &addr);
+	t->port = net_addr_port(&addr);
+	*state = t;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct trip *t = *state;
+
+	net_close(t->fd, false);
+	net_close(t->server, false);
+	ev_free(t->ev);
+	free(t);
+	return 0;
+}
+
+static void trip_on_done(void *arg, int e, int fd)
+{
+	struct trip *t = arg;
+
+	t->calls++;
+	t->e = e;
+	t->fd = fd;
+	t->connect = NULL;
+	ev_stop(t->ev);
+}
+
+static void trip_start(struct trip *t, const char *host, uint16_t port, uint32_t timeout_ms)
+{
+	struct net_connect_opt opt = {.host = host,
+				      .port = port,
+				      .timeout_ms = timeout_ms,
+				      .done = trip_on_done,
+				      .arg = t};
+
+	assert_int_equal(net_connect_start(t->ev, &opt, &t->connect), 0);
+	assert_int_equal(t->calls, 0); /* never before it returns */
+}
+
+static void assert_arrived(struct trip *t)
+{
+	assert_int_equal(t->calls, 1);
+	assert_int_equal(t->e, 0);
+	assert_true(t->fd >= 0);
+	assert_true(fcntl(t->fd, F_GETFL) & O_NONBLOCK);
+	assert_int_equal(net_error(t->fd), 0);
+}
+
+static void assert_failed(struct trip *t, int e)
+{
+	assert_int_equal(t->calls, 1);
+	assert_int_equal(t->e, e);
+	assert_int_equal(t->fd, -1);
+}
+
+static void test_address(void **state)
+{
+	struct trip *t = *state;
+	int got;
+
+	trip_start(t, "127.0.0.1", t->port, 60000);
+	ev_run(t->ev);
+	assert_arrived(t);
+	got = accept(t->server, NULL, NULL);
+	assert_true(got >= 0);
+	close(got);
+}
+
+static void test_name(void **state)
+{
+	struct trip *t = *state;
+
+	trip_start(t, "localhost", t->port, 60000);
+	ev_run(t->ev);
+	assert_arrived(t);
+}
+
+static void test_name_that_cannot_be(void **state)
+{
+	struct trip *t = *state;
+
+	trip_start(t, "not a name", t->port, 60000); /* refused without asking anybody */
+	ev_run(t->ev);
+	assert_failed(t, ERR_RESOLVE);
+}
+
+static void test_refused(void **state)
+{
+	struct trip *t = *state;
+
+	close(t->server);
+	t->server = -1;
+	trip_start(t, "127.0.0.1", t->port, 60000);
+	ev_run(t->ev);
+	assert_failed(t, ERR_REFUSED);
+}
+
+static void test_refused_by_name(void **state)
+{
+	struct trip *t = *state;
+
+	close(t->server);
+	t->server = -1;
+	trip_start(t, "localhost", t->port, 60000);
+	ev_run(t->ev);
+	assert_failed(t, ERR_REFUSED);
+}
+
+/* ---- unix ---- */
+
+static void test_unix(void **state)
+{
+	struct trip *t = *state;
+	char dir[] = "/tmp/karez-test-XXXXXX", path[64];
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int server, queued;
+
+	assert_non_null(mkdtemp(dir));
+	str_printf(path, sizeof path, "%s/s", dir);
+	trip_start(t, path, 0, 60000);
+	ev_run(t->ev);
+	assert_failed(t, ERR_REFUSED); /* nothing there */
+
+	server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(server >= 0);
+	assert_int_equal(str_copy(un.sun_path, sizeof un.sun_path, str_of(path)), 0);
+	assert_int_equal(bind(server, (struct sockaddr *)&un, sizeof un), 0);
+	t->calls = 0;
+	trip_start(t, path, 0, 60000);
+	ev_run(t->ev);
+	assert_failed(t, ERR_REFUSED); /* there, and nobody listens */
+
+	assert_int_equal(listen(server, 0), 0);
+	t->calls = 0;
+	trip_start(t, path, 0, 60000);
+	ev_run(t->ev);
+	assert_arrived(t);
+
+	queued = t->fd; /* it fills the queue */
+	t->calls = 0;
+	t->fd = -1;
+	trip_start(t, path, 0, 60000);
+	ev_run(t->ev);
+	assert_failed(t, ERR_REFUSED);
+	close(queued);
+	close(server);
+	unlink(path);
+	rmdir(dir);
+}
+
+static void test_unix_path_too_long(void **state)
+{
+	struct trip *t = *state;
+	char path[300];
+
+	memset(path, '/', sizeof path - 1);
+	path[sizeof path - 1] = '\0';
+	trip_start(t, path, 0, 60000);
+	ev_run(t->ev);
+	assert_failed(t, ERR_TOOBIG);
+}
+
+/* ---- giving up ---- */
+
+static void trip_on_cancel(void *arg)
+{
+	struct trip *t = arg;
+
+	net_connect_cancel(t->connect);
+	t->connect = NULL;
+	ev_stop(t->ev);
+}
+
+/* Some turns more, so that whatever still wanted to call has called. */
+static void run_a_moment(struct trip *t)
+{
+	t->timer = (struct ev_timer){.fn = trip_on_cancel, .arg = t};
+	ev_timer_set(t->ev, &t->timer, 20);
+	ev_run(t->ev);
+}
+
+static void test_cancel(void **state)
+{
+	static const struct {
+		const char *why, *host;
+		bool later;
+	} cases[] = {
+		{"an address, at once", "127.0.0.1", false},
+		{"a name, while a thread looks it up", "localhost", false},
+		{"an address, in a timer", "127.0.0.1", true},
+	};
+	struct trip *t = *state;
+
+	net_connect_cancel(NULL);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("%s\n", cases[i].why);
+		trip_start(t, cases[i].host, t->port, 60000);
+		if (!cases[i].later)
+			trip_on_cancel(t);
+		else {
+			t->timer = (struct ev_timer){.fn = trip_on_cancel, .arg = t};
+			ev_timer_set(t->ev, &t->timer, 0);
+			ev_run(t->ev);
+			t->calls = 0; /* it may have arrived first: then there was nothing to do */
+			net_close(t->fd, false);
+			t->fd = -1;
+		}
+		run_a_moment(t);
+		assert_int_equal(t->calls, 0);
+	}
+}
+
+static void test_loop_ends_during_a_lookup(void **state)
+{
+	struct trip *t = *state;
+
+	trip_start(t, "localhost", t->port, 60000);
+	net_connect_cancel(t->connect); /* the rest happens in ev_free() */
+}
+
+/*
+ * A listener whose queue is full lets the kernel drop further SYNs, so that a connect neither fails
+ * nor succeeds. Returns how many connections it took to fill it.
+ */
+static int fill_queue(struct trip *t, int *fds, int cap)
+{
+	struct net_addr addr;
+
+	assert_int_equal(listen(t->server, 0), 0);
+	net_local(t->server, &addr);
+	for (int n = 0; n < cap; n++) {
+		fds[n] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		assert_true(fds[n] >= 0);
+		(void)!connect(fds[n], &addr.sa, addr.len);
+	}
+	return cap;
+}
+
+static void test_timeout(void **state)
+{
+	struct trip *t = *state;
+	int fds[4], n = fill_queue(t, fds, ARRAY_LEN(fds));
+
+	trip_start(t, "127.0.0.1", t->port, 50);
+	ev_run(t->ev);
+	assert_failed(t, ERR_TIMEOUT);
+	t->calls = 0;
+	trip_start(t, "127.0.0.1", t->port, 60000);
+	run_a_moment(t); /* cancelled while the kernel tries */
+	assert_int_equal(t->calls, 0);
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+static void test_out_of_descriptors(void **state)
+{
+	struct trip *t = *state;
+	struct rlimit before, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){0, before.rlim_max};
+	trip_start(t, "127.0.0.1", t->port, 60000);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ev_run(t->ev);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_failed(t, ERR_NOFILE);
+}
+
+#define ON_TRIP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_TRIP(test_address),
+		ON_TRIP(test_name),
+		ON_TRIP(test_name_that_cannot_be),
+		ON_TRIP(test_refused),
+		ON_TRIP(test_refused_by_name),
+		ON_TRIP(test_unix),
+		ON_TRIP(test_unix_path_too_long),
+		ON_TRIP(test_cancel),
+		ON_TRIP(test_loop_ends_during_a_lookup),
+		ON_TRIP(test_timeout),
+		ON_TRIP(test_out_of_descriptors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
