@@ -85,6 +85,7 @@ static void karezd_free(struct karezd *k)
 	tls_context_free(k->tls);
 	free(k->trusted);
 	config_free(k->config);
+	free(k);
 }
 
 /* ---- the start ---- */
@@ -260,17 +261,17 @@ static int karezd_run(struct karezd *k)
 
 int main(int argc, char **argv, char **envp)
 {
-	static struct karezd k;
+	struct karezd *k = must_calloc(1, sizeof *k);
 	struct config_input in = {argc, argv, envp};
 	int code;
 
 	signal(SIGPIPE, SIG_IGN);
 	karezd_raise_nofile();
-	k.drain_deadline = (struct ev_timer){.fn = karezd_on_drain_deadline, .arg = &k};
+	k->drain_deadline = (struct ev_timer){.fn = karezd_on_drain_deadline, .arg = k};
 	/* config_finish says what went wrong */
-	(void)!config_load(&karezd_program, &in, &k.set, &k.config);
-	if (!config_finish(k.config, stdout, stderr, &code))
-		code = karezd_run(&k);
-	karezd_free(&k);
+	(void)!config_load(&karezd_program, &in, &k->set, &k->config);
+	if (!config_finish(k->config, stdout, stderr, &code))
+		code = karezd_run(k);
+	karezd_free(k);
 	return code;
 }

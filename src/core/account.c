@@ -244,6 +244,7 @@ static void account_secret_settled(struct core *c, int e)
 	struct list *link;
 
 	c->secret.loading = false;
+	c->secret.tries = 0;
 	c->secret.loaded = e == 0;
 	while ((link = list_pop(&c->secret.waiting)) != NULL) {
 		struct account_login *l = CONTAINER_OF(link, struct account_login, line);
@@ -261,7 +262,7 @@ static void account_on_secret_made(void *arg, const struct store_answer *answer)
 {
 	struct core *c = arg;
 
-	if (answer->e == ERR_CONFLICT)
+	if (answer->e == ERR_CONFLICT && ++c->secret.tries < CORE_TRIES_MAX)
 		account_load_secret(c); /* another node was first: its key counts */
 	else
 		account_secret_settled(c, answer->e);

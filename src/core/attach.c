@@ -130,7 +130,8 @@ static void attach_serve(struct attach *a)
 			      "this connection was replaced by a newer one of the same agent");
 		return;
 	}
-	if (m->n_serving >= CORE_TUNNELS_PER_SESSION) {
+	if (m->n_serving >= CORE_TUNNELS_PER_SESSION &&
+	    tunnel_find_serving(m, str_of(a->name)) == NULL) {
 		str_printf(reason, sizeof reason,
 			   "one session serves %d tunnels at most; run another karez for the rest",
 			   CORE_TUNNELS_PER_SESSION);

@@ -45,8 +45,9 @@ struct core_call {
 /* The key of the tokens' fingerprints: a record, so that all nodes of a store share it. */
 struct secret {
 	bool loaded, loading;
+	unsigned tries; /* other nodes that were faster, in this loading */
 	uint8_t key[DIGEST_LEN];
-	struct list waiting; /* of core_login_call.line */
+	struct list waiting; /* of account_login.line */
 };
 
 struct core {
@@ -94,8 +95,7 @@ struct tunnel {
 	struct list serving; /* of serving.of_tunnel */
 	size_t n_serving;
 	uint64_t generation;
-	uint64_t dials;
-	char account[CORE_ACCOUNT_TEXT];
+	uint64_t dials; /* so far */
 	char name[HOSTNAME_MAX + 1];
 };
 

@@ -14,6 +14,7 @@
 struct ev_sim {
 	struct ev ev; /* first: the two are the same pointer */
 	uint64_t random;
+	int64_t wall_ahead_ms; /* of the loop's clock and SIM_EPOCH_MS */
 	bool stopped;
 };
 
@@ -72,7 +73,12 @@ static uint64_t ev_sim_now_ns(struct ev *ev)
 
 static int64_t ev_sim_wall_ms(struct ev *ev)
 {
-	return SIM_EPOCH_MS + (int64_t)ev->now_ms;
+	return SIM_EPOCH_MS + ((struct ev_sim *)ev)->wall_ahead_ms + (int64_t)ev->now_ms;
+}
+
+void ev_sim_jump_wall(struct ev *ev, int64_t ms)
+{
+	((struct ev_sim *)ev)->wall_ahead_ms += ms;
 }
 
 /* Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (SplitMix64). */

@@ -21,6 +21,7 @@ struct gateway_session {
 	struct list attaches; /* of gateway_attach; bounded by GATEWAY_ATTACHES_MAX */
 	size_t n_attaches;
 	uint64_t opened_ms;
+	uint64_t number; /* of the member, for the log */
 };
 
 /* An attach that the core has not answered yet. */
@@ -45,18 +46,20 @@ static void gateway_session_log_end(const struct gateway_session *s, int why, st
 	log_info(s->gateway->opt.log,
 		 "event=session-closed session=%llu account=%s agent=%s carrier=%u peer=%s "
 		 "peer_port=%u rtt_us=%llu seconds=%llu code=%s reason=\"%s\"",
-		 (unsigned long long)member_number(s->member), s->who.account, s->who.agent.id,
+		 (unsigned long long)s->number, s->who.account, s->who.agent.id,
 		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port,
 		 (unsigned long long)s->session->rtt_us,
 		 (unsigned long long)((now - s->opened_ms) / 1000), err_name(why), words);
 }
 
-static void gateway_session_free(struct gateway_session *s)
+/* All that is known of it here goes; s->session still lives. reason as above. */
+static void gateway_session_finish(struct gateway_session *s, int why, struct str reason)
 {
 	struct list *link;
 
 	ev_timer_stop(s->gateway->ev, &s->idle);
 	member_leave(s->member);
+	gateway_session_log_end(s, why, reason);
 	while ((link = list_pop(&s->attaches)) != NULL)
 		free(CONTAINER_OF(link, struct gateway_attach, link));
 	list_del(&s->link);
@@ -72,18 +75,14 @@ void gateway_session_end(struct gateway_session *s, int why, struct str reason)
 
 	if (session == NULL)
 		return;
-	gateway_session_log_end(s, why, reason);
-	gateway_session_free(s);
+	gateway_session_finish(s, why, reason);
 	session_close(session, why, reason);
 }
 
 static void gateway_session_on_closed(void *arg, struct session *session, int why,
 				      struct str reason)
 {
-	struct gateway_session *s = arg;
-
-	gateway_session_log_end(s, why, reason);
-	gateway_session_free(s);
+	gateway_session_finish(arg, why, reason);
 }
 
 void gateway_session_end_all(struct gateway *g, int why, struct str reason)
@@ -340,13 +339,14 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 		session_close(s->session, e, STR("the server is out of memory"));
 		goto out;
 	}
+	s->number = member_number(s->member);
 	list_push(&g->sessions, &s->link);
 	g->n_sessions++;
 	gateway_session_watch(s);
 	log_info(g->opt.log,
 		 "event=session-open session=%llu account=%s agent=%s carrier=%u peer=%s "
 		 "peer_port=%u",
-		 (unsigned long long)member_number(s->member), s->who.account, s->who.agent.id,
+		 (unsigned long long)s->number, s->who.account, s->who.agent.id,
 		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port);
 	s = NULL; /* it lives in the list */
 out:

@@ -1,6 +1,7 @@
 /* From a Host to a tunnel, or to a page that says why not. */
+#include "ingress/http_ingress.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "ingress/http_ingress_internal.h"

@@ -186,10 +186,41 @@ static int net_lookup_start(struct net_connect *c, const char *host, uint16_t po
 	return 0;
 }
 
+/*
+ * "localhost" is this machine whatever the resolver thinks: no thread, and no file that a process
+ * short of descriptors cannot open. Source: RFC 6761 6.3.
+ */
+static bool net_connect_is_here(struct str host)
+{
+	static const struct str name = {"localhost", 9};
+
+	if (host.len > name.len && host.p[host.len - name.len - 1] != '.')
+		return false;
+	return host.len >= name.len &&
+	       str_eq_nocase((struct str){host.p + host.len - name.len, name.len}, name);
+}
+
+/* The addresses that nobody has to be asked for. Returns 0 when there is at least one. */
+static int net_connect_literal(struct net_connect *c, const struct net_connect_opt *opt)
+{
+	char path[NET_ADDR_TEXT];
+	int e;
+
+	if (net_connect_is_here(str_of(opt->host))) {
+		c->n_addrs = 2;
+		e = net_addr_from_ip(STR("::1"), opt->port, &c->addrs[0]);
+		return e != 0 ? e : net_addr_from_ip(STR("127.0.0.1"), opt->port, &c->addrs[1]);
+	}
+	str_printf(path, sizeof path, "unix:%s", opt->host);
+	e = opt->host[0] == '/' ? net_addr_parse(str_of(path), &c->addrs[0])
+				: net_addr_from_ip(str_of(opt->host), opt->port, &c->addrs[0]);
+	c->n_addrs = e == 0;
+	return e;
+}
+
 int net_connect_start(struct ev *ev, const struct net_connect_opt *opt, struct net_connect **out)
 {
 	struct net_connect *c = calloc(1, sizeof *c);
-	char path[NET_ADDR_TEXT];
 	int e = 0;
 
 	if (c == NULL)
@@ -198,18 +229,10 @@ int net_connect_start(struct ev *ev, const struct net_connect_opt *opt, struct n
 	c->done = opt->done;
 	c->arg = opt->arg;
 	c->fd = -1;
-	c->e = ERR_RESOLVE;
 	c->deadline = (struct ev_timer){.fn = net_connect_on_deadline, .arg = c};
 	c->task = (struct ev_task){.fn = net_connect_on_task, .arg = c};
-	str_printf(path, sizeof path, "unix:%s", opt->host);
-	if (opt->host[0] == '/')
-		c->e = net_addr_parse(str_of(path), &c->addrs[0]);
-	else
-		c->e = net_addr_from_ip(str_of(opt->host), opt->port, &c->addrs[0]);
-	if (c->e == 0) {
-		c->n_addrs = 1;
-		ev_task_run(ev, &c->task);
-	} else if (opt->host[0] == '/') {
+	c->e = net_connect_literal(c, opt);
+	if (c->e == 0 || opt->host[0] == '/') {
 		ev_task_run(ev, &c->task);
 	} else if ((e = net_lookup_start(c, opt->host, opt->port)) != 0) {
 		free(c);

@@ -42,7 +42,7 @@ enum net_use {
  * may have to wait behind. Source: doc/decisions, dataplane measurements (64 KiB: 35 ms beside
  * bulk, without: 166 ms).
  */
-#define NET_NOTSENT_LOWAT (64 * 1024)
+#define NET_NOTSENT_LOWAT (128 * 1024)
 
 /* Silence of a session's peer, in milliseconds, after which the kernel gives up on unacknowledged
  * data. */

@@ -5,6 +5,8 @@
  * its events mean to a session. It never touches payload: that goes by reference (mux_flush.c) and by view
  * (mux_stream.c).
  */
+#include "session/mux.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,9 @@
 /*
  * From streams to the carrier: frames are gathered by reference and leave in one write.
  *
- * Bytes of a stream are copied only when the carrier refuses them. How many frames are made ahead of the carrier
- * is bounded, so a frame that comes later never waits behind more than one gathering.
+ * Bytes of a stream are copied only when the carrier refuses them. How many frames are made ahead
+ * of the carrier is bounded, so a frame that comes later never waits behind more than one
+ * gathering.
  */
 #include <string.h>
 
@@ -196,7 +197,7 @@ static int flush_rest(struct mux *m)
 	buf_take(&m->out, taken);
 	if (m->out.len > 0)
 		return ERR_AGAIN;
-	LIST_FOR_EACH(link, &m->writers)
+	LIST_FOR_EACH (link, &m->writers)
 		mux_stream_update(CONTAINER_OF(link, struct mux_stream, writer));
 	return 0;
 }
@@ -238,6 +239,11 @@ void mux_flush(struct mux *m)
 	m->in_flush = false;
 	if (e != 0 && e != ERR_AGAIN) {
 		mux_fail(m, e);
+		return;
+	}
+	if (!m->closing && m->out.len == 0 && !nghttp2_session_want_read(m->ng) &&
+	    !nghttp2_session_want_write(m->ng)) {
+		mux_fail(m, ERR_PROTO); /* nghttp2 has said goodbye, and now it is out */
 		return;
 	}
 	wire_want(m->carrier, WIRE_READ | (m->out.len > 0 ? WIRE_WRITE : 0));

@@ -66,6 +66,7 @@ static void wire_tls_fail(struct wire_tls *t, int e)
 		return;
 	t->why = e;
 	ev_timer_stop(t->wire.ev, &t->deadline);
+	t->in = (struct str){NULL, 0}; /* wanting something else ends the view of it */
 	if (!t->lower_dead)
 		wire_want(t->lower, 0);
 	ev_task_run(t->wire.ev, &t->again);

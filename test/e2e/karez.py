@@ -129,7 +129,7 @@ class Proc:
         with self._news:
             return len(self.lines)
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.popen.send_signal(number)
 
     def wait(self, seconds=5):
@@ -143,7 +143,7 @@ class Proc:
         return code
 
     def stop(self, number=signal.SIGINT, seconds=5):
-        self.signal(number)
+        self.send_signal(number)
         return self.wait(seconds)
 
     def kill(self):

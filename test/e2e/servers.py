@@ -127,7 +127,8 @@ class Target:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(str(path))
         else:
-            self.listener = socket.create_server((host, 0))
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self.listener = socket.create_server((host, 0), family=family)
             self.port = self.listener.getsockname()[1]
         self.listener.listen(512)
         threading.Thread(target=self._accept, daemon=True).start()

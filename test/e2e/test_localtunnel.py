@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from karez import Failure, free_port, wait_until
+from karez import BUILD, Failure, free_port, wait_until
 from servers import Target
 from visitor import Visitor, fetch
 
@@ -73,8 +73,8 @@ def test_a_second_ctrl_c_ends_it_at_once(world, target):
         v.ask(agent.host, "/gate")
         wait_until(lambda: target.waiting, 5, "the request is at the target")
         began = time.monotonic()
-        agent.signal(signal.SIGINT)
-        agent.signal(signal.SIGTERM)
+        agent.send_signal(signal.SIGINT)
+        agent.send_signal(signal.SIGTERM)
         agent.wait(3)
         assert time.monotonic() - began < 0.7
         target.gate.set()
@@ -201,7 +201,6 @@ def test_json_is_one_object_a_line(world, target):
 
 @pytest.mark.parametrize("program", ["karez", "karezd"])
 def test_help_and_version_exit_with_0(world, program):
-    from karez import BUILD
     for args in (["--help"], ["--version"]):
         proc = world.run(program, [BUILD / program, *args])
         assert proc.wait() == 0
@@ -217,7 +216,6 @@ def test_help_and_version_exit_with_0(world, program):
     ("karezd", ["--tls-cert", "/nosuch"]),
 ])
 def test_a_wrong_command_line_is_exit_2(world, program, args):
-    from karez import BUILD
     proc = world.run(program, [BUILD / program, *args])
     assert proc.wait() == 2
     assert proc.said("err") and not proc.said("out")

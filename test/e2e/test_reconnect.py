@@ -126,7 +126,7 @@ def test_a19_sigterm_lets_a_download_finish_and_the_agent_finds_the_next_server(
     thread.start()
     wait_until(lambda: "/trickle/40" in target.paths(), 5, "the download runs")
     server.expect_alive = False
-    server.signal(signal.SIGTERM)
+    server.send_signal(signal.SIGTERM)
     server.wait_line("event=drain")
     again = world.server(port=server.port, state="state2")
     agent.server = again
@@ -153,7 +153,7 @@ def test_a_second_sigterm_cuts_what_still_runs(world, target):
         v.ask(agent.host, "/gate")
         wait_until(lambda: target.waiting, 5, "the request is at the target")
         server.expect_alive = False
-        server.signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         server.wait_line("event=drain")
         assert server.alive()
         began = time.monotonic()

@@ -33,8 +33,8 @@ class Response:
 class Visitor:
     """One connection."""
 
-    def __init__(self, port, host="127.0.0.1", tls=None, timeout=15, source=None):
-        self.sock = socket.create_connection((host, port), timeout,
+    def __init__(self, port, address="127.0.0.1", tls=None, timeout=15, source=None):
+        self.sock = socket.create_connection((address, port), timeout,
                                              source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:

@@ -10,16 +10,11 @@ static const struct {
 	const char *why;
 	uint32_t base;
 } rows[] = {
-	{"the first wait",		   250  },
-	{"each is 1.7 times the one before", 425  },
-	{"again",			      722  },
-	{"again",			      1227 },
-	{"again",			      2085 },
-	{"again",			      3544 },
-	{"again",			      6024 },
-	{"again",			      10240},
-	{"the longest",		      15000},
-	{"and it stays",		       15000},
+	{"the first wait", 250}, {"each is 1.7 times the one before", 425},
+	{"again", 722},		 {"again", 1227},
+	{"again", 2085},	 {"again", 3544},
+	{"again", 6024},	 {"again", 10240},
+	{"the longest", 15000},	 {"and it stays", 15000},
 };
 
 static void test_waits_grow_with_jitter(void **state)

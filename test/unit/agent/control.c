@@ -18,8 +18,8 @@ static const struct {
 	const char *name, *url, *reason;
 } reads[] = {
 	{"a tunnel is served",
-	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[\"http://demo.a:1\",\"x\"]}", 0,
-	 CONTROL_ATTACHED, 1, 0, "demo", "http://demo.a:1", ""},
+	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[\"http://demo.a:1\",\"x\"]}",
+	 0, CONTROL_ATTACHED, 1, 0, "demo", "http://demo.a:1", ""},
 	{"a name is lower case here",
 	 "{\"op\":\"attached\",\"ref\":2,\"name\":\"Demo.Tim\",\"urls\":[\"http://d\"]}", 0,
 	 CONTROL_ATTACHED, 2, 0, "demo.tim", "http://d", ""},
@@ -80,8 +80,9 @@ static void test_cuts_a_long_reason(void **state)
 {
 	char text[2000];
 	struct control_line line;
-	size_t n = str_printf(text, sizeof text,
-			      "{\"op\":\"detached\",\"name\":\"a\",\"code\":\"LIMIT\",\"reason\":\"");
+	size_t n =
+		str_printf(text, sizeof text,
+			   "{\"op\":\"detached\",\"name\":\"a\",\"code\":\"LIMIT\",\"reason\":\"");
 
 	memset(text + n, 'x', 1000);
 	str_printf(text + n + 1000, sizeof text - n - 1000, "\"}");
@@ -91,8 +92,10 @@ static void test_cuts_a_long_reason(void **state)
 
 static void test_writes_lines(void **state)
 {
-	struct control_attach a = {
-		.ref = 7, .kind = STR("http"), .name = STR("demo"), .target = STR("http://a:1")};
+	struct control_attach a = {.ref = 7,
+				   .kind = STR("http"),
+				   .name = STR("demo"),
+				   .target = STR("http://a:1")};
 	struct buf out = {0};
 
 	assert_int_equal(control_attach(&a, &out), 0);
@@ -114,22 +117,22 @@ static const struct {
 	int code;
 	bool final;
 } codes[] = {
-	{"AUTH",	 ERR_AUTH,	   true },
-	{"DENIED",	   ERR_DENIED,	     true },
-	{"EXISTS",	   ERR_EXISTS,	     true },
-	{"RESERVED",    ERR_RESERVED,    true },
-	{"INVAL",	  ERR_INVAL,	    true },
-	{"DISABLED",    ERR_DISABLED,    true },
-	{"DELETED",     ERR_DELETED,     true },
-	{"REPLACED",    ERR_REPLACED,    true },
-	{"UNSUPPORTED", ERR_UNSUPPORTED, true },
-	{"LIMIT",	  ERR_LIMIT,	    false},
-	{"DRAIN",	  ERR_DRAIN,	    false},
-	{"TIMEOUT",     ERR_TIMEOUT,     false},
-	{"IO",	       ERR_IO,	       false},
-	{"refused",     ERR_REFUSED,     false},
-	{"",	     0,		false},
-	{"NONSENSE",    0,		 false},
+	{"AUTH", ERR_AUTH, true},
+	{"DENIED", ERR_DENIED, true},
+	{"EXISTS", ERR_EXISTS, true},
+	{"RESERVED", ERR_RESERVED, true},
+	{"INVAL", ERR_INVAL, true},
+	{"DISABLED", ERR_DISABLED, true},
+	{"DELETED", ERR_DELETED, true},
+	{"REPLACED", ERR_REPLACED, true},
+	{"UNSUPPORTED", ERR_UNSUPPORTED, true},
+	{"LIMIT", ERR_LIMIT, false},
+	{"DRAIN", ERR_DRAIN, false},
+	{"TIMEOUT", ERR_TIMEOUT, false},
+	{"IO", ERR_IO, false},
+	{"refused", ERR_REFUSED, false},
+	{"", 0, false},
+	{"NONSENSE", 0, false},
 };
 
 static void test_codes(void **state)

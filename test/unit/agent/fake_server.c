@@ -64,8 +64,7 @@ static void fake_on_attach(struct fake_session *s, const struct json *j)
 		return;
 	if (f->no_name != NULL && (f->no_name_of == NULL || strcmp(f->no_name_of, name) == 0)) {
 		sscanf(f->no_name, "%31s", code);
-		fake_answer(s,
-			    "{\"op\":\"refused\",\"ref\":%u,\"code\":\"%s\",\"reason\":\"%s\"}",
+		fake_answer(s, "{\"op\":\"refused\",\"ref\":%u,\"code\":\"%s\",\"reason\":\"%s\"}",
 			    (unsigned)ref, code, f->no_name + strlen(code) + 1);
 		return;
 	}
@@ -109,8 +108,9 @@ static void fake_on_closed(void *arg, struct session *session, int why, struct s
 	str_printf(s->closed_reason, sizeof s->closed_reason, STR_FMT, STR_ARG(reason));
 }
 
-static const struct session_owner fake_session_owner = {
-	.told = fake_on_told, .draining = fake_on_draining, .closed = fake_on_closed};
+static const struct session_owner fake_session_owner = {.told = fake_on_told,
+							.draining = fake_on_draining,
+							.closed = fake_on_closed};
 
 static const char *fake_field(const struct http_head *h, const char *name, char *out)
 {
@@ -142,8 +142,9 @@ static void fake_refuse(struct fake_session *s)
 
 static void fake_accept(struct fake_session *s)
 {
-	struct mux_opt opt = {
-		.role = MUX_NODE, .budget = &s->fake->budget, .owner = &fake_session_owner};
+	struct mux_opt opt = {.role = MUX_NODE,
+			      .budget = &s->fake->budget,
+			      .owner = &fake_session_owner};
 	char text[512];
 
 	str_printf(text, sizeof text,
@@ -250,7 +251,8 @@ static struct wire *fake_target_open(struct fake *f)
 
 	wire_close(f->target.wire, ERR_RESET);
 	f->target = (struct fake_target){0};
-	assert_int_equal(wire_mem_pair(f->ev, &(struct wire_mem_opt){.delay_ms = 1}, &ours, &theirs),
+	assert_int_equal(wire_mem_pair(f->ev, &(struct wire_mem_opt){.delay_ms = 1}, &ours,
+				       &theirs),
 			 0);
 	f->target.wire = ours;
 	wire_own(ours, &fake_target_owner, &f->target);
@@ -273,8 +275,9 @@ static struct wire *fake_session_open(struct fake *f)
 	assert_true(f->n_sessions < FAKE_SESSIONS);
 	s = &f->sessions[f->n_sessions++];
 	*s = (struct fake_session){.fake = f};
-	assert_int_equal(
-		wire_mem_pair(f->ev, &(struct wire_mem_opt){.delay_ms = 5}, &s->wire, &theirs), 0);
+	assert_int_equal(wire_mem_pair(f->ev, &(struct wire_mem_opt){.delay_ms = 5}, &s->wire,
+				       &theirs),
+			 0);
 	s->cable = s->wire;
 	wire_own(s->wire, &fake_owner, s);
 	wire_want(s->wire, WIRE_READ);
@@ -328,8 +331,9 @@ static const char *fake_explain(struct agent_net *net, const struct url *to, con
 	return "";
 }
 
-static const struct agent_net_ops fake_ops = {
-	.dial = fake_dial, .cancel = fake_cancel, .explain = fake_explain};
+static const struct agent_net_ops fake_ops = {.dial = fake_dial,
+					      .cancel = fake_cancel,
+					      .explain = fake_explain};
 
 /* ---- for tests ---- */
 

@@ -12,8 +12,8 @@
 /* One connection that an agent has made. */
 struct fake_session {
 	struct fake *fake;
-	struct wire *wire; /* owned until the mux has it; for faults it is known for longer */
-	struct wire *cable; /* weak: the agent's end, to cut or freeze */
+	struct wire *wire;	 /* owned until the mux has it; for faults it is known for longer */
+	struct wire *cable;	 /* weak: the agent's end, to cut or freeze */
 	struct session *session; /* NULL: not yet, or no more */
 	unsigned carrier;
 	uint64_t at_ms;
@@ -38,15 +38,15 @@ struct fake {
 	struct mux_budget budget;
 
 	/* How it behaves; to be changed at any time. */
-	int dial_error;	     /* of the server: ERR_*, 0: connects */
-	const char *raw;     /* answer with these bytes, then the end */
-	const char *refuse;  /* "401 AUTH words": refuse a session */
+	int dial_error;		/* of the server: ERR_*, 0: connects */
+	const char *raw;	/* answer with these bytes, then the end */
+	const char *refuse;	/* "401 AUTH words": refuse a session */
 	const char *only_token; /* with refuse: but not this token */
-	const char *give;    /* Karez-Token for who comes without one */
-	const char *random;  /* the name for who asks for none */
-	const char *no_name; /* "EXISTS words": refuse no_name_of */
+	const char *give;	/* Karez-Token for who comes without one */
+	const char *random;	/* the name for who asks for none */
+	const char *no_name;	/* "EXISTS words": refuse no_name_of */
 	const char *no_name_of; /* this name; NULL: every name */
-	bool silent_lines;   /* never answer a line */
+	bool silent_lines;	/* never answer a line */
 	int target_error;
 	bool target_hangs;
 	const char *target_says; /* the target writes this and ends */

@@ -170,6 +170,11 @@ static int fail_second(struct core_rig *r, const struct store_req *req)
 	return r->n_asked >= 1 ? r->judge_e : 0;
 }
 
+static int fail_makes(struct core_rig *r, const struct store_req *req)
+{
+	return req->verb == STORE_WRITE ? r->judge_e : 0;
+}
+
 static void test_store_fails(void **state)
 {
 	static const struct {
@@ -183,6 +188,7 @@ static void test_store_fails(void **state)
 		{"read-only must not look like a closed registration", fail_third, ERR_DENIED,
 		 ERR_IO},
 		{"conflicts without end", fail_third, ERR_CONFLICT, ERR_IO},
+		{"the key is never there and never new", fail_makes, ERR_CONFLICT, ERR_IO},
 		{"too slow", core_rig_fail_all, ERR_TIMEOUT, ERR_TIMEOUT},
 	};
 

@@ -116,6 +116,45 @@ static void test_name(void **state)
 	assert_arrived(t);
 }
 
+/* The resolver is not asked where localhost is: it may not know of ::1, or have no descriptor. */
+static void test_localhost(void **state)
+{
+	static const struct {
+		const char *why, *host, *ip;
+		int want;
+	} cases[] = {
+		{"a server on IPv4 only", "localhost", "127.0.0.1", 0},
+		{"a server on IPv6 only", "localhost", "::1", 0},
+		{"in any case", "LocalHost", "127.0.0.1", 0},
+		{"a name under it", "a.b.localhost", "127.0.0.1", 0},
+		{"nobody there: what IPv4 says", "localhost", NULL, ERR_REFUSED},
+	};
+	struct trip *t = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct net_addr addr;
+		int server = -1;
+
+		print_message("%s\n", cases[i].why);
+		net_close(t->server, false);
+		t->server = -1;
+		if (cases[i].ip != NULL) {
+			assert_int_equal(net_addr_from_ip(str_of(cases[i].ip), t->port, &addr), 0);
+			server = socket(addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+			setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+			assert_int_equal(bind(server, &addr.sa, addr.len), 0);
+			assert_int_equal(listen(server, 10), 0);
+		}
+		t->calls = 0;
+		trip_start(t, cases[i].host, t->port, 60000);
+		ev_run(t->ev);
+		assert_int_equal(t->e, cases[i].want);
+		net_close(t->fd, true);
+		t->fd = -1;
+		net_close(server, false);
+	}
+}
+
 static void test_name_that_cannot_be(void **state)
 {
 	struct trip *t = *state;
@@ -227,7 +266,7 @@ static void test_cancel(void **state)
 		bool later;
 	} cases[] = {
 		{"an address, at once", "127.0.0.1", false},
-		{"a name, while a thread looks it up", "localhost", false},
+		{"a name, while a thread looks it up", "not a name", false},
 		{"an address, in a timer", "127.0.0.1", true},
 	};
 	struct trip *t = *state;
@@ -255,7 +294,7 @@ static void test_loop_ends_during_a_lookup(void **state)
 {
 	struct trip *t = *state;
 
-	trip_start(t, "localhost", t->port, 60000);
+	trip_start(t, "not a name", t->port, 60000);
 	net_connect_cancel(t->connect); /* the rest happens in ev_free() */
 }
 
@@ -312,17 +351,12 @@ static void test_out_of_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_TRIP(test_address),
-		ON_TRIP(test_name),
-		ON_TRIP(test_name_that_cannot_be),
-		ON_TRIP(test_refused),
-		ON_TRIP(test_refused_by_name),
-		ON_TRIP(test_unix),
-		ON_TRIP(test_unix_path_too_long),
-		ON_TRIP(test_cancel),
-		ON_TRIP(test_loop_ends_during_a_lookup),
-		ON_TRIP(test_timeout),
-		ON_TRIP(test_out_of_descriptors),
+		ON_TRIP(test_address),	 ON_TRIP(test_name),
+		ON_TRIP(test_localhost), ON_TRIP(test_name_that_cannot_be),
+		ON_TRIP(test_refused),	 ON_TRIP(test_refused_by_name),
+		ON_TRIP(test_unix),	 ON_TRIP(test_unix_path_too_long),
+		ON_TRIP(test_cancel),	 ON_TRIP(test_loop_ends_during_a_lookup),
+		ON_TRIP(test_timeout),	 ON_TRIP(test_out_of_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

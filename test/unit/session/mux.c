@@ -28,7 +28,7 @@ struct side {
 	struct session *session;
 	int n_visits, n_told, n_draining, closed_why;
 	bool closed;
-	char told[128], reason[128], host[64];
+	char told[128], reason[128], host[HOSTNAME_AUTHORITY_MAX + 1];
 	int refuse; /* answer visits with this error */
 	struct peer peer;
 };

@@ -1,0 +1,474 @@
+"""The chains that are compared: each carries visitors from a public port to a target, by two
+relaying processes (three with sshd's privilege separation). One class per system; a chain says
+where visitors go in and which processes' CPU and memory are its own.
+"""
+
+import contextlib
+import ctypes
+import getpass
+import http.client
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+OUT = ROOT / 'bench' / 'out'
+HOST = 'bench.localhost'
+SMALL = 'a small answer of sixty-six bytes, as the prototypes also had it.\n'
+GIB = 1 << 30
+START_S = 20  # how long a server may take to answer for the first time
+assert len(SMALL) == 66
+
+
+class Wrong(Exception):
+    """A chain did not start, gave a wrong answer or died: the figures would mean nothing."""
+
+
+class Path:
+    """What lies between the two ends of a chain: see delay.c."""
+
+    def __init__(self, one_way_ms, mbit=0):
+        self.one_way_ms = one_way_ms
+        self.mbit = mbit
+
+
+class Lab:
+    """Ports, files and processes of one run; all of it goes away at the end, by pid."""
+
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix='karez-bench-'))
+        self.procs = []
+        self.used_ports = set()
+        shm = pathlib.Path('/dev/shm')
+        self.bulk_dir = pathlib.Path(tempfile.mkdtemp(
+            prefix='karez-bench-', dir=shm if os.access(shm, os.W_OK) else None))
+
+    def port(self):
+        """A free port below the ephemeral range, where a generator's connections cannot take it."""
+        while True:
+            port = random.randint(20000, 31999)
+            if port in self.used_ports:
+                continue
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    s.bind(('127.0.0.1', port))
+                except OSError:
+                    continue
+            self.used_ports.add(port)
+            return port
+
+    def start(self, name, argv, env=None):
+        """Start a server; it dies with this process."""
+        path = self.dir / f'{name}-{len(self.used_ports)}-{time.monotonic_ns()}.log'
+        with open(path, 'wb') as log:
+            proc = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=log,
+                                    stderr=log, env=env, preexec_fn=die_with_parent,
+                                    start_new_session=True)
+        proc.name, proc.log = name, path
+        self.procs.append(proc)
+        return proc
+
+    def stop(self, proc):
+        """End a server that start() began, and whatever it began itself."""
+        pids = descendants(proc.pid) if proc.poll() is None else []
+        for pid in [proc.pid] + pids:
+            with contextlib.suppress(ProcessLookupError):
+                if pid != proc.pid or proc.poll() is None:
+                    os.kill(pid, signal.SIGTERM)
+        try:
+            proc.wait(5)
+        except subprocess.TimeoutExpired:
+            proc.kill()
+            proc.wait()
+        if proc in self.procs:
+            self.procs.remove(proc)
+
+    def close(self):
+        for proc in list(reversed(self.procs)):
+            self.stop(proc)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        shutil.rmtree(self.bulk_dir, ignore_errors=True)
+
+    def write(self, name, text, mode=0o644):
+        path = self.dir / name
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    def certificate(self):
+        """(certificate, key) for localhost, one for all chains: ECDSA P-256."""
+        cert, key = self.dir / 'cert.pem', self.dir / 'key.pem'
+        if not cert.exists():
+            subprocess.run(
+                ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+                 '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext',
+                 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert],
+                check=True, capture_output=True)
+        return cert, key
+
+    def body_file(self, size):
+        """A file with the first `size` bytes of the pattern that bulk and sink check."""
+        path = self.bulk_dir / f'{size}.bin'
+        if not path.exists():
+            subprocess.run([OUT / 'bulk', '-m', 'make', '-f', path, '-n', str(size)], check=True)
+        return path
+
+    def path(self, path, port):
+        """Lay a path before a port: (port to connect to instead, its relay or None)."""
+        if path is None:
+            return port, None
+        via = self.port()
+        argv = [OUT / 'delay', '-l', f'127.0.0.1:{via}', '-t', f'127.0.0.1:{port}',
+                '-d', path.one_way_ms]
+        relay = self.start('delay', argv + (['-r', path.mbit] if path.mbit else []))
+        wait_port(relay, via)
+        return via, relay
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def descendants(pid):
+    """The processes that a process started, and theirs."""
+    found = []
+    try:
+        for task in os.listdir(f'/proc/{pid}/task'):
+            children = pathlib.Path(f'/proc/{pid}/task/{task}/children').read_text().split()
+            for child in map(int, children):
+                found += [child] + descendants(child)
+    except FileNotFoundError:
+        pass
+    return found
+
+
+def tail(proc):
+    text = proc.log.read_text(errors='replace')
+    return '\n'.join(f'    {proc.name}: {line}' for line in text.splitlines()[-15:])
+
+
+def wait_port(proc, port):
+    """Wait until a server accepts connections."""
+    end = time.monotonic() + START_S
+    while True:
+        with contextlib.suppress(OSError):
+            socket.create_connection(('127.0.0.1', port), 1).close()
+            return
+        if proc.poll() is not None or time.monotonic() > end:
+            raise Wrong(f'{proc.name} does not accept connections\n{tail(proc)}')
+        time.sleep(0.02)
+
+
+def ask(port, path='/small', timeout=5):
+    """(status, body) of one small request."""
+    conn = http.client.HTTPConnection('127.0.0.1', port, timeout=timeout)
+    try:
+        conn.request('GET', path, headers={'Host': HOST})
+        answer = conn.getresponse()
+        return answer.status, answer.read().decode(errors='replace')
+    finally:
+        conn.close()
+
+
+class Nginx:
+    """The target of everything but uploads: small answers, and files sent by sendfile."""
+
+    want = SMALL
+
+    def __init__(self, lab):
+        self.port = lab.port()
+        conf = lab.write('nginx.conf', f'''
+            daemon off; master_process off; pid {lab.dir}/nginx.pid; error_log {lab.dir}/nginx.err;
+            worker_processes 1; worker_rlimit_nofile 20000;
+            {'user root;' if os.geteuid() == 0 else ''}
+            events {{ worker_connections 16384; }}
+            http {{
+                access_log off; sendfile on; tcp_nodelay on;
+                keepalive_timeout 3600s; keepalive_requests 1000000000;
+                client_body_temp_path {lab.dir}/t1; proxy_temp_path {lab.dir}/t2;
+                fastcgi_temp_path {lab.dir}/t3; uwsgi_temp_path {lab.dir}/t4;
+                scgi_temp_path {lab.dir}/t5;
+                server {{
+                    listen 127.0.0.1:{self.port} backlog=4096;
+                    location = /small {{ default_type text/plain; return 200 "{SMALL}"; }}
+                    location /bulk/ {{ alias {lab.bulk_dir}/; }}
+                }}
+            }}''')
+        self.proc = lab.start('nginx', [shutil.which('nginx') or '/usr/sbin/nginx', '-c', conf])
+        wait_port(self.proc, self.port)
+
+
+class Sink:
+    """The target of uploads: see sink.c."""
+
+    want = '0\n'
+
+    def __init__(self, lab):
+        self.port = lab.port()
+        self.proc = lab.start('sink', [OUT / 'sink', f'127.0.0.1:{self.port}'])
+        wait_port(self.proc, self.port)
+
+
+class Chain:
+    """Two relaying processes between `port`, where visitors go in, and a target."""
+
+    key = family = title = None
+    tls = False  # between the two
+    fits = ()  # the loads it takes part in; empty: all
+
+    def __init__(self, lab, target, path=None):
+        """Start it and wait until it answers.
+
+        path  what lies between the public and the agent's end, or None.
+        Raises Wrong if the answer is not the target's.
+        """
+        self.lab, self.target, self.path = lab, target, path
+        self.procs, self.ends = [], {}
+        self.port = lab.port()
+        try:
+            self.begin()
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def begin(self):
+        raise NotImplementedError
+
+    def run(self, name, argv, env=None):
+        proc = self.lab.start(f'{self.key}-{name}', argv, env)
+        self.procs.append(proc)
+        return proc
+
+    def between(self, port):
+        """The port that the other end must connect to so as to come through the path."""
+        via, relay = self.lab.path(self.path, port)
+        if relay is not None:
+            self.procs.append(relay)
+        return via
+
+    def wait(self):
+        end = time.monotonic() + START_S
+        got = 'no connection'
+        while time.monotonic() < end:
+            self.check_alive()
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                got = ask(self.port)
+                if got == (200, self.target.want):
+                    return
+            time.sleep(0.05)
+        raise Wrong(f'{self.key} does not answer rightly: {got}\n' + self.logs())
+
+    def check_alive(self):
+        for proc in self.procs:
+            if proc.poll() is not None:
+                raise Wrong(f'{proc.name} ended with {proc.returncode}\n' + self.logs())
+
+    def logs(self):
+        return '\n'.join(tail(proc) for proc in self.procs)
+
+    def pids(self):
+        """{'public': [pid...], 'agent': [pid...]} of the relaying processes."""
+        return self.ends
+
+    def cpu(self):
+        """CPU seconds that the relaying processes have used: user + system, all their threads.
+
+        From each process's CPU clock (clock_getcpuclockid), exact to the nanosecond where
+        /proc/PID/stat counts ticks of 10 ms; threads that have ended stay in it.
+        """
+        self.check_alive()
+        return sum(time.clock_gettime((~pid << 3) | 2) for end in self.pids().values()
+                   for pid in end)
+
+    def memory(self):
+        """{'public': bytes, 'agent': bytes}: resident and proportional, from smaps_rollup."""
+        self.check_alive()
+        return {end: {kind: sum(smaps(pid)[kind] for pid in pids) for kind in ('Rss', 'Pss')}
+                for end, pids in self.pids().items()}
+
+    def stop(self):
+        for proc in reversed(self.procs):
+            self.lab.stop(proc)
+        self.procs = []
+
+
+def smaps(pid):
+    """{'Rss': bytes, 'Pss': bytes} of a process."""
+    found = {}
+    for line in pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines():
+        if line.startswith(('Rss:', 'Pss:')):
+            name, number = line.split()[:2]
+            found[name.rstrip(':')] = int(number) * 1024
+    return found
+
+
+class Direct(Chain):
+    """No chain at all: what the target and the load generators have to do with the times."""
+
+    key = family = 'direct'
+    title = 'no relay'
+    fits = ('latency',)
+
+    def begin(self):
+        self.port = self.target.port
+
+
+class Karez(Chain):
+    key = family = 'karez'
+    title = 'karez'
+
+    def begin(self):
+        lab = self.lab
+        home = pathlib.Path(tempfile.mkdtemp(dir=lab.dir))
+        (home / 'state').mkdir()
+        env = {k: v for k, v in os.environ.items()
+               if not k.startswith(('KAREZ_', 'XDG_')) and not k.lower().endswith('_proxy')}
+        env.update(HOME=str(home))  # the agent's credential and configuration live there
+        server = [ROOT / 'build/karezd', '--domain', 'localhost', '--allow-registration',
+                  '--listen', f'127.0.0.1:{self.port}', '--state-dir', home / 'state']
+        agent = [ROOT / 'build/karez', 'http', f'127.0.0.1:{self.target.port}', '--name', 'bench',
+                 '-q', '--server']
+        if self.tls:
+            cert, key = lab.certificate()
+            door = lab.port()
+            server += ['--listen', f'tls:127.0.0.1:{door}', '--tls-cert', cert, '--tls-key', key]
+        public = self.run('karezd', server, env)
+        wait_port(public, self.port)
+        if self.tls:
+            agent += [f'https://localhost:{self.between(door)}', '--ca-file', cert]
+        else:
+            agent += [f'http://127.0.0.1:{self.between(self.port)}']
+        self.ends = {'public': [public.pid], 'agent': [self.run('karez', agent, env).pid]}
+
+
+class KarezTls(Karez):
+    key, title, tls = 'karez-tls', 'karez, TLS between', True
+
+
+class Haproxy(Chain):
+    """HAProxy -> HAProxy, one thread each, 16 KiB buffers (the default)."""
+
+    family = 'haproxy'
+    mode = 'http'
+    more = ''
+    maxconn = 9000
+
+    def begin(self):
+        door = self.lab.port()
+        to_agent = f'127.0.0.1:{self.between(door)}'
+        bind, server = f'127.0.0.1:{door}', to_agent
+        if self.tls:
+            cert, key = self.lab.certificate()
+            both = self.lab.write('both.pem', cert.read_text() + key.read_text(), 0o600)
+            suite = 'ciphersuites TLS_AES_128_GCM_SHA256'
+            bind += f' ssl crt {both} {suite}'
+            server += f' ssl verify required ca-file {cert} {suite}'
+        self.ends = {
+            'agent': [self.one('b', bind, f'127.0.0.1:{self.target.port}', door).pid],
+            'public': [self.one('a', f'127.0.0.1:{self.port}', server, self.port).pid],
+        }
+
+    def one(self, name, bind, server, port):
+        reuse = 'http-reuse always' if self.mode == 'http' else ''
+        conf = self.lab.write(f'haproxy-{port}.cfg', f'''
+global
+    nbthread 1
+    maxconn {self.maxconn}
+defaults
+    mode {self.mode}
+    {self.more}
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+    timeout http-keep-alive 1h
+frontend public
+    bind {bind}
+    maxconn {self.maxconn}
+    default_backend next
+backend next
+    {reuse}
+    server next {server}
+''')
+        haproxy = shutil.which('haproxy') or '/usr/sbin/haproxy'
+        proc = self.run(name, [haproxy, '-db', '-f', conf])
+        wait_port(proc, port)
+        return proc
+
+
+class HaproxyHttp(Haproxy):
+    key, title = 'haproxy-http', 'HAProxy x 2, mode http'
+
+
+class HaproxyHttpTls(Haproxy):
+    key, title, tls = 'haproxy-http-tls', 'HAProxy x 2, mode http, TLS between', True
+
+
+class HaproxyTcp(Haproxy):
+    key, title, mode = 'haproxy-tcp', 'HAProxy x 2, mode tcp', 'tcp'
+
+
+class HaproxyTcpTls(Haproxy):
+    key, title, mode, tls = 'haproxy-tcp-tls', 'HAProxy x 2, mode tcp, TLS between', 'tcp', True
+
+
+class HaproxySplice(Haproxy):
+    key, title, mode = 'haproxy-splice', 'HAProxy x 2, mode tcp, splice', 'tcp'
+    more = 'option splice-auto'
+    maxconn = 2000  # pipes count against the descriptors too
+    fits = ('down', 'up')
+
+
+class Ssh(Chain):
+    """ssh -R through Debian's sshd, aes128-gcm."""
+
+    key = family = 'ssh'
+    title = 'ssh -R, aes128-gcm'
+    tls = True
+
+    def begin(self):
+        lab, door = self.lab, self.lab.port()
+        if os.geteuid() == 0:
+            os.makedirs('/run/sshd', mode=0o755, exist_ok=True)  # sshd insists on it
+        for name in ('host_key', 'user_key'):
+            if not (lab.dir / name).exists():
+                subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f',
+                                lab.dir / name], check=True)
+        conf = lab.write(f'sshd-{door}.conf', f'''
+ListenAddress 127.0.0.1:{door}
+HostKey {lab.dir}/host_key
+AuthorizedKeysFile {lab.dir}/user_key.pub
+PidFile none
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+AllowTcpForwarding yes
+UseDNS no
+''')
+        sshd = self.run('sshd', [shutil.which('sshd') or '/usr/sbin/sshd', '-D', '-e', '-f', conf])
+        wait_port(sshd, door)
+        ssh = self.run('ssh', [
+            'ssh', '-F', 'none', '-N', '-T', '-p', self.between(door), '-i', lab.dir / 'user_key',
+            '-c', 'aes128-gcm@openssh.com', '-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes',
+            '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null',
+            '-o', 'ExitOnForwardFailure=yes', '-o', 'LogLevel=ERROR', '-o', 'Compression=no',
+            '-R', f'127.0.0.1:{self.port}:127.0.0.1:{self.target.port}',
+            f'{getpass.getuser()}@127.0.0.1'])
+        self.ends = {'public': sshd.pid, 'agent': [ssh.pid]}
+
+    def pids(self):
+        """sshd's own process only accepts; the session is carried by what it started."""
+        return {'public': descendants(self.ends['public']), 'agent': self.ends['agent']}
+
+
+ALL = (Direct, Karez, KarezTls, HaproxyHttp, HaproxyHttpTls, HaproxyTcp, HaproxyTcpTls,
+       HaproxySplice, Ssh)

@@ -1,0 +1,119 @@
+/* Counts events, so that each test says how often something may be said. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "unit/agent/agent_rig.h"
+
+static void rig_on_online(void *arg, const struct agent_online *o)
+{
+	struct rig *r = arg;
+
+	r->n_online++;
+	r->again = o->again;
+	str_printf(r->name, sizeof r->name, "%s", o->name);
+	str_printf(r->url, sizeof r->url, "%s", o->url);
+}
+
+static void rig_on_offline(void *arg, const struct agent_offline *o)
+{
+	struct rig *r = arg;
+
+	r->n_offline++;
+	r->offline_e = o->e;
+	r->offline_spoken = o->spoken;
+	r->retry_ms = o->retry_ms;
+	str_printf(r->reason, sizeof r->reason, "%s", o->reason);
+}
+
+static void rig_on_lost(void *arg, size_t tunnel, int code, const char *reason)
+{
+	((struct rig *)arg)->n_lost++;
+}
+
+static void rig_on_ended(void *arg, int code, const char *reason)
+{
+	struct rig *r = arg;
+
+	r->n_ended++;
+	r->ended_code = code;
+	r->ended_ms = ev_now_ms(r->ev);
+	str_printf(r->reason, sizeof r->reason, "%s", reason);
+}
+
+static void rig_on_target(void *arg, const struct url *to, int e)
+{
+	struct rig *r = arg;
+
+	assert_int_equal(to->port, 3000);
+	r->n_target++;
+	r->target_e = e;
+}
+
+static void rig_on_request(void *arg, const struct peek_request *request)
+{
+	struct rig *r = arg;
+
+	r->n_request++;
+	str_printf(r->request, sizeof r->request, "%s %s %u", request->method, request->path,
+		   request->status);
+}
+
+static const struct agent_events rig_events = {
+	.online = rig_on_online,
+	.offline = rig_on_offline,
+	.lost = rig_on_lost,
+	.ended = rig_on_ended,
+	.target = rig_on_target,
+	.request = rig_on_request,
+};
+
+static void rig_on_log(void *arg, enum log_level level, const char *line, size_t len)
+{
+}
+
+void rig_open(struct rig *r)
+{
+	memset(r, 0, sizeof *r);
+	assert_int_equal(ev_sim_new(1, &r->ev), 0);
+	fake_init(&r->fake, r->ev);
+	r->log = (struct log){.level = LOG_DEBUG, .write = rig_on_log};
+	assert_int_equal(url_parse(STR("http://localhost:8080"), &r->server, NULL), 0);
+	assert_int_equal(url_parse_target(STR("3000"), URL_HTTP, &r->tunnels[0].target, NULL), 0);
+	r->opt = (struct agent_opt){.log = &r->log,
+				    .net = &r->fake.net,
+				    .id = "agent-1",
+				    .server = &r->server,
+				    .tunnels = r->tunnels,
+				    .n_tunnels = 1,
+				    .n_sessions = 2,
+				    .events = &rig_events,
+				    .arg = r};
+}
+
+void rig_start(struct rig *r)
+{
+	assert_int_equal(agent_new(r->ev, &r->opt, &r->agent), 0);
+	rig_run(r, 1000);
+}
+
+void rig_run(struct rig *r, uint64_t ms)
+{
+	ev_sim_run_for(r->ev, ms);
+}
+
+void rig_close(struct rig *r)
+{
+	unsigned n = r->n_online + r->n_offline + r->n_lost + r->n_ended;
+
+	agent_free(r->agent);
+	fake_fini(&r->fake);
+	rig_run(r, 100000);
+	assert_int_equal(n, r->n_online + r->n_offline + r->n_lost + r->n_ended);
+	assert_int_equal(r->fake.budget.used, 0);
+	ev_free(r->ev);
+}
