@@ -157,7 +157,10 @@ static bool agent_other_tries(const struct agent *a, const struct uplink *u)
 /* u has no session: when does it try again, and who is told? */
 static void agent_come_back(struct agent *a, struct uplink *u, const struct uplink_failure *f)
 {
-	struct agent_offline o = {.e = f->e, .spoken = f->spoken, .reason = f->reason};
+	struct agent_offline o = {.e = f->e,
+				  .spoken = f->spoken,
+				  .lost = f->was_up,
+				  .reason = f->reason};
 
 	for (size_t i = 0; i < a->opt.n_tunnels; i++)
 		a->places[i].attached &= ~(UINT32_C(1) << uplink_carrier(u));

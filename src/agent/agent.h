@@ -50,6 +50,7 @@ struct agent_online {
 struct agent_offline {
 	int e;
 	bool spoken;	    /* it is the server's own word, so there is a server */
+	bool lost;	    /* there was a session, and the last one has died */
 	const char *reason; /* may be empty; may hold what the server said */
 	uint32_t retry_ms;  /* until the next attempt; 0: one is under way */
 };

@@ -139,7 +139,10 @@ void karez_say_offline(const struct karez_say *say, const struct agent_offline *
 		if (trying)
 			return;
 	}
-	fprintf(say->err, "karez: %s %s: %s", o->spoken ? "not accepted by" : "no connection to",
+	fprintf(say->err, "karez: %s %s: %s",
+		o->spoken ? "not accepted by"
+		: o->lost ? "lost the connection to"
+			  : "no connection to",
 		say->server, why);
 	karez_say_delay(delay, sizeof delay, o->retry_ms);
 	if (trying)
@@ -163,13 +166,12 @@ void karez_say_ended(const struct karez_say *say, int code, const char *reason)
 		}
 		karez_object_print(say, &object);
 	}
-	if (code == ERR_AUTH)
-		fprintf(say->err,
-			"karez: refused by %s: %s; check KAREZ_TOKEN or --token-file, if you use "
-			"them\n",
-			say->server, why);
-	else if (code != 0)
-		fprintf(say->err, "karez: refused by %s: %s\n", say->server, why);
+	if (code == 0)
+		return;
+	fprintf(say->err, "karez: %s %s: %s%s\n",
+		code == ERR_REPLACED || code == ERR_DELETED ? "ended by" : "refused by",
+		say->server, why,
+		code == ERR_AUTH ? "; check KAREZ_TOKEN or --token-file, if you use them" : "");
 }
 
 void karez_say_target(const struct karez_say *say, const struct url *to, int e)

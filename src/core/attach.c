@@ -392,8 +392,8 @@ static int attach_check_target(struct str target, char out[RECORD_TARGET_MAX + 1
 	return ERR_INVAL;
 }
 
-int member_attach(struct member *m, struct str name, struct str target,
-		  void (*done)(void *arg, const struct core_attached *result), void *arg)
+int attach_begin(struct member *m, struct str name, struct str target,
+		 void (*done)(void *arg, const struct core_attached *result), void *arg)
 {
 	struct attach *a = calloc(1, sizeof *a);
 	int e;

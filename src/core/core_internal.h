@@ -144,6 +144,10 @@ struct serving *tunnel_find_serving(struct member *m, struct str name);
 
 /* ---- attach.c ---- */
 
+/* See member_attach(). */
+int attach_begin(struct member *m, struct str name, struct str target,
+		 void (*done)(void *arg, const struct core_attached *result), void *arg) MUST_CHECK;
+
 /* The member goes: its questions are never answered. */
 void attach_cancel_all(struct member *m);
 

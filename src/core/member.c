@@ -76,6 +76,12 @@ void member_leave(struct member *m)
 	free(m);
 }
 
+int member_attach(struct member *m, struct str name, struct str target,
+		  void (*done)(void *arg, const struct core_attached *result), void *arg)
+{
+	return attach_begin(m, name, target, done, arg);
+}
+
 void member_detach(struct member *m, struct str name)
 {
 	char normal[HOSTNAME_MAX + 1];

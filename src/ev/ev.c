@@ -21,6 +21,7 @@ int ev_init(struct ev *ev, const struct ev_ops *ops)
 	ev->ops = ops;
 	ev->armed_ms = UINT64_MAX;
 	list_init(&ev->tasks);
+	list_init(&ev->ends);
 	ev->heap = calloc(FIRST_HEAP, sizeof ev->heap[0]);
 	if (ev->heap == NULL)
 		return ERR_NOMEM;
@@ -49,8 +50,16 @@ void ev_fini(struct ev *ev)
 
 void ev_free(struct ev *ev)
 {
-	if (ev != NULL)
-		ev->ops->free(ev);
+	struct list *link;
+
+	if (ev == NULL)
+		return;
+	while ((link = list_pop(&ev->ends)) != NULL) {
+		struct ev_task *task = CONTAINER_OF(link, struct ev_task, link);
+
+		task->fn(task->arg);
+	}
+	ev->ops->free(ev);
 }
 
 void ev_run(struct ev *ev)
@@ -212,6 +221,12 @@ void ev_task_run(struct ev *ev, struct ev_task *task)
 {
 	if (!list_linked(&task->link))
 		list_push(&ev->tasks, &task->link);
+}
+
+void ev_task_at_end(struct ev *ev, struct ev_task *task)
+{
+	if (!list_linked(&task->link))
+		list_push(&ev->ends, &task->link);
 }
 
 void ev_task_cancel(struct ev_task *task)

@@ -110,6 +110,14 @@ struct ev_task {
 
 /* Call task->fn(task->arg) once at the end of this turn; asking twice is asking once. */
 void ev_task_run(struct ev *ev, struct ev_task *task);
+
+/*
+ * Call task->fn(task->arg) when the loop's life ends, in ev_free(): for what has no owner any more
+ * that could end it, such as a connection that still sends its last words.
+ */
+void ev_task_at_end(struct ev *ev, struct ev_task *task);
+
+/* Neither of the two. Harmless when it is not asked for. */
 void ev_task_cancel(struct ev_task *task);
 
 /* free(p) after the tasks of this turn; p must have been allocated with malloc or calloc. */

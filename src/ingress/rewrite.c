@@ -9,6 +9,9 @@
 /* Enough for the fields we add ourselves, without the lists of trusted proxies. */
 #define OWN_FIELDS 2048
 
+/* Source: RFC 8586. */
+static const struct str loop_name = {"CDN-Loop", 8};
+
 /* Room in out for a head of about the length of h; *w writes there. */
 static int rewrite_begin(struct http_writer *w, struct buf *out, const struct http_head *h,
 			 size_t more)
@@ -94,6 +97,9 @@ static void rewrite_forwarding(struct http_writer *w, const struct http_request 
 			     (struct str){text, len});
 	len = str_printf(via, sizeof via, "1.%u %s", req->head.minor, from->mark);
 	rewrite_list(w, believed, HTTP_FIELD_VIA, STR("Via"), (struct str){via, len});
+	/* one line more of a list that nobody on the way takes away, as we do with a stranger's Via
+	 */
+	http_write_field(w, loop_name, str_of(from->mark));
 }
 
 int rewrite_request(struct buf *out, const struct http_request *req,
@@ -151,10 +157,13 @@ int rewrite_response(struct buf *out, const struct http_response *res,
 
 bool rewrite_is_loop(const struct http_request *req, const char *mark)
 {
-	for (const struct http_field *f = http_head_find(&req->head, HTTP_FIELD_VIA); f != NULL;
-	     f = http_head_find_next(&req->head, f))
-		if (f->value.len > 0 &&
+	for (size_t i = 0; i < req->head.n_fields; i++) {
+		const struct http_field *f = &req->head.fields[i];
+
+		if ((f->id == HTTP_FIELD_VIA || str_eq_nocase(f->name, loop_name)) &&
+		    f->value.len > 0 &&
 		    memmem(f->value.p, f->value.len, mark, strlen(mark)) != NULL)
 			return true;
+	}
 	return false;
 }

@@ -16,7 +16,7 @@ struct rewrite_from {
 	const struct visit_end *peer; /* who speaks to us */
 	bool tls;		      /* over TLS that we ended */
 	bool trusted;		      /* a proxy whose Forwarded and X-Forwarded-* are believed */
-	const char *mark;	      /* our name in Via, see tunnel_loop_mark() */
+	const char *mark;	      /* our name in Via and CDN-Loop, see tunnel_loop_mark() */
 };
 
 /*
@@ -41,7 +41,10 @@ struct rewrite_answer {
 int rewrite_response(struct buf *out, const struct http_response *res,
 		     const struct rewrite_answer *how) MUST_CHECK;
 
-/* Has this request been through here before? Looks for the mark in Via. */
+/*
+ * Has this request been through here before? Looks for the mark in Via, and in CDN-Loop, which also
+ * other servers on the way leave alone. Source: RFC 8586.
+ */
 bool rewrite_is_loop(const struct http_request *req, const char *mark);
 
 #endif

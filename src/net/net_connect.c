@@ -192,12 +192,7 @@ static int net_lookup_start(struct net_connect *c, const char *host, uint16_t po
  */
 static bool net_connect_is_here(struct str host)
 {
-	static const struct str name = {"localhost", 9};
-
-	if (host.len > name.len && host.p[host.len - name.len - 1] != '.')
-		return false;
-	return host.len >= name.len &&
-	       str_eq_nocase((struct str){host.p + host.len - name.len, name.len}, name);
+	return str_eq_nocase(host, STR("localhost")) || str_ends_nocase(host, STR(".localhost"));
 }
 
 /* The addresses that nobody has to be asked for. Returns 0 when there is at least one. */

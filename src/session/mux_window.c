@@ -69,13 +69,13 @@ void mux_window_on_pong(struct mux *m, const uint8_t opaque[8])
 	m->window = (uint32_t)MAX(MUX_WINDOW_FAST, MIN(window, (uint64_t)MUX_WINDOW_MAX));
 }
 
-/* A stream that has used up a whole window is a fast one: let it have what the path can carry. */
+/* A stream that has used up its first window is a fast one: let it have what the path can carry. */
 static void window_grow(struct mux_stream *s)
 {
 	struct mux *m = s->mux;
 	uint32_t more;
 
-	if (s->window >= m->window || s->rx_total < s->window)
+	if (s->window >= m->window || s->rx_total < MUX_WINDOW_FIRST)
 		return;
 	more = m->window - s->window;
 	if (m->budget->used + more > m->budget->cap)
@@ -85,7 +85,6 @@ static void window_grow(struct mux_stream *s)
 		return;
 	m->budget->used += more;
 	s->window = m->window;
-	s->rx_total = 0;
 }
 
 void mux_window_read(struct mux_stream *s, size_t len)

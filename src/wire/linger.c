@@ -8,12 +8,14 @@
 struct linger {
 	struct wire *wire; /* owned */
 	struct ev_timer deadline;
+	struct ev_task end; /* nobody else knows of us when the process ends */
 	size_t left;
 };
 
 static void linger_end(struct linger *l)
 {
 	ev_timer_stop(l->wire->ev, &l->deadline);
+	ev_task_cancel(&l->end);
 	ev_free_later(l->wire->ev, l);
 	wire_close(l->wire, 0);
 }
@@ -59,7 +61,9 @@ void wire_linger(struct wire *w, uint32_t ms, size_t max)
 	l->wire = w;
 	l->left = max;
 	l->deadline = (struct ev_timer){.fn = linger_on_deadline, .arg = l};
+	l->end = (struct ev_task){.fn = linger_on_deadline, .arg = l};
 	wire_own(w, &linger_owner, l);
 	wire_want(w, WIRE_READ);
 	ev_timer_set(w->ev, &l->deadline, ms);
+	ev_task_at_end(w->ev, &l->end);
 }

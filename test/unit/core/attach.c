@@ -301,6 +301,53 @@ static void test_many_at_once(void **state)
 	world_close(&w);
 }
 
+/* Two nodes on one store, asked in the same turn. */
+static void test_nodes_race(void **state)
+{
+	static const struct {
+		const char *why;
+		bool same_account;
+		const char *first, *second;
+		int want_second;
+	} cases[] = {
+		{"one name, two accounts", false, "tim", "tim", ERR_EXISTS},
+		{"one label, two accounts", false, "x.tim", "y.tim", ERR_EXISTS},
+		{"one name, one account", true, "tim", "tim", 0},
+		{"two names, one account", true, "tim", "tom", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct told_attach told[2] = {{0}};
+		char *account, want[32];
+		struct core_rig node;
+		struct world w;
+		struct fake f;
+
+		world_open(&w);
+		node = w.r; /* the same store and loop */
+		assert_int_equal(core_new(w.r.ev, &w.r.opt, &node.core), 0);
+		fake_join(&f, &node, cases[i].same_account ? w.ann : w.bob, &laptop);
+		assert_int_equal(member_attach(w.a.member, str_of(cases[i].first), STR(""),
+					       core_rig_on_attached, &told[0]),
+				 0);
+		assert_int_equal(member_attach(f.member, str_of(cases[i].second), STR(""),
+					       core_rig_on_attached, &told[1]),
+				 0);
+		core_rig_run(&w.r);
+		if (told[0].result.e != 0 || told[1].result.e != cases[i].want_second)
+			fail_msg("%s: %s, %s", cases[i].why, err_name(told[0].result.e),
+				 err_name(told[1].result.e));
+		account = core_rig_get(&w.r, "account", w.ann);
+		snprintf(want, sizeof want, "\"n_tunnels\":%d,",
+			 strcmp(cases[i].second, "tom") == 0 ? 2 : 1);
+		assert_non_null(strstr(account, want));
+		free(account);
+		fake_leave(&f);
+		core_free(node.core);
+		world_close(&w);
+	}
+}
+
 static void test_newer_process_takes_over(void **state)
 {
 	struct core_agent newer = laptop, other = laptop;
@@ -589,6 +636,7 @@ int main(void)
 		cmocka_unit_test(test_account_has_a_limit),
 		cmocka_unit_test(test_session_has_a_limit),
 		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_nodes_race),
 		cmocka_unit_test(test_newer_process_takes_over),
 		cmocka_unit_test(test_ghosts_may_leave_while_told),
 		cmocka_unit_test(test_same_carrier_replaces),

@@ -110,6 +110,28 @@ static void test_random(void **state)
 	ev_free(ev);
 }
 
+static void test_random_is_never_reserved(void **state)
+{
+	static const uint64_t seed = 1422309; /* its first four characters are "imap" */
+	static const char alphabet[] = "23456789abcdefghijkmnpqrstuvwxyz";
+	char name[HOSTNAME_MAX + 1];
+	uint8_t bytes[4];
+	struct ev *ev;
+
+	assert_int_equal(ev_sim_new(seed, &ev), 0);
+	ev_random(ev, bytes, sizeof bytes);
+	for (int i = 0; i < 4; i++)
+		name[i] = alphabet[bytes[i] % 32];
+	name[4] = '\0';
+	assert_string_equal(name, "imap"); /* else look for another seed */
+	ev_free(ev);
+
+	assert_int_equal(ev_sim_new(seed, &ev), 0);
+	names_random(ev, 4, name);
+	assert_false(names_reserved(str_of(name)));
+	ev_free(ev);
+}
+
 static void test_keyed_digest(void **state)
 {
 	/* RFC 4231 4.2 and 4.3 have shorter keys; HMAC pads a key with zeros, so these are theirs
@@ -158,8 +180,11 @@ static void test_base64(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_check),  cmocka_unit_test(test_reserved_table),
-		cmocka_unit_test(test_random), cmocka_unit_test(test_keyed_digest),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_reserved_table),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_random_is_never_reserved),
+		cmocka_unit_test(test_keyed_digest),
 		cmocka_unit_test(test_base64),
 	};
 

@@ -1,0 +1,324 @@
+/* Sessions: control lines, bounds, takeover, draining, and every end. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "unit/gateway/gateway_rig.h"
+
+static void test_a_session(void **state)
+{
+	char token[128], none[128], again[128];
+	struct visit v = {.ingress = VISIT_HTTP};
+	struct wire *wire;
+	struct world w;
+	struct agent a, b;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", token);
+	assert_int_equal(strlen(token), 46);
+	assert_int_equal(strlen(agent_field(&a, "Karez-Account", none)), 19);
+	assert_non_null(strstr(w.r.last_line, "event=session-open"));
+	assert_non_null(strstr(w.r.last_line, "peer=192.0.2.7 peer_port=4711"));
+	agent_connect(&b, &w, ASK_WHO("laptop", "5", "1"), token, again);
+	assert_string_equal(again, ""); /* it has one */
+	assert_int_equal(gateway_n_sessions(w.gateway), 2);
+
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":7,\"kind\":\"http\",\"name\":\"Demo\","
+		       "\"target\":\"http://localhost:3000\"}");
+	assert_string_equal(agent_last(&a), "{\"op\":\"attached\",\"ref\":7,\"name\":\"demo\","
+					    "\"urls\":[\"http://demo.localhost:8080\"]}");
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":0,\"name\":\"demo\"}");
+	assert_non_null(strstr(agent_last(&b), "\"op\":\"attached\""));
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &wire), 0);
+		world_run(&w);
+		wire_close(wire, 0);
+		world_run(&w);
+	}
+	assert_int_equal(a.n_visits, 2); /* they take turns */
+	assert_int_equal(b.n_visits, 2);
+	assert_string_equal(a.visited, "demo");
+
+	agent_tell(&a, "{\"op\":\"detach\",\"name\":\"demo\"}");
+	assert_int_equal(a.n_lines, 1);
+	assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &wire), 0);
+	wire_close(wire, 0);
+	world_run(&w);
+	assert_int_equal(b.n_visits, 3);
+	agent_hang_up(&b);
+	assert_null(core_tunnel(w.r.core, STR("demo")));
+	assert_non_null(strstr(w.r.last_line, "event=session-closed"));
+	assert_int_equal(gateway_n_sessions(w.gateway), 1);
+	agent_hang_up(&a);
+	world_close(&w);
+}
+
+static void test_control_lines(void **state)
+{
+	static const struct {
+		const char *why, *line, *want; /* want: in the answer; NULL: none */
+		bool fatal;
+	} cases[] = {
+		{"an unknown op", "{\"op\":\"dance\",\"ref\":1}", NULL, false},
+		{"unknown members", "{\"op\":\"attach\",\"ref\":1,\"name\":\"a1\",\"x\":[{}]}",
+		 "\"op\":\"attached\",\"ref\":1,\"name\":\"a1\"", false},
+		{"no name", "{\"op\":\"attach\",\"ref\":2}", "\"op\":\"attached\",\"ref\":2",
+		 false},
+		{"null for a name", "{\"op\":\"attach\",\"ref\":2,\"name\":null}",
+		 "\"op\":\"attached\",\"ref\":2", false},
+		{"a reserved name", "{\"op\":\"attach\",\"ref\":3,\"name\":\"api\"}",
+		 "\"op\":\"refused\",\"ref\":3,\"code\":\"RESERVED\"", false},
+		{"not a name", "{\"op\":\"attach\",\"ref\":4,\"name\":\"a\\u001b\\u00e9\"}",
+		 "\"op\":\"refused\",\"ref\":4,\"code\":\"INVAL\"", false},
+		{"another kind", "{\"op\":\"attach\",\"ref\":5,\"kind\":\"tcp\"}",
+		 "\"op\":\"refused\",\"ref\":5,\"code\":\"UNSUPPORTED\"", false},
+		{"a number for a name", "{\"op\":\"attach\",\"ref\":6,\"name\":1}",
+		 "\"op\":\"refused\",\"ref\":6,\"code\":\"INVAL\"", false},
+		{"detach of what is not there", "{\"op\":\"detach\",\"name\":\"zz\"}", NULL, false},
+		{"no JSON", "hello", NULL, true},
+		{"an empty line", "", NULL, true},
+		{"a list", "[]", NULL, true},
+		{"no op", "{}", NULL, true},
+		{"an op that is a number", "{\"op\":1}", NULL, true},
+		{"no ref", "{\"op\":\"attach\"}", NULL, true},
+		{"a negative ref", "{\"op\":\"attach\",\"ref\":-1}", NULL, true},
+		{"detach without a name", "{\"op\":\"detach\"}", NULL, true},
+		{"a member twice", "{\"op\":\"x\",\"op\":\"y\"}", NULL, true},
+	};
+	struct world w;
+
+	world_open(&w);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct agent a;
+
+		agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+		agent_tell(&a, cases[i].line);
+		if (a.closed != cases[i].fatal || a.n_lines != (cases[i].want != NULL))
+			fail_msg("%s: %s %s", cases[i].why, agent_last(&a), a.reason);
+		if (cases[i].want != NULL && strstr(agent_last(&a), cases[i].want) == NULL)
+			fail_msg("%s: %s", cases[i].why, agent_last(&a));
+		if (cases[i].fatal) {
+			assert_int_equal(a.why, ERR_PROTO);
+			assert_string_equal(a.reason, "a control line could not be understood");
+		}
+		agent_hang_up(&a);
+		assert_int_equal(gateway_n_sessions(w.gateway), 0);
+	}
+	world_close(&w);
+}
+
+static void test_attaches_are_bounded(void **state)
+{
+	char line[64];
+	struct world w;
+	struct agent a;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	w.r.judge = core_rig_hold_all;
+	for (int i = 0; i < GATEWAY_ATTACHES_MAX + 3; i++) {
+		snprintf(line, sizeof line, "{\"op\":\"attach\",\"ref\":%d,\"name\":\"n%d\"}", i,
+			 i);
+		assert_int_equal(session_tell(a.session, str_of(line)), 0);
+	}
+	world_run(&w);
+	assert_int_equal(a.n_lines, 3);
+	assert_non_null(strstr(agent_last(&a), "\"ref\":66,\"code\":\"LIMIT\""));
+	core_rig_release(&w.r);
+	world_run(&w);
+	assert_int_equal(a.n_lines, GATEWAY_ATTACHES_MAX + 3);
+	assert_non_null(strstr(agent_last(&a), "\"op\":\"attached\""));
+
+	/* its end in the middle leaves nothing behind */
+	w.r.judge = core_rig_hold_all;
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":99}");
+	agent_hang_up(&a);
+	core_rig_release(&w.r);
+	assert_int_equal(gateway_n_sessions(w.gateway), 0);
+	world_close(&w);
+}
+
+/* What is asked about "slow" waits. */
+static int hold_slow(struct core_rig *r, const struct store_req *req)
+{
+	return str_eq(req->writes[0].rec.key, STR("slow")) ? CORE_RIG_HOLD : 0;
+}
+
+static void test_waiting_for_an_answer_is_no_idling(void **state)
+{
+	char token[128];
+	struct world w;
+	struct agent a, b;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", token);
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+	w.r.judge = hold_slow;
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":2,\"name\":\"slow\"}");
+	agent_connect(&b, &w, ASK_WHO("laptop", "6", "0"), token, NULL);
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+	assert_non_null(strstr(agent_last(&a), "\"op\":\"detached\""));
+	assert_false(a.closed); /* although it serves nothing just now */
+	ev_sim_run_for(w.r.ev, 3 * GATEWAY_IDLE_MS);
+	assert_false(a.closed);
+	core_rig_release(&w.r);
+	world_run(&w);
+	assert_non_null(strstr(agent_last(&a), "\"op\":\"attached\",\"ref\":2"));
+	agent_hang_up(&a);
+	agent_hang_up(&b);
+	world_close(&w);
+}
+
+static void test_serving_nothing_ends(void **state)
+{
+	struct world w;
+	struct agent a, b;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	agent_connect(&b, &w, ASK_WHO("laptop", "5", "1"), "", NULL);
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":1}");
+	ev_sim_run_for(w.r.ev, GATEWAY_IDLE_MS - 1000);
+	assert_false(a.closed);
+	ev_sim_run_for(w.r.ev, 2000);
+	assert_true(a.closed);
+	assert_int_equal(a.why, ERR_TIMEOUT);
+	ev_sim_run_for(w.r.ev, 5 * GATEWAY_IDLE_MS);
+	assert_false(b.closed);
+
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":2,\"name\":\"demo\"}");
+	ev_sim_run_for(w.r.ev, 2 * GATEWAY_IDLE_MS);
+	assert_false(b.closed);
+	agent_hang_up(&b);
+
+	agent_connect(&b, &w, ASK_WHO("laptop", "5", "1"), "", NULL);
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":1,\"name\":\"once\"}");
+	ev_sim_run_for(w.r.ev, 2 * GATEWAY_IDLE_MS);
+	agent_tell(&b, "{\"op\":\"detach\",\"name\":\"once\"}");
+	ev_sim_run_for(w.r.ev, GATEWAY_IDLE_MS - 1000);
+	assert_false(b.closed);
+	ev_sim_run_for(w.r.ev, 2000);
+	assert_int_equal(b.why, ERR_TIMEOUT);
+	world_close(&w);
+}
+
+static void test_a_lost_connection_is_replaced(void **state)
+{
+	char token[128];
+	struct world w;
+	struct agent a, b;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", token);
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+	agent_connect(&b, &w, ASK_WHO("laptop", "5", "0"), token, NULL);
+	assert_true(a.closed);
+	assert_int_equal(a.why, ERR_REPLACED);
+	assert_string_equal(a.reason,
+			    "this connection was replaced by a newer one of the same agent");
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+	assert_non_null(strstr(agent_last(&b), "\"op\":\"attached\""));
+	assert_int_equal(gateway_n_sessions(w.gateway), 1);
+	agent_hang_up(&b);
+	world_close(&w);
+}
+
+static void test_a_newer_process_takes_over(void **state)
+{
+	char token[128];
+	struct world w;
+	struct agent a, b;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", token);
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":1,\"name\":\"one\"}");
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":2,\"name\":\"two\"}");
+	agent_connect(&b, &w, ASK_WHO("laptop", "6", "0"), token, NULL);
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":1,\"name\":\"one\"}");
+	assert_false(a.closed); /* it still serves the other one */
+	assert_string_equal(agent_last(&a),
+			    "{\"op\":\"detached\",\"name\":\"one\",\"code\":\"REPLACED\","
+			    "\"reason\":\"another karez with the same name of agent has taken over "
+			    "\\\"one\\\"\"}");
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":3,\"name\":\"one\"}");
+	assert_non_null(strstr(agent_last(&a), "\"ref\":3,\"code\":\"REPLACED\""));
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":2,\"name\":\"two\"}");
+	assert_true(a.closed);
+	assert_int_equal(a.why, ERR_REPLACED);
+	assert_string_equal(a.reason,
+			    "another karez with the same name of agent has taken over \"two\"");
+	assert_false(b.closed);
+	agent_hang_up(&b);
+	world_close(&w);
+}
+
+static void test_drain(void **state)
+{
+	struct world w;
+	struct agent a, late;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	gateway_drain(w.gateway);
+	world_run(&w);
+	assert_int_equal(a.n_draining, 1);
+	assert_false(a.closed);
+	agent_dial(&late, &w);
+	agent_send(&late, ASK(""));
+	assert_int_equal(agent_answer(&late), 503);
+	assert_non_null(strstr(late.answer, "\"code\":\"DRAIN\""));
+	agent_hang_up(&late);
+	gateway_free(w.gateway);
+	w.gateway = NULL;
+	world_run(&w);
+	assert_true(a.closed);
+	assert_int_equal(a.why, ERR_DRAIN);
+	world_close(&w);
+}
+
+static void test_too_many_sessions(void **state)
+{
+	struct agent a[8], late;
+	struct world w;
+	char who[128];
+
+	world_open(&w);
+	for (int i = 0; i < 8; i++) {
+		snprintf(who, sizeof who, ASK_WHO("laptop", "5", "%d"), i);
+		agent_connect(&a[i], &w, who, "", NULL);
+	}
+	agent_dial(&late, &w);
+	agent_send(&late, ASK(""));
+	assert_int_equal(agent_answer(&late), 503);
+	assert_non_null(strstr(late.answer, "\"code\":\"LIMIT\""));
+	agent_hang_up(&late);
+	agent_hang_up(&a[0]);
+	agent_connect(&late, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	agent_hang_up(&late);
+	for (int i = 1; i < 8; i++)
+		agent_hang_up(&a[i]);
+	world_close(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_session),
+		cmocka_unit_test(test_control_lines),
+		cmocka_unit_test(test_attaches_are_bounded),
+		cmocka_unit_test(test_waiting_for_an_answer_is_no_idling),
+		cmocka_unit_test(test_serving_nothing_ends),
+		cmocka_unit_test(test_a_lost_connection_is_replaced),
+		cmocka_unit_test(test_a_newer_process_takes_over),
+		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_too_many_sessions),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
