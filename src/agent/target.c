@@ -67,8 +67,11 @@ static void target_note(struct target_visit *v, int e)
 static void target_on_relayed(void *arg, const struct relay_result *result)
 {
 	struct target_visit *v = arg;
+	bool tls_failed = result->why == ERR_TLS || result->why == ERR_CERT;
 
 	v->relay = NULL;
+	if (url_is_tls(&v->target->to) && (tls_failed || result->b_to_a > 0))
+		target_note(v, tls_failed ? result->why : 0);
 	target_release(v, 0);
 }
 
@@ -101,7 +104,8 @@ static void target_on_dialled(void *arg, int e, struct wire *w)
 	struct target_visit *v = arg;
 
 	v->dial = NULL;
-	target_note(v, e);
+	if (e != 0 || !url_is_tls(&v->target->to)) /* else the handshake is still to come */
+		target_note(v, e);
 	if (e == 0 && (e = target_relay(v, w)) != 0)
 		wire_close(w, e);
 	if (e != 0)

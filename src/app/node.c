@@ -53,7 +53,8 @@ static void node_own_request(struct node *n, struct http_conn *c, const struct h
 {
 	if (gateway_wants(req))
 		gateway_request(n->gateway, c, req);
-	else if (str_eq(req->path, STR("/")) && (req->method == HTTP_GET || req->method == HTTP_HEAD))
+	else if (str_eq(req->path, STR("/")) &&
+		 (req->method == HTTP_GET || req->method == HTTP_HEAD))
 		node_welcome(n, c, req);
 	else
 		page_reply(c, ERR_NOTFOUND, page_kind_of(req), req->host);
@@ -150,6 +151,7 @@ void node_free(struct node *n)
 		return;
 	ev_timer_stop(n->ev, &n->drain_check);
 	http_ingress_free(n->ingress);
+	gateway_free(n->gateway); /* before the connections whose logins are under way */
 	LIST_FOR_EACH_SAFE (link, &n->conns) {
 		struct node_conn *nc = CONTAINER_OF(link, struct node_conn, link);
 
@@ -157,7 +159,6 @@ void node_free(struct node *n)
 		list_del(&nc->link);
 		ev_free_later(n->ev, nc);
 	}
-	gateway_free(n->gateway);
 	core_free(n->core);
 	ev_free_later(n->ev, n);
 }
@@ -173,8 +174,9 @@ int node_new(struct ev *ev, const struct node_opt *opt, struct node **out)
 		.url_port = opt->url_port,
 		.allow_registration = opt->allow_registration,
 	};
-	struct gateway_opt gateway = {
-		.log = opt->log, .budget_cap = opt->window_total, .sessions_max = opt->sessions_max};
+	struct gateway_opt gateway = {.log = opt->log,
+				      .budget_cap = opt->window_total,
+				      .sessions_max = opt->sessions_max};
 	struct http_ingress_opt ingress = {.trusted = opt->trusted,
 					   .n_trusted = opt->n_trusted,
 					   .log = opt->log};

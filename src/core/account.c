@@ -63,15 +63,27 @@ static void account_fail(struct account_login *l, int e)
 	account_refuse(l, e, reason);
 }
 
+const char *core_owner_tag(const struct core *c, const char *account, char out[CORE_TAG_TEXT])
+{
+	char hex[DIGEST_HEX_TEXT];
+
+	if (digest_keyed(c->secret.key, str_of(account), hex) != 0)
+		hex[0] = '\0';
+	(void)!str_copy(out, CORE_TAG_TEXT,
+			(struct str){hex, MIN(strlen(hex), CORE_TAG_TEXT - 1u)});
+	return out;
+}
+
 static void account_accept(struct account_login *l)
 {
 	struct account_login was = *l;
 	struct core_login result = {0};
+	char tag[CORE_TAG_TEXT];
 
 	memcpy(result.account, l->account, sizeof result.account);
 	memcpy(result.token, l->token, sizeof result.token);
-	log_info(l->call.core->opt.log, "event=login account=%s registered=%s", l->account,
-		 l->token[0] != '\0' ? "yes" : "no");
+	log_info(l->call.core->opt.log, "event=login owner=%s registered=%s",
+		 core_owner_tag(l->call.core, l->account, tag), l->token[0] != '\0' ? "yes" : "no");
 	account_login_free(l);
 	was.done(was.arg, &result);
 	explicit_bzero(&was, sizeof was);

@@ -69,6 +69,14 @@ struct core_login {
 int core_login(struct core *c, struct str token,
 	       void (*done)(void *arg, const struct core_login *result), void *arg) MUST_CHECK;
 
+/*
+ * How logs name an account: its number is nearly a secret and stands in none.
+ *   out  gets 8 hexadecimal digits, the same as long as the store lives.
+ * Returns out.
+ */
+#define CORE_TAG_TEXT 9
+const char *core_owner_tag(const struct core *c, const char *account, char out[CORE_TAG_TEXT]);
+
 /* ---- members: sessions of agents that are logged in ---- */
 
 struct member;
@@ -158,18 +166,24 @@ void core_lookup_cancel(struct core_lookup *l);
 const char *tunnel_name(const struct tunnel *t);
 
 /*
- * Changes whenever a session stops serving the tunnel, never repeats: a stream opened under another
- * value may belong to an agent that must not be asked any more.
+ * Which session should serve a visitor now? The one that moves the fewest bytes, then the one with
+ * the fewest streams; so a small request does not queue behind a download. One that is draining is
+ * passed over.
+ * Returns the number of the session's place at this tunnel, or 0 when there is none. It never
+ * repeats and is gone as soon as the session stops serving the tunnel: streams kept under another
+ * number may belong to an agent that must not be asked any more.
  */
-uint64_t tunnel_generation(const struct tunnel *t);
+uint64_t tunnel_choose(const struct tunnel *t);
 
 /*
- * Open a stream to the least loaded session of a tunnel; one that is draining is passed over.
- *   visit  all but the tunnel's name, which is filled in.
+ * Open a stream to the session that tunnel_choose() names; if that one refuses, to the next.
+ *   visit   all but the tunnel's name, which is filled in.
+ *   *place  set to the place of the session that took it.
  * Returns 0, ERR_NOSESSION (none, or all are draining), ERR_LIMIT, ERR_NOMEM, ERR_INVAL (the visit
  * cannot be written down).
  */
-int tunnel_dial(struct tunnel *t, struct visit *visit, struct wire **out) MUST_CHECK;
+int tunnel_dial(struct tunnel *t, struct visit *visit, uint64_t *place,
+		struct wire **out) MUST_CHECK;
 
 /* A number that nobody else's log shows for this node and tunnel: to find loops by. 16 hex digits.
  */

@@ -60,7 +60,7 @@ struct core {
 	size_t n_calls[CORE_CALL_KINDS];
 	struct secret secret;
 	struct list making; /* of attach.turn: who makes a record; the first one is at it */
-	uint64_t generation, member_number; /* given last */
+	uint64_t places, member_number; /* given last */
 	uint64_t loop_key[2];
 	unsigned register_left; /* accounts that may be made now */
 	uint64_t register_ms;	/* when register_left was counted last */
@@ -86,6 +86,7 @@ struct serving {
 	struct list of_tunnel; /* the one that was dialled last stands last */
 	struct member *member;
 	struct tunnel *tunnel;
+	uint64_t place; /* its number, see tunnel_choose() */
 	uint64_t tried; /* the dial that has failed here */
 };
 
@@ -94,7 +95,6 @@ struct tunnel {
 	struct core *core;
 	struct list serving; /* of serving.of_tunnel */
 	size_t n_serving;
-	uint64_t generation;
 	uint64_t dials; /* so far */
 	char name[HOSTNAME_MAX + 1];
 };

@@ -23,8 +23,11 @@ static void member_on_expel(void *arg)
 /* It serves nothing from now on; its owner is told at the end of the turn. */
 static void member_expel(struct member *m)
 {
-	log_info(m->core->opt.log, "event=replaced account=%s agent=%s carrier=%u session=%llu",
-		 m->account, m->opt.agent.id, m->opt.agent.carrier, (unsigned long long)m->number);
+	char tag[CORE_TAG_TEXT];
+
+	log_info(m->core->opt.log, "event=replaced owner=%s agent=%s carrier=%u session=%llu",
+		 core_owner_tag(m->core, m->account, tag), m->opt.agent.id, m->opt.agent.carrier,
+		 (unsigned long long)m->number);
 	m->expelled = true;
 	map_del(&m->core->members, &m->entry);
 	member_leave_tunnels(m, "replaced");

@@ -10,13 +10,18 @@
 #include "base/err.h"
 #include "core/core_internal.h"
 
+/* A session that has lately moved so much more than another is busy with something large. */
+#define BULK_BYTES (2 * 1024 * 1024)
+
 /* ---- who serves ---- */
 
 static void tunnel_log(const struct member *m, const char *event, const char *name)
 {
-	log_info(m->core->opt.log, "event=%s tunnel=%s account=%s agent=%s epoch=%llu session=%llu",
-		 event, name, m->account, m->opt.agent.id, (unsigned long long)m->opt.agent.epoch,
-		 (unsigned long long)m->number);
+	char tag[CORE_TAG_TEXT];
+
+	log_info(m->core->opt.log, "event=%s tunnel=%s owner=%s agent=%s epoch=%llu session=%llu",
+		 event, name, core_owner_tag(m->core, m->account, tag), m->opt.agent.id,
+		 (unsigned long long)m->opt.agent.epoch, (unsigned long long)m->number);
 }
 
 struct serving *tunnel_find_serving(struct member *m, struct str name)
@@ -43,7 +48,6 @@ void tunnel_leave(struct serving *s, const char *event)
 	list_del(&s->of_tunnel);
 	list_del(&s->of_member);
 	s->member->n_serving--;
-	t->generation = ++c->generation;
 	if (--t->n_serving == 0) {
 		map_del(&c->tunnels, &t->entry);
 		ev_free_later(c->ev, t); /* somebody may hold it until the loop turns */
@@ -106,7 +110,6 @@ static int tunnel_new(struct core *c, const char *name, struct tunnel **out)
 		goto out;
 	t->core = c;
 	list_init(&t->serving);
-	t->generation = ++c->generation;
 	if ((e = str_copy(t->name, sizeof t->name, str_of(name))) != 0)
 		goto out;
 	t->entry.key = str_of(t->name);
@@ -154,6 +157,7 @@ int tunnel_serve(struct member *m, const char *name, char reason[CORE_REASON_TEX
 	}
 	s->member = m;
 	s->tunnel = t;
+	s->place = ++c->places;
 	list_unshift(&t->serving, &s->of_tunnel);
 	list_push(&m->serving, &s->of_member);
 	t->n_serving++;
@@ -177,11 +181,6 @@ const char *tunnel_name(const struct tunnel *t)
 	return t->name;
 }
 
-uint64_t tunnel_generation(const struct tunnel *t)
-{
-	return t->generation;
-}
-
 void tunnel_loop_mark(const struct tunnel *t, char out[17])
 {
 	uint64_t mark = siphash(t->core->loop_key, t->name, strlen(t->name));
@@ -189,8 +188,15 @@ void tunnel_loop_mark(const struct tunnel *t, char out[17])
 	str_printf(out, 17, "%016llx", (unsigned long long)mark);
 }
 
-/* The least loaded session that this dial has not tried; of equals the one longest unused. */
-static struct serving *tunnel_choose(struct tunnel *t, uint64_t dial)
+static bool tunnel_is_freer(const struct session *a, const struct session *b)
+{
+	uint64_t bulk_a = session_lately(a) / BULK_BYTES, bulk_b = session_lately(b) / BULK_BYTES;
+
+	return bulk_a != bulk_b ? bulk_a < bulk_b : a->n_streams < b->n_streams;
+}
+
+/* The freest session that this dial has not tried; of equals the one longest unused. */
+static struct serving *tunnel_freest(const struct tunnel *t, uint64_t dial)
 {
 	struct serving *best = NULL;
 
@@ -200,25 +206,33 @@ static struct serving *tunnel_choose(struct tunnel *t, uint64_t dial)
 
 		if (s->tried == dial || session->is_draining)
 			continue;
-		if (best == NULL || session->n_streams < best->member->opt.session->n_streams)
+		if (best == NULL || tunnel_is_freer(session, best->member->opt.session))
 			best = s;
 	}
 	return best;
 }
 
-int tunnel_dial(struct tunnel *t, struct visit *visit, struct wire **out)
+uint64_t tunnel_choose(const struct tunnel *t)
+{
+	const struct serving *s = tunnel_freest(t, t->dials + 1);
+
+	return s == NULL ? 0 : s->place;
+}
+
+int tunnel_dial(struct tunnel *t, struct visit *visit, uint64_t *place, struct wire **out)
 {
 	int e, why = ERR_NOSESSION;
 	uint64_t dial = ++t->dials;
 	struct serving *s;
 
 	memcpy(visit->tunnel, t->name, sizeof visit->tunnel);
-	while ((s = tunnel_choose(t, dial)) != NULL) {
+	while ((s = tunnel_freest(t, dial)) != NULL) {
 		s->tried = dial;
 		e = session_open(s->member->opt.session, visit, out);
 		if (e == 0) {
 			list_del(&s->of_tunnel);
 			list_push(&t->serving, &s->of_tunnel);
+			*place = s->place;
 			return 0;
 		}
 		if (e == ERR_LIMIT)

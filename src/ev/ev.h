@@ -43,7 +43,8 @@ void ev_stop(struct ev *ev);
  */
 bool ev_sim_run_for(struct ev *ev, uint64_t ms);
 
-/* Simulation only: the wall clock jumps by `ms`, as when the machine has slept; the loop's does not. */
+/* Simulation only: the wall clock jumps by `ms`, as when the machine has slept; the loop's does
+ * not. */
 void ev_sim_jump_wall(struct ev *ev, int64_t ms);
 
 /* Milliseconds of a clock that never goes back; the same all through a turn. */

@@ -29,7 +29,7 @@ struct ev {
 	bool firing;	   /* inside ev_timers_run() */
 	struct list tasks;
 	struct list ends; /* tasks for ev_free() */
-	void **garbage; /* owned array of owned blocks, freed when the turn ends */
+	void **garbage;	  /* owned array of owned blocks, freed when the turn ends */
 	size_t n_garbage, garbage_cap;
 	char *scratch[EV_N_SCRATCH];
 };

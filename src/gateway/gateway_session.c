@@ -37,16 +37,17 @@ struct gateway_attach {
 static void gateway_session_log_end(const struct gateway_session *s, int why, struct str reason)
 {
 	uint64_t now = ev_now_ms(s->gateway->ev);
-	char words[SESSION_REASON_MAX + 1];
+	char words[SESSION_REASON_MAX + 1], tag[CORE_TAG_TEXT];
 	size_t n = MIN(reason.len, sizeof words - 1);
 
 	for (size_t i = 0; i < n; i++)
 		words[i] = reason.p[i] == '"' ? '\'' : reason.p[i];
 	words[n] = '\0';
 	log_info(s->gateway->opt.log,
-		 "event=session-closed session=%llu account=%s agent=%s carrier=%u peer=%s "
+		 "event=session-closed session=%llu owner=%s agent=%s carrier=%u peer=%s "
 		 "peer_port=%u rtt_us=%llu seconds=%llu code=%s reason=\"%s\"",
-		 (unsigned long long)s->number, s->who.account, s->who.agent.id,
+		 (unsigned long long)s->number,
+		 core_owner_tag(s->gateway->opt.core, s->who.account, tag), s->who.agent.id,
 		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port,
 		 (unsigned long long)s->session->rtt_us,
 		 (unsigned long long)((now - s->opened_ms) / 1000), err_name(why), words);
@@ -322,6 +323,7 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 			      .budget = &g->budget,
 			      .owner = &gateway_session_owner};
 	struct gateway_session *s = calloc(1, sizeof *s);
+	char tag[CORE_TAG_TEXT];
 	int e = ERR_NOMEM;
 
 	if (s == NULL)
@@ -344,10 +346,10 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 	g->n_sessions++;
 	gateway_session_watch(s);
 	log_info(g->opt.log,
-		 "event=session-open session=%llu account=%s agent=%s carrier=%u peer=%s "
+		 "event=session-open session=%llu owner=%s agent=%s carrier=%u peer=%s "
 		 "peer_port=%u",
-		 (unsigned long long)s->number, s->who.account, s->who.agent.id,
-		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port);
+		 (unsigned long long)s->number, core_owner_tag(g->opt.core, s->who.account, tag),
+		 s->who.agent.id, s->who.agent.carrier, s->who.peer.ip, s->who.peer.port);
 	s = NULL; /* it lives in the list */
 out:
 	wire_close(wire, e);

@@ -22,7 +22,7 @@ struct exchange {
 	struct http_conn *conn;	 /* borrowed: has lent us its wire until we return it */
 	struct wire *visitor;	 /* the conn's */
 	struct wire *stream;	 /* owned */
-	uint64_t generation;	 /* of the tunnel when the stream was opened */
+	uint64_t place;		 /* of the stream's session, see tunnel_choose() */
 
 	struct pump up, down;
 	struct recode up_code, down_code;
@@ -94,7 +94,7 @@ static void exchange_finish(struct exchange *x)
 	struct http_conn *c = x->conn;
 
 	if (reuse)
-		idle_put(x->in->idle, x->generation, x->stream);
+		idle_put(x->in->idle, x->place, x->stream);
 	else
 		wire_close(x->stream, whole ? 0 : ERR_RESET);
 	x->stream = NULL;
@@ -129,15 +129,15 @@ static int exchange_open(struct exchange *x, struct tunnel *t, bool may_reuse)
 {
 	int e = 0;
 
-	x->generation = tunnel_generation(t);
+	x->place = tunnel_choose(t);
 	x->stream = NULL;
 	x->reused = false;
 	if (may_reuse)
-		x->stream = idle_take(x->in->idle, x->generation,
+		x->stream = idle_take(x->in->idle, x->place,
 				      exchange_is_safe(x) ? IDLE_MS : UNSAFE_IDLE_MS);
 	if (x->stream != NULL)
 		x->reused = true;
-	else if ((e = tunnel_dial(t, &x->visit, &x->stream)) != 0)
+	else if ((e = tunnel_dial(t, &x->visit, &x->place, &x->stream)) != 0)
 		return e;
 	wire_own(x->stream, &exchange_owner, x);
 	x->up.dst = x->down.src = x->stream;

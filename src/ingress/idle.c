@@ -105,7 +105,7 @@ void idle_put(struct idle_pool *p, uint64_t key, struct wire *w)
 	struct idle_bucket *b = p->n >= IDLE_TOTAL ? NULL : idle_bucket(p, key);
 	struct idle_stream *s = NULL;
 
-	if (b == NULL || b->n >= IDLE_PER_TUNNEL || (s = calloc(1, sizeof *s)) == NULL) {
+	if (b == NULL || b->n >= IDLE_PER_PLACE || (s = calloc(1, sizeof *s)) == NULL) {
 		if (b != NULL && b->n == 0) {
 			map_del(&p->buckets, &b->entry);
 			free(b);

@@ -9,9 +9,9 @@
 
 struct idle_pool;
 
-/* Streams kept for one tunnel and for all, at most. */
-#define IDLE_PER_TUNNEL 256
-#define IDLE_TOTAL	8192
+/* Streams kept for one session of one tunnel and for all, at most. */
+#define IDLE_PER_PLACE 256
+#define IDLE_TOTAL     8192
 /*
  * How long a stream is kept, in milliseconds: less than the 5 s after which common servers (Node,
  * Gunicorn) close their side, so that a request rarely meets a closing connection.
@@ -25,7 +25,7 @@ void idle_free(struct idle_pool *p);
 
 /*
  * Keep a stream.
- *   key  what it belongs to, a tunnel_generation().
+ *   key  whose it is: the place of its session at its tunnel, see tunnel_choose().
  *   w    owned by the pool from now on, or closed at once when it is full.
  */
 void idle_put(struct idle_pool *p, uint64_t key, struct wire *w);

@@ -10,7 +10,7 @@
 struct lines;
 
 struct lines_opt {
-	size_t line_max; /* bytes of one line without its newline */
+	size_t line_max;			  /* bytes of one line without its newline */
 	void (*line)(void *arg, struct str line); /* borrowed for the call */
 	/* No more lines will come: ERR_EOF, ERR_TOOBIG, or why the wire broke. Told once. */
 	void (*ended)(void *arg, int why);
@@ -18,7 +18,8 @@ struct lines_opt {
 };
 
 /* Takes over the wire on success. Returns 0 or ERR_NOMEM. */
-int lines_new(struct ev *ev, struct wire *w, const struct lines_opt *opt, struct lines **out) MUST_CHECK;
+int lines_new(struct ev *ev, struct wire *w, const struct lines_opt *opt,
+	      struct lines **out) MUST_CHECK;
 
 /* Returns 0, ERR_TOOBIG, ERR_INVAL (a newline in it), ERR_LIMIT (LINES_QUEUE_MAX), ERR_NOMEM. */
 int lines_send(struct lines *l, struct str line) MUST_CHECK;

@@ -1,9 +1,9 @@
 /*
  * The mux: what nghttp2 tells, liveness, and the life of the session.
  *
- * nghttp2 does the framing, header compression, flow-control arithmetic and flood defences; this file says what
- * its events mean to a session. It never touches payload: that goes by reference (mux_flush.c) and by view
- * (mux_stream.c).
+ * nghttp2 does the framing, header compression, flow-control arithmetic and flood defences; this
+ * file says what its events mean to a session. It never touches payload: that goes by reference
+ * (mux_flush.c) and by view (mux_stream.c).
  */
 #include "session/mux.h"
 
@@ -54,7 +54,7 @@ static void mux_release(struct mux *m, int why)
 	ev_task_cancel(&m->teardown);
 	lines_close(m->lines);
 	m->lines = NULL;
-	LIST_FOR_EACH_SAFE(link, &m->streams)
+	LIST_FOR_EACH_SAFE (link, &m->streams)
 		mux_stream_orphan(CONTAINER_OF(link, struct mux_stream, link), why);
 	nghttp2_session_del(m->ng);
 	m->ng = NULL;
@@ -83,7 +83,8 @@ static void mux_on_teardown(void *arg)
 		ssize_t n = nghttp2_session_mem_send(m->ng, &data);
 
 		if (n > 0)
-			(void)!wire_write_all(m->carrier, (struct str){(const char *)data, (size_t)n});
+			(void)!wire_write_all(m->carrier,
+					      (struct str){(const char *)data, (size_t)n});
 	}
 	wire_close(m->carrier, 0);
 	m->carrier = NULL;
@@ -232,7 +233,7 @@ static void mux_on_window_update(struct mux *m, int32_t id)
 			mux_stream_update(s);
 		return;
 	}
-	LIST_FOR_EACH(link, &m->writers)
+	LIST_FOR_EACH (link, &m->writers)
 		mux_stream_update(CONTAINER_OF(link, struct mux_stream, writer));
 }
 
@@ -259,7 +260,8 @@ static int mux_on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *a
 	default: break;
 	}
 	if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
-	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && (s = mux_stream_get(ng, frame->hd.stream_id)) != NULL)
+	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
+	    (s = mux_stream_get(ng, frame->hd.stream_id)) != NULL)
 		mux_stream_on_eof(s);
 	return 0;
 }
@@ -277,6 +279,7 @@ static int mux_on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uin
 	else
 		(void)nghttp2_session_consume_connection(ng, len);
 	mux_window_received(m, len);
+	session_count(&m->session, len);
 	if (s == NULL || s->closed)
 		(void)nghttp2_session_consume_stream(ng, id, len);
 	else
@@ -349,8 +352,7 @@ static void mux_reap_lingerers(struct mux *m)
 {
 	uint64_t now = ev_now_ms(m->session.ev);
 
-	LIST_FOR_EACH_SAFE(link, &m->streams)
-	{
+	LIST_FOR_EACH_SAFE (link, &m->streams) {
 		struct mux_stream *s = CONTAINER_OF(link, struct mux_stream, link);
 
 		if (s->closed && s->linger_until_ms <= now)
@@ -391,10 +393,10 @@ static void mux_ping(struct session *session, uint32_t deadline_ms)
 
 /* ---- what the owner asks ---- */
 
-#define NV(literal, text, len)                                                                \
-	{                                                                                     \
-		(uint8_t *)(uintptr_t)(literal), (uint8_t *)(uintptr_t)(text),                \
-			sizeof(literal) - 1, len, NGHTTP2_NV_FLAG_NO_COPY_NAME                \
+#define NV(literal, text, len)                                                 \
+	{                                                                      \
+		(uint8_t *)(uintptr_t)(literal), (uint8_t *)(uintptr_t)(text), \
+			sizeof(literal) - 1, len, NGHTTP2_NV_FLAG_NO_COPY_NAME \
 	}
 
 /* Node: open a stream; without a visit it is the control stream. */
@@ -465,9 +467,8 @@ static void mux_drain(struct session *session)
 	if (m->dead)
 		return;
 	session->is_draining = true;
-	(void)nghttp2_submit_goaway(m->ng, NGHTTP2_FLAG_NONE,
-				    m->role == MUX_AGENT ? INT32_MAX : 0, NGHTTP2_NO_ERROR, NULL,
-				    0);
+	(void)nghttp2_submit_goaway(m->ng, NGHTTP2_FLAG_NONE, m->role == MUX_AGENT ? INT32_MAX : 0,
+				    NGHTTP2_NO_ERROR, NULL, 0);
 	mux_flush_soon(m);
 }
 
@@ -514,9 +515,9 @@ static int mux_hello(struct mux *m)
 {
 	nghttp2_settings_entry settings[] = {
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, MUX_STREAMS_MAX + 1},
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,	   MUX_WINDOW_FIRST   },
-		{NGHTTP2_SETTINGS_MAX_FRAME_SIZE,	   MUX_FRAME_ALONE    },
-		{NGHTTP2_SETTINGS_ENABLE_PUSH,		   0		      },
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, MUX_WINDOW_FIRST},
+		{NGHTTP2_SETTINGS_MAX_FRAME_SIZE, MUX_FRAME_ALONE},
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
 	};
 	struct mux_stream *control;
 	int e;
@@ -544,8 +545,8 @@ int mux_new(struct ev *ev, struct wire *carrier, const struct mux_opt *opt, stru
 
 	if (m == NULL)
 		return ERR_NOMEM;
-	m->session = (struct session){
-		.ops = &mux_ops, .ev = ev, .owner = opt->owner, .arg = opt->arg};
+	m->session =
+		(struct session){.ops = &mux_ops, .ev = ev, .owner = opt->owner, .arg = opt->arg};
 	m->role = opt->role;
 	m->budget = opt->budget;
 	m->window = MUX_WINDOW_FAST;

@@ -1,6 +1,6 @@
 /*
- * A session over one wire by HTTP/2 with the roles reversed: the agent dialled, yet the node speaks as the HTTP/2
- * client and the agent as the server, so every visitor is one CONNECT stream.
+ * A session over one wire by HTTP/2 with the roles reversed: the agent dialled, yet the node speaks
+ * as the HTTP/2 client and the agent as the server, so every visitor is one CONNECT stream.
  *
  * Source: RFC 9113; the idea of draft-bt-httpbis-reverse-http. What it adds: see doc/mux.md.
  */
@@ -12,7 +12,8 @@
 /* Running streams of one session, at most. */
 #define MUX_STREAMS_MAX 16384
 
-/* What a stream may have under way before it has proved to be fast, and what a fast one gets at least. */
+/* What a stream may have under way before it has proved to be fast, and what a fast one gets at
+ * least. */
 #define MUX_WINDOW_FIRST (256 * 1024)
 #define MUX_WINDOW_FAST	 (1024 * 1024)
 /* What one stream, and all streams of a session, may have under way at most. */
@@ -23,7 +24,8 @@
 #define MUX_PING_MS 5000
 #define MUX_DEAD_MS 15000
 
-/* What all sessions of a process may hold above MUX_WINDOW_FIRST a stream. A value that the process owns. */
+/* What all sessions of a process may hold above MUX_WINDOW_FIRST a stream. A value that the process
+ * owns. */
 struct mux_budget {
 	uint64_t cap, used; /* bytes */
 };

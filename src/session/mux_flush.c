@@ -214,6 +214,7 @@ static int flush_round(struct mux *m, bool *more)
 	m->gather = &g;
 	e = flush_fill(m, &g, &spill);
 	m->gather = NULL;
+	session_count(&m->session, g.len);
 	if (e == 0)
 		e = flush_write(m, &g, spill);
 	*more = gather_full(&g) || spill.len > 0;

@@ -48,23 +48,23 @@ struct mux_stream {
 	int wanted;
 	int why; /* broken, and why */
 
-	struct buf rx;		/* arrived, unread; bounded by window */
-	struct str rx_direct;	/* being delivered right now, in the session's scratch */
-	struct str view;	/* what the last read lent */
+	struct buf rx;	      /* arrived, unread; bounded by window */
+	struct str rx_direct; /* being delivered right now, in the session's scratch */
+	struct str view;      /* what the last read lent */
 	bool view_in_rx;
 	bool rx_eof, eof_read;
-	bool orderly; /* the peer closed without an error: why counts once rx is read */
-	uint32_t window;	/* what the peer may have under way */
+	bool orderly;	 /* the peer closed without an error: why counts once rx is read */
+	uint32_t window; /* what the peer may have under way */
 	uint64_t rx_total;
 
-	struct buf tx;		/* taken, not yet framed; bounded by MUX_TX_CAP */
+	struct buf tx;		    /* taken, not yet framed; bounded by MUX_TX_CAP */
 	const struct iovec *direct; /* a write in progress: framed before it returns */
 	int n_direct;
 	size_t direct_len, direct_off;
-	size_t tx_framed;	/* bytes at the front of tx that this flush has framed */
-	bool tx_busy;		/* counted in mux->n_busy */
-	bool deferred;		/* nghttp2 waits for us to have data */
-	bool answered;		/* agent: the response head is submitted */
+	size_t tx_framed; /* bytes at the front of tx that this flush has framed */
+	bool tx_busy;	  /* counted in mux->n_busy */
+	bool deferred;	  /* nghttp2 waits for us to have data */
+	bool answered;	  /* agent: the response head is submitted */
 	bool shut, fin_framed;
 	bool told_broken, closed, gone; /* by its owner; in nghttp2 */
 	uint64_t linger_until_ms;
@@ -84,18 +84,19 @@ struct mux {
 	struct list writers;
 	size_t n_busy; /* streams that have bytes to send */
 
-	struct buf out;		    /* framed, refused by the carrier */
-	struct mux_gather *gather;  /* borrowed: set during mux_flush() */
+	struct buf out;		   /* framed, refused by the carrier */
+	struct mux_gather *gather; /* borrowed: set during mux_flush() */
 	struct ev_task flush, teardown;
 	struct lines *lines; /* owned: the control stream, NULL before it is there */
 
 	struct ev_timer alive;
-	uint64_t heard_ms; /* when the peer was last heard */
+	uint64_t heard_ms;	   /* when the peer was last heard */
 	uint64_t ping_deadline_ms; /* 0: no ping with a deadline is out */
 
 	uint64_t round_start_ns, round_bytes; /* of the measuring round that is out */
 	bool round_out;
-	uint64_t rtt_min_us, rtt_prev_us, rtt_epoch_ms; /* shortest round trip now and a minute ago */
+	uint64_t rtt_min_us, rtt_prev_us,
+		rtt_epoch_ms; /* shortest round trip now and a minute ago */
 	uint64_t bytes_per_s; /* the best of recent rounds */
 	uint32_t window;      /* what a fast stream gets: twice the bandwidth-delay product */
 	uint64_t unread;      /* bytes in all rx */

@@ -172,9 +172,8 @@ void mux_stream_on_eof(struct mux_stream *s)
 static void stream_resume(struct mux_stream *s)
 {
 	struct mux *m = s->mux;
-	nghttp2_nv status = {
-		(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t) "200", 7, 3,
-		NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+	nghttp2_nv status = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t) "200", 7, 3,
+			     NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
 	nghttp2_data_provider source = {.source.ptr = s, .read_callback = mux_on_source};
 
 	if (!s->tx_busy) {
@@ -354,7 +353,8 @@ void mux_stream_on_gone(struct mux_stream *s, int why)
 	s->gone = true;
 	mux_stream_idle(s);
 	if (s->closed) {
-		if (!list_linked(&s->framed)) /* else the flush has its bytes in hand, and releases it */
+		if (!list_linked(
+			    &s->framed)) /* else the flush has its bytes in hand, and releases it */
 			stream_release(s);
 		return;
 	}
@@ -399,8 +399,9 @@ int mux_stream_new(struct mux *m, struct mux_stream **out)
 
 	if (s == NULL)
 		return ERR_NOMEM;
-	s->wire = (struct wire){
-		.ops = &stream_ops, .ev = m->session.ev, .scratch = EV_SCRATCH_SESSION};
+	s->wire = (struct wire){.ops = &stream_ops,
+				.ev = m->session.ev,
+				.scratch = EV_SCRATCH_SESSION};
 	s->mux = m;
 	s->window = MUX_WINDOW_FIRST;
 	s->tell = (struct ev_task){.fn = stream_on_tell, .arg = s};

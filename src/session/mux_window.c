@@ -1,10 +1,10 @@
 /*
  * How much a peer may have under way.
  *
- * A ping that travels among the data measures round trip and rate; twice their product is the window of a
- * stream that has proved to be fast. Every other stream keeps the small first window, so that thousands of
- * slow readers hold little. A fixed 256 KiB would be 34 Mbit/s at 40 ms; a fixed 16 MiB would put
- * 180 ms of queue in front of a small answer (doc/performance.md).
+ * A ping that travels among the data measures round trip and rate; twice their product is the
+ * window of a stream that has proved to be fast. Every other stream keeps the small first window,
+ * so that thousands of slow readers hold little. A fixed 256 KiB would be 34 Mbit/s at 40 ms; a
+ * fixed 16 MiB would put 180 ms of queue in front of a small answer (doc/performance.md).
  */
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /*
  * A session: one authenticated connection of an agent to one node, which opens wires to that agent.
  *
- * The node's side opens a stream for each visit; the agent's side is told of it. Both sides may send short
- * lines of control text to each other, may drain (no new streams, running ones finish) and may close
- * with a reason that the other side learns.
+ * The node's side opens a stream for each visit; the agent's side is told of it. Both sides may
+ * send short lines of control text to each other, may drain (no new streams, running ones finish)
+ * and may close with a reason that the other side learns.
  */
 #ifndef KAREZ_SESSION_SESSION_H
 #define KAREZ_SESSION_SESSION_H
@@ -21,7 +21,8 @@ struct session_owner {
 	/*
 	 * Agent only: a visitor wants this visit served.
 	 *   visit  borrowed for the call.
-	 *   w      owned by the callee; readable at once; wire_close(w, ERR_*) tells the node why not.
+	 *   w      owned by the callee; readable at once; wire_close(w, ERR_*) tells the node why
+	 * not.
 	 */
 	void (*visit)(void *arg, struct session *s, const struct visit *visit, struct wire *w);
 	/* A control line came, without its newline. */
@@ -50,16 +51,40 @@ struct session {
 	struct ev *ev;
 	const struct session_owner *owner; /* borrowed: static tables */
 	void *arg;
-	size_t n_streams;    /* running now: the load */
-	uint64_t rtt_us;     /* the shortest round trip of the last minute, 0: not measured yet */
-	bool is_draining;    /* by either side: open() refuses */
+	size_t n_streams;  /* running now: the load */
+	uint64_t rtt_us;   /* the shortest round trip of the last minute, 0: not measured yet */
+	bool is_draining;  /* by either side: open() refuses */
+	uint64_t moved;	   /* bytes, fading: see session_lately() */
+	uint64_t moved_ms; /* when moved was last brought up to date */
 };
 
+/* Half of what was moved is forgotten after so many milliseconds. */
+#define SESSION_FADE_MS 16
+
+/* Bytes moved within about the last SESSION_FADE_MS, older ones counting ever less. */
+static inline uint64_t session_lately(const struct session *s)
+{
+	uint64_t halvings = (ev_now_ms(s->ev) - s->moved_ms) / SESSION_FADE_MS;
+
+	return halvings > 63 ? 0 : s->moved >> halvings;
+}
+
+/* For kinds of sessions: so many bytes were carried. */
+static inline void session_count(struct session *s, size_t n)
+{
+	uint64_t now = ev_now_ms(s->ev);
+
+	if (now - s->moved_ms >= SESSION_FADE_MS) {
+		s->moved = session_lately(s);
+		s->moved_ms = now;
+	}
+	s->moved += n;
+}
+
 /*
- * Open a stream for a visit. There is no round trip: write at once; if the agent refuses, the wire breaks
- * with its reason.
- *   *out  owned by the caller.
- * Returns 0, ERR_DRAIN, ERR_LIMIT (streams), ERR_NOMEM, ERR_INVAL (the visit cannot be written down).
+ * Open a stream for a visit. There is no round trip: write at once; if the agent refuses, the wire
+ * breaks with its reason. *out  owned by the caller. Returns 0, ERR_DRAIN, ERR_LIMIT (streams),
+ * ERR_NOMEM, ERR_INVAL (the visit cannot be written down).
  */
 static inline int session_open(struct session *s, const struct visit *visit, struct wire **out)
 {
@@ -69,7 +94,8 @@ static inline int session_open(struct session *s, const struct visit *visit, str
 /*
  * Send a control line.
  *   line  no newline in it, at most SESSION_LINE_MAX bytes; copied.
- * Returns 0, ERR_TOOBIG, ERR_LIMIT (the peer does not read), ERR_UNSUPPORTED (this kind has no lines).
+ * Returns 0, ERR_TOOBIG, ERR_LIMIT (the peer does not read), ERR_UNSUPPORTED (this kind has no
+ * lines).
  */
 static inline int session_tell(struct session *s, struct str line)
 {

@@ -42,6 +42,7 @@ struct wire_tls {
 	struct buf back;    /* bytes given back by wire_unread; never more than one read brings */
 	struct str view;    /* what the last read lent */
 	struct ev_task again;
+	struct ev_task end; /* while it lingers: it has no owner then */
 	struct ev_timer deadline;
 	size_t batch;
 	uint32_t key_records, n_records; /* the limit, and those since the key was new */

@@ -277,6 +277,8 @@ static void wire_mem_close(struct wire *w, int why)
 		end_free_parcels(m);
 		end_free_parcels(peer);
 		ev_free_later(w->ev, m->pair);
+		if (m->pair->opt.gone != NULL)
+			m->pair->opt.gone(m->pair->opt.arg);
 	} else {
 		end_update(peer);
 	}

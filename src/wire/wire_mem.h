@@ -8,6 +8,9 @@ struct wire_mem_opt {
 	size_t cap;	   /* bytes under way or unread in one direction, at most; 0: 64 KiB */
 	uint32_t delay_ms; /* one way */
 	size_t max_write;  /* bytes one write takes at most; 0: no such limit (a tester of partial writes) */
+	/* Both ends have been closed, the pair goes now. May be NULL. */
+	void (*gone)(void *arg);
+	void *arg;
 };
 
 /*

@@ -468,6 +468,7 @@ static void wire_tls_release(struct wire_tls *t, int why)
 	wire_tls_phase(t, PHASE_GONE);
 	ev_timer_stop(t->wire.ev, &t->deadline);
 	ev_task_cancel(&t->again);
+	ev_task_cancel(&t->end);
 	wire_close(t->lower, why);
 	t->lower = NULL;
 	SSL_free(t->ssl);
@@ -479,6 +480,13 @@ static void wire_tls_release(struct wire_tls *t, int why)
 	free(t->host);
 	t->reason = t->host = NULL;
 	ev_free_later(t->wire.ev, t);
+}
+
+static void wire_tls_on_end(void *arg)
+{
+	struct wire_tls *t = arg;
+
+	wire_tls_release(t, t->why);
 }
 
 static void wire_tls_close(struct wire *w, int why)
@@ -494,6 +502,7 @@ static void wire_tls_close(struct wire *w, int why)
 		if (t->why == 0 && t->pending.len > 0) {
 			wire_tls_phase(t, PHASE_LINGER);
 			ev_timer_set(w->ev, &t->deadline, WIRE_TLS_LINGER_MS);
+			ev_task_at_end(w->ev, &t->end);
 			wire_tls_update(t);
 			return;
 		}
@@ -602,6 +611,7 @@ static int wire_tls_new(struct ev *ev, struct wire *lower, struct tls_context *c
 		opt = &defaults;
 	t->wire = (struct wire){.ops = &wire_tls_ops, .ev = ev, .scratch = EV_SCRATCH_PLAIN};
 	t->again = (struct ev_task){.fn = wire_tls_on_again, .arg = t};
+	t->end = (struct ev_task){.fn = wire_tls_on_end, .arg = t};
 	t->deadline = (struct ev_timer){.fn = wire_tls_on_deadline, .arg = t};
 	t->batch = BATCH_MIN;
 	t->key_records = opt->key_records != 0 ? opt->key_records : WIRE_TLS_KEY_RECORDS;

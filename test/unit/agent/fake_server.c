@@ -245,10 +245,61 @@ static void fake_target_on_broken(void *arg, struct wire *w, int why)
 
 static const struct wire_owner fake_target_owner = {fake_target_on_ready, fake_target_on_broken};
 
+/* A wire that is broken from the start, as after a failed handshake. */
+struct fake_broken {
+	struct wire wire; /* first: the two are the same pointer */
+	int why;
+};
+
+static int fake_broken_read(struct wire *w, size_t max, struct str *out)
+{
+	return ((struct fake_broken *)w)->why;
+}
+
+static int fake_broken_write(struct wire *w, const struct iovec *iov, int n_iov, size_t *taken)
+{
+	*taken = 0;
+	return ((struct fake_broken *)w)->why;
+}
+
+static size_t fake_broken_room(const struct wire *w)
+{
+	return WIRE_ROOM_UNKNOWN;
+}
+
+static void fake_broken_want(struct wire *w, int events)
+{
+}
+
+static void fake_broken_close(struct wire *w, int why)
+{
+	ev_free_later(w->ev, w);
+}
+
+static const struct wire_ops fake_broken_ops = {
+	.read = fake_broken_read,
+	.write = fake_broken_write,
+	.room = fake_broken_room,
+	.want = fake_broken_want,
+	.close = fake_broken_close,
+};
+
+static struct wire *fake_broken_open(struct fake *f)
+{
+	struct fake_broken *b = calloc(1, sizeof *b);
+
+	assert_non_null(b);
+	*b = (struct fake_broken){.wire = {.ops = &fake_broken_ops, .ev = f->ev},
+				  .why = f->target_breaks};
+	return &b->wire;
+}
+
 static struct wire *fake_target_open(struct fake *f)
 {
 	struct wire *ours, *theirs;
 
+	if (f->target_breaks != 0)
+		return fake_broken_open(f);
 	wire_close(f->target.wire, ERR_RESET);
 	f->target = (struct fake_target){0};
 	assert_int_equal(wire_mem_pair(f->ev, &(struct wire_mem_opt){.delay_ms = 1}, &ours,

@@ -49,6 +49,7 @@ struct fake {
 	bool silent_lines;	/* never answer a line */
 	int target_error;
 	bool target_hangs;
+	int target_breaks;	 /* it connects, and then its wire breaks with this ERR_* */
 	const char *target_says; /* the target writes this and ends */
 
 	/* What happened. */

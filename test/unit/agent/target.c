@@ -166,6 +166,56 @@ static void test_failures_go_back_as_reasons(void **state)
 	}
 }
 
+static void test_another_failure_is_no_news(void **state)
+{
+	static const int errors[] = {ERR_REFUSED, ERR_TIMEOUT, ERR_REFUSED};
+	struct rig r;
+
+	rig_open(&r);
+	rig_start(&r);
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		struct visitor v;
+
+		r.fake.target_error = errors[i];
+		visitor_come(&v, &r, "8bv2", VISIT_HTTP);
+		rig_run(&r, 100);
+		assert_int_equal(v.end.why, errors[i]);
+		wire_close(v.wire, 0);
+	}
+	assert_int_equal(r.n_target, 1);
+	rig_close(&r);
+}
+
+static void test_a_tls_target_fails_after_connecting(void **state)
+{
+	struct visitor v;
+	struct rig r;
+
+	rig_open(&r);
+	assert_int_equal(url_parse_target(STR("https://localhost:3000"), URL_HTTP,
+					  &r.tunnels[0].target, NULL),
+			 0);
+	rig_start(&r);
+	for (int k = 0; k < 2; k++) {
+		r.fake.target_breaks = ERR_CERT;
+		visitor_come(&v, &r, "8bv2", VISIT_HTTP);
+		rig_run(&r, 100);
+		assert_int_equal(v.end.why, ERR_CERT);
+		assert_int_equal(r.n_target, 1);
+		assert_int_equal(r.target_e, ERR_CERT);
+		wire_close(v.wire, 0);
+	}
+	r.fake.target_breaks = 0;
+	r.fake.target_says = "works";
+	visitor_come(&v, &r, "8bv2", VISIT_HTTP);
+	wire_shut(v.wire);
+	rig_run(&r, 100);
+	assert_int_equal(r.n_target, 2);
+	assert_int_equal(r.target_e, 0);
+	wire_close(v.wire, 0);
+	rig_close(&r);
+}
+
 static void test_a_visitor_who_leaves_while_we_connect(void **state)
 {
 	struct visitor v;
@@ -293,6 +343,8 @@ int main(void)
 		cmocka_unit_test(test_drain_keeps_what_runs),
 		cmocka_unit_test(test_a_visit),
 		cmocka_unit_test(test_failures_go_back_as_reasons),
+		cmocka_unit_test(test_another_failure_is_no_news),
+		cmocka_unit_test(test_a_tls_target_fails_after_connecting),
 		cmocka_unit_test(test_a_visitor_who_leaves_while_we_connect),
 		cmocka_unit_test(test_a_lost_session_ends_its_visits),
 		cmocka_unit_test(test_stop_says_good_bye),

@@ -280,6 +280,7 @@ void fake_join(struct fake *f, struct core_rig *r, const char *account,
 	memset(f, 0, sizeof *f);
 	f->rig = r;
 	f->session.ops = &fake_ops;
+	f->session.ev = r->ev;
 	assert_int_equal(member_join(r->core, &opt, &f->member), 0);
 }
 

@@ -18,6 +18,7 @@ struct world {
 	char account[CORE_ACCOUNT_TEXT];
 	struct fake f[N_SESSIONS];
 	struct tunnel *tunnel; /* "demo", served by all of them */
+	uint64_t place;	       /* of the last dial */
 };
 
 static void world_open(struct world *w)
@@ -46,7 +47,7 @@ static int dial(struct world *w)
 	struct visit v = {.ingress = VISIT_HTTP};
 	struct wire *wire;
 
-	return tunnel_dial(w->tunnel, &v, &wire);
+	return tunnel_dial(w->tunnel, &v, &w->place, &wire);
 }
 
 static void test_choice(void **state)
@@ -151,26 +152,46 @@ static void test_a_lost_session_takes_only_its_own(void **state)
 	world_close(&w);
 }
 
-static void test_generation(void **state)
+static void test_places(void **state)
 {
-	struct world w;
 	uint64_t first, second;
+	struct world w;
 
 	world_open(&w);
-	first = tunnel_generation(w.tunnel);
+	first = tunnel_choose(w.tunnel);
 	assert_int_equal(dial(&w), 0);
+	assert_int_equal(w.place, first);
+	second = tunnel_choose(w.tunnel); /* equals take turns */
+	assert_true(second != 0 && second != first);
 	assert_int_equal(core_rig_attach(&w.f[0], "demo", "").result.e, 0);
-	assert_int_equal(tunnel_generation(w.tunnel), first);
-	fake_leave(&w.f[0]);
-	second = tunnel_generation(w.tunnel);
-	assert_true(second > first);
-	fake_leave(&w.f[1]);
-	fake_leave(&w.f[2]);
+	assert_int_equal(tunnel_choose(w.tunnel), second); /* asking again changes nothing */
+	for (unsigned i = 0; i < N_SESSIONS; i++)
+		w.f[i].session.is_draining = true;
+	assert_int_equal(tunnel_choose(w.tunnel), 0);
+	for (unsigned i = 0; i < N_SESSIONS; i++)
+		fake_leave(&w.f[i]);
 	core_rig_run(&w.r);
 	fake_join(&w.f[0], &w.r, w.account, &(struct core_agent){.id = "laptop", .epoch = 1});
 	assert_int_equal(core_rig_attach(&w.f[0], "demo", "").result.e, 0);
 	w.tunnel = core_tunnel(w.r.core, STR("demo"));
-	assert_true(tunnel_generation(w.tunnel) > second); /* never one that was seen before */
+	assert_true(tunnel_choose(w.tunnel) > N_SESSIONS); /* never one that was given before */
+	world_close(&w);
+}
+
+static void test_bulk_is_avoided(void **state)
+{
+	struct world w;
+
+	world_open(&w);
+	w.f[0].session.n_streams = 1;
+	w.f[1].session.n_streams = 5;
+	w.f[2].session.n_streams = 6;
+	session_count(&w.f[0].session, 100 << 20);
+	assert_int_equal(dial(&w), 0);
+	assert_int_equal(w.f[1].n_opened, 1);
+	ev_sim_run_for(w.r.ev, 20 * SESSION_FADE_MS); /* forgotten */
+	assert_int_equal(dial(&w), 0);
+	assert_int_equal(w.f[0].n_opened, 1);
 	world_close(&w);
 }
 
@@ -210,7 +231,8 @@ int main(void)
 		cmocka_unit_test(test_equals_take_turns),
 		cmocka_unit_test(test_load_is_shared),
 		cmocka_unit_test(test_a_lost_session_takes_only_its_own),
-		cmocka_unit_test(test_generation),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_bulk_is_avoided),
 		cmocka_unit_test(test_loop_mark),
 	};
 

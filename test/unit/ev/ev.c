@@ -322,6 +322,25 @@ static void test_tasks_before_time_passes(void **state)
 	assert_int_equal(b.rung, 1);
 }
 
+static void test_tasks_for_the_end(void **state)
+{
+	struct ev *ev = NULL;
+	struct chore a, b;
+
+	assert_int_equal(ev_sim_new(1, &ev), 0);
+	chore_init(&a, ev);
+	chore_init(&b, ev);
+	ev_task_at_end(ev, &a.task);
+	ev_task_at_end(ev, &a.task);
+	ev_task_at_end(ev, &b.task);
+	ev_run(ev);
+	assert_int_equal(a.done, 0);
+	ev_task_cancel(&b.task);
+	ev_free(ev);
+	assert_int_equal(a.done, 1);
+	assert_int_equal(b.done, 0);
+}
+
 /* ---- memory ---- */
 
 struct giver {
@@ -392,6 +411,7 @@ int main(void)
 		ON_LOOP(test_task_cancel),
 		ON_LOOP(test_tasks_ask_for_tasks),
 		ON_LOOP(test_tasks_before_time_passes),
+		ON_LOOP(test_tasks_for_the_end),
 		ON_LOOP(test_memory_outlives_the_tasks_of_the_turn),
 		ON_LOOP(test_much_memory),
 		ON_LOOP(test_scratch_areas_do_not_overlap),

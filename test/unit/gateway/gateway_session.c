@@ -16,6 +16,7 @@ static void test_a_session(void **state)
 	char token[128], none[128], again[128];
 	struct visit v = {.ingress = VISIT_HTTP};
 	struct wire *wire;
+	uint64_t place;
 	struct world w;
 	struct agent a, b;
 
@@ -36,7 +37,8 @@ static void test_a_session(void **state)
 	agent_tell(&b, "{\"op\":\"attach\",\"ref\":0,\"name\":\"demo\"}");
 	assert_non_null(strstr(agent_last(&b), "\"op\":\"attached\""));
 	for (int i = 0; i < 4; i++) {
-		assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &wire), 0);
+		assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &place, &wire),
+				 0);
 		world_run(&w);
 		wire_close(wire, 0);
 		world_run(&w);
@@ -47,7 +49,7 @@ static void test_a_session(void **state)
 
 	agent_tell(&a, "{\"op\":\"detach\",\"name\":\"demo\"}");
 	assert_int_equal(a.n_lines, 1);
-	assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &wire), 0);
+	assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &place, &wire), 0);
 	wire_close(wire, 0);
 	world_run(&w);
 	assert_int_equal(b.n_visits, 3);
