@@ -407,6 +407,29 @@ static void agent_on_request(void *arg, const struct peek_request *r)
 /* ---- sleep ---- */
 
 /* The clock of the loop stands still while a machine sleeps; the other one does not. */
+/* Does a tunnel still wait for the server's answer on this session? */
+static bool agent_awaits_answer(const struct agent *a, const struct uplink *u)
+{
+	for (size_t i = 0; i < a->opt.n_tunnels; i++)
+		if (!a->places[i].over &&
+		    !(a->places[i].attached & (UINT32_C(1) << uplink_carrier(u))))
+			return true;
+	return false;
+}
+
+/* A server that pings but never answers is as good as dead. */
+static void agent_check_answers(struct agent *a)
+{
+	static const struct uplink_failure silent = {.e = ERR_TIMEOUT,
+						     .was_up = true,
+						     .reason = "it does not answer our request"};
+
+	for (unsigned i = 0; i < a->opt.n_sessions; i++)
+		if (uplink_up_ms(a->uplinks[i]) > AGENT_ATTACH_MS &&
+		    agent_awaits_answer(a, a->uplinks[i]))
+			agent_fail(a, a->uplinks[i], &silent);
+}
+
 static void agent_on_sleep_check(void *arg)
 {
 	struct agent *a = arg;
@@ -417,7 +440,9 @@ static void agent_on_sleep_check(void *arg)
 	a->slept_loop_ms = loop_ms;
 	a->slept_wall_ms = wall_ms;
 	ev_timer_set(a->ev, &a->sleep, AGENT_SLEEP_CHECK_MS);
-	if (ahead < AGENT_SLEPT_MS)
+	if (!a->stopping)
+		agent_check_answers(a);
+	if (a->ended || ahead < AGENT_SLEPT_MS)
 		return;
 	log_info(a->opt.log, "event=woke-up slept_ms=%lld", (long long)ahead);
 	for (unsigned i = 0; i < a->opt.n_sessions; i++) {

@@ -27,6 +27,9 @@
 #define AGENT_SLEPT_MS	     10000
 #define AGENT_WAKE_PING_MS   3000
 
+/* A server that has not answered an attach after so long is given up, in milliseconds. */
+#define AGENT_ATTACH_MS 15000
+
 /* How long running visits may take to finish when the agent is stopped, in milliseconds. */
 #define AGENT_STOP_MS 700
 

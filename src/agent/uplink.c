@@ -7,12 +7,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/*
- * The server opens the control stream right behind its 101, and a session does not tell us when it
- * is there: look again after so many milliseconds while lines wait.
- */
-#define UPLINK_LOOK_MS 5
-
 enum uplink_state {
 	UPLINK_RESTS, /* until it is told otherwise */
 	UPLINK_WAITS, /* for the back-off to end */
@@ -26,13 +20,12 @@ struct uplink {
 	struct uplink_opt opt;
 	enum uplink_state state;
 	struct backoff backoff;
-	struct ev_timer timer; /* WAITS: the end of it; UP: the next look for the control stream */
+	struct ev_timer timer;	 /* WAITS: the end of it */
 	struct agent_dial *dial; /* DIALS */
 	struct upgrade *upgrade; /* ASKS */
 	struct session *session; /* UP */
 	struct session *old;	 /* draining beside the next one, or NULL */
 	uint64_t up_since_ms;
-	struct buf unsent; /* UP: lines, each with its newline */
 };
 
 static void uplink_dial(struct uplink *u);
@@ -67,7 +60,6 @@ static struct session *uplink_leave_session(struct uplink *u)
 
 	MOVE(s, u->session);
 	ev_timer_stop(u->ev, &u->timer);
-	buf_free(&u->unsent);
 	if (ev_now_ms(u->ev) - u->up_since_ms >= UPLINK_STEADY_MS)
 		backoff_reset(&u->backoff);
 	u->state = UPLINK_RESTS;
@@ -123,44 +115,9 @@ static const struct session_owner uplink_session_owner = {
 	.closed = uplink_on_closed,
 };
 
-/* Send what waits; ERR_AGAIN while the control stream is not there. */
-static int uplink_flush(struct uplink *u)
-{
-	while (u->unsent.len > 0) {
-		struct str all = buf_str(&u->unsent);
-		struct str line = {all.p, str_find(all, '\n')};
-		int e = session_tell(u->session, line);
-
-		if (e != 0)
-			return e;
-		buf_take(&u->unsent, line.len + 1);
-	}
-	return 0;
-}
-
-static void uplink_look(struct uplink *u)
-{
-	int e = uplink_flush(u);
-
-	if (e == ERR_AGAIN || e == ERR_LIMIT)
-		ev_timer_set(u->ev, &u->timer, UPLINK_LOOK_MS);
-}
-
 int uplink_tell(struct uplink *u, struct str line)
 {
-	int e;
-
-	if (u->state != UPLINK_UP)
-		return ERR_CLOSED;
-	if (line.len > SESSION_LINE_MAX)
-		return ERR_TOOBIG;
-	if (u->unsent.len + line.len + 1 > UPLINK_UNSENT_MAX)
-		return ERR_LIMIT;
-	if ((e = buf_add(&u->unsent, line.p, line.len, UPLINK_UNSENT_MAX)) != 0 ||
-	    (e = buf_add(&u->unsent, "\n", 1, UPLINK_UNSENT_MAX)) != 0)
-		return e;
-	uplink_look(u);
-	return 0;
+	return u->state == UPLINK_UP ? session_tell(u->session, line) : ERR_CLOSED;
 }
 
 /* ---- getting one ---- */
@@ -229,9 +186,7 @@ static void uplink_on_timer(void *arg)
 {
 	struct uplink *u = arg;
 
-	if (u->state == UPLINK_UP)
-		uplink_look(u);
-	else if (u->state == UPLINK_WAITS)
+	if (u->state == UPLINK_WAITS)
 		uplink_dial(u);
 }
 
@@ -291,6 +246,11 @@ bool uplink_is_up(const struct uplink *u)
 	return u->state == UPLINK_UP;
 }
 
+uint64_t uplink_up_ms(const struct uplink *u)
+{
+	return u->state == UPLINK_UP ? ev_now_ms(u->ev) - u->up_since_ms : 0;
+}
+
 unsigned uplink_carrier(const struct uplink *u)
 {
 	return u->opt.carrier;
@@ -333,6 +293,5 @@ void uplink_free(struct uplink *u, int why, struct str reason)
 	u->old = NULL;
 	u->state = UPLINK_RESTS;
 	uplink_rest(u);
-	buf_free(&u->unsent);
 	ev_free_later(u->ev, u);
 }

@@ -16,9 +16,6 @@
 /* A session that has lived so long starts the back-off anew when it dies, in milliseconds. */
 #define UPLINK_STEADY_MS 10000
 
-/* Bytes of control lines that wait for the server to open the control stream. */
-#define UPLINK_UNSENT_MAX (256 * 1024)
-
 struct uplink;
 
 /* Why there is no session. */
@@ -74,12 +71,11 @@ void uplink_drop(struct uplink *u, int why, struct str reason);
 /* Neither a session, nor an attempt, nor a wait for one? */
 bool uplink_is_idle(const struct uplink *u);
 bool uplink_is_up(const struct uplink *u);
+/* How long there has been a session, in milliseconds; 0 without one. */
+uint64_t uplink_up_ms(const struct uplink *u);
 unsigned uplink_carrier(const struct uplink *u);
 
-/*
- * Send a control line, at once or when the server is ready to listen.
- * Returns 0, ERR_CLOSED (there is no session), ERR_TOOBIG, ERR_LIMIT, ERR_NOMEM.
- */
+/* Send a control line. Returns 0, ERR_CLOSED (there is no session) or as session_tell(). */
 int uplink_tell(struct uplink *u, struct str line) MUST_CHECK;
 
 /* Is the server still there? Silence for deadline_ms ends the session. */

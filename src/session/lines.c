@@ -9,11 +9,11 @@
 
 struct lines {
 	struct ev *ev;
-	struct wire *wire; /* owned */
+	struct wire *wire; /* owned; NULL before lines_start() */
 	struct lines_opt opt;
 	struct buf rx, tx;
-	struct ev_task start;
-	bool ended;
+	struct ev_task run;
+	bool ended, closed;
 };
 
 static void lines_end(struct lines *l, int why)
@@ -53,7 +53,7 @@ static int lines_split(struct lines *l)
 		if (n > l->opt.line_max)
 			return ERR_TOOBIG;
 		l->opt.line(l->opt.arg, (struct str){all.p, n});
-		if (l->ended || l->wire == NULL)
+		if (l->ended || l->closed)
 			return 0;
 		buf_take(&l->rx, n + 1);
 	}
@@ -70,7 +70,7 @@ static int lines_fill(struct lines *l)
 		if ((e = buf_add(&l->rx, in.p, in.len, 2 * (l->opt.line_max + 1))) != 0 ||
 		    (e = lines_split(l)) != 0)
 			return e;
-		if (l->ended || l->wire == NULL)
+		if (l->ended || l->closed)
 			return 0;
 	}
 }
@@ -84,7 +84,7 @@ static void lines_on_ready(void *arg, struct wire *w, int events)
 		return;
 	if (events & WIRE_READ)
 		e = lines_fill(l);
-	if (l->wire == NULL || l->ended)
+	if (l->closed || l->ended)
 		return;
 	if (e == 0)
 		e = lines_flush(l);
@@ -97,29 +97,40 @@ static void lines_on_broken(void *arg, struct wire *w, int why)
 	lines_end(arg, why);
 }
 
-static void lines_on_start(void *arg)
+static void lines_on_run(void *arg)
 {
 	struct lines *l = arg;
 
-	lines_on_ready(l, l->wire, WIRE_READ);
+	if (l->wire != NULL)
+		lines_on_ready(l, l->wire, WIRE_READ);
 }
 
 static const struct wire_owner lines_owner = {lines_on_ready, lines_on_broken};
 
-int lines_new(struct ev *ev, struct wire *w, const struct lines_opt *opt, struct lines **out)
+int lines_new(struct ev *ev, const struct lines_opt *opt, struct lines **out)
 {
 	struct lines *l = calloc(1, sizeof *l);
 
 	if (l == NULL)
 		return ERR_NOMEM;
 	l->ev = ev;
-	l->wire = w;
 	l->opt = *opt;
-	l->start = (struct ev_task){.fn = lines_on_start, .arg = l};
-	wire_own(w, &lines_owner, l);
-	ev_task_run(ev, &l->start);
+	l->run = (struct ev_task){.fn = lines_on_run, .arg = l};
 	*out = l;
 	return 0;
+}
+
+void lines_start(struct lines *l, struct wire *w)
+{
+	CHECK(l->wire == NULL && !l->closed);
+	l->wire = w;
+	wire_own(w, &lines_owner, l);
+	ev_task_run(l->ev, &l->run);
+}
+
+bool lines_started(const struct lines *l)
+{
+	return l->wire != NULL;
 }
 
 int lines_send(struct lines *l, struct str line)
@@ -136,7 +147,7 @@ int lines_send(struct lines *l, struct str line)
 	    (e = buf_add(&l->tx, "\n", 1, LINES_QUEUE_MAX)) != 0)
 		return e;
 	if (!l->ended)
-		ev_task_run(l->ev, &l->start);
+		ev_task_run(l->ev, &l->run);
 	return 0;
 }
 
@@ -144,10 +155,10 @@ void lines_close(struct lines *l)
 {
 	if (l == NULL)
 		return;
-	ev_task_cancel(&l->start);
+	ev_task_cancel(&l->run);
 	wire_close(l->wire, 0);
 	l->wire = NULL;
-	l->ended = true;
+	l->ended = l->closed = true;
 	buf_free(&l->rx);
 	buf_free(&l->tx);
 	ev_free_later(l->ev, l);

@@ -17,9 +17,13 @@ struct lines_opt {
 	void *arg;
 };
 
-/* Takes over the wire on success. Returns 0 or ERR_NOMEM. */
-int lines_new(struct ev *ev, struct wire *w, const struct lines_opt *opt,
-	      struct lines **out) MUST_CHECK;
+/* Returns 0 or ERR_NOMEM. Lines may be sent at once; they leave when there is a wire. */
+int lines_new(struct ev *ev, const struct lines_opt *opt, struct lines **out) MUST_CHECK;
+
+/* Speak on this wire from now on, which becomes the channel's; once. */
+void lines_start(struct lines *l, struct wire *w);
+
+bool lines_started(const struct lines *l);
 
 /* Returns 0, ERR_TOOBIG, ERR_INVAL (a newline in it), ERR_LIMIT (LINES_QUEUE_MAX), ERR_NOMEM. */
 int lines_send(struct lines *l, struct str line) MUST_CHECK;

@@ -177,14 +177,14 @@ static void mux_on_line(void *arg, struct str line)
 		m->session.owner->told(m->session.arg, &m->session, line);
 }
 
-static int mux_lines_start(struct mux *m, struct mux_stream *s)
+static int mux_lines_new(struct mux *m)
 {
 	struct lines_opt opt = {.line_max = SESSION_LINE_MAX,
 				.line = mux_on_line,
 				.ended = mux_on_lines_ended,
 				.arg = m};
 
-	return lines_new(m->session.ev, &s->wire, &opt, &m->lines);
+	return lines_new(m->session.ev, &opt, &m->lines);
 }
 
 /* Agent: the head of a new stream is complete. */
@@ -194,7 +194,7 @@ static void mux_on_request(struct mux *m, int32_t id)
 	int e = ERR_PROTO;
 
 	if (m->incoming == MUX_IN_BAD || m->incoming == MUX_IN_NOTHING ||
-	    (m->incoming == MUX_IN_CONTROL && m->lines != NULL)) {
+	    (m->incoming == MUX_IN_CONTROL && lines_started(m->lines))) {
 		mux_refuse(m, id, ERR_PROTO);
 		return;
 	}
@@ -206,8 +206,8 @@ static void mux_on_request(struct mux *m, int32_t id)
 	nghttp2_session_set_stream_user_data(m->ng, id, s);
 	if (m->incoming == MUX_IN_VISIT)
 		m->session.owner->visit(m->session.arg, &m->session, &m->visit, &s->wire);
-	else if ((e = mux_lines_start(m, s)) != 0)
-		wire_close(&s->wire, e);
+	else
+		lines_start(m->lines, &s->wire);
 }
 
 static void mux_on_goaway(struct mux *m, const nghttp2_goaway *goaway)
@@ -319,7 +319,7 @@ static void mux_on_ready(void *arg, struct wire *w, int events)
 	int e;
 
 	if (events & WIRE_READ) {
-		e = wire_read(w, EV_SCRATCH, &in);
+		e = wire_read(w, MUX_READ, &in);
 		if (e == 0)
 			mux_recv(m, in);
 		else if (e != ERR_AGAIN)
@@ -455,8 +455,6 @@ static int mux_tell(struct session *session, struct str line)
 
 	if (m->dead)
 		return ERR_CLOSED;
-	if (m->lines == NULL)
-		return ERR_AGAIN;
 	return lines_send(m->lines, line);
 }
 
@@ -533,9 +531,8 @@ static int mux_hello(struct mux *m)
 		return 0;
 	if ((e = mux_request(m, NULL, &control)) != 0)
 		return e;
-	if ((e = mux_lines_start(m, control)) != 0)
-		wire_close(&control->wire, e);
-	return e;
+	lines_start(m->lines, &control->wire);
+	return 0;
 }
 
 int mux_new(struct ev *ev, struct wire *carrier, const struct mux_opt *opt, struct session **out)
@@ -557,7 +554,7 @@ int mux_new(struct ev *ev, struct wire *carrier, const struct mux_opt *opt, stru
 	m->alive = (struct ev_timer){.fn = mux_on_alive, .arg = m};
 	m->flush = (struct ev_task){.fn = mux_on_flush, .arg = m};
 	m->teardown = (struct ev_task){.fn = mux_on_teardown, .arg = m};
-	if ((e = mux_ng_new(m)) != 0 || (e = mux_hello(m)) != 0) {
+	if ((e = mux_ng_new(m)) != 0 || (e = mux_lines_new(m)) != 0 || (e = mux_hello(m)) != 0) {
 		mux_release(m, e);
 		return e;
 	}

@@ -22,6 +22,9 @@
 /* A write of so much goes to the carrier at once, without being copied. */
 #define MUX_WRITE_THROUGH (16 * 1024)
 
+/* Bytes read from the carrier before others have a say. */
+#define MUX_READ (256 * 1024)
+
 /* A closed stream may take so long to deliver what it had taken. */
 #define MUX_LINGER_MS 30000
 
@@ -87,7 +90,7 @@ struct mux {
 	struct buf out;		   /* framed, refused by the carrier */
 	struct mux_gather *gather; /* borrowed: set during mux_flush() */
 	struct ev_task flush, teardown;
-	struct lines *lines; /* owned: the control stream, NULL before it is there */
+	struct lines *lines; /* owned: the control stream */
 
 	struct ev_timer alive;
 	uint64_t heard_ms;	   /* when the peer was last heard */

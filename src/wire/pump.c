@@ -5,8 +5,6 @@
 
 #include "base/err.h"
 
-/* Bytes one pump moves before others have a say. */
-#define TURN_BYTES (1024 * 1024)
 /* A start up to this length waits for as many bytes behind it. */
 #define PUMP_JOIN (8 * 1024)
 
@@ -131,7 +129,7 @@ static int pump_join(struct pump *p)
 
 enum pump_state pump_run(struct pump *p)
 {
-	size_t budget = TURN_BYTES;
+	size_t budget = PUMP_TURN_BYTES;
 	int e;
 
 	if (p->state != PUMP_RUNNING)

@@ -293,6 +293,17 @@ static void test_a_server_that_says_nothing(void **state)
 	assert_int_equal(r.n_offline, 1);
 	assert_int_equal(r.offline_e, ERR_TIMEOUT);
 	rig_close(&r);
+
+	rig_open(&r); /* it pings, but never answers what it is asked */
+	r.fake.silent_lines = true;
+	assert_int_equal(agent_new(r.ev, &r.opt, &r.agent), 0);
+	rig_run(&r, AGENT_ATTACH_MS);
+	assert_int_equal(r.n_offline, 0);
+	r.fake.silent_lines = false;
+	rig_run(&r, 2 * AGENT_SLEEP_CHECK_MS);
+	assert_int_equal(r.offline_e, ERR_TIMEOUT);
+	assert_int_equal(r.n_online, 1);
+	rig_close(&r);
 }
 
 static const struct {

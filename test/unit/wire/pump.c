@@ -156,10 +156,10 @@ static void test_a_turn_has_a_budget(void **state)
 	for (int i = 0; i < 3; i++)
 		rig_send(&r, (struct str){big, sizeof big});
 	assert_int_equal(rig_run(&r), PUMP_RUNNING);
-	assert_int_equal(r.pump.n_bytes, 1024 * 1024);
+	assert_int_equal(r.pump.n_bytes, PUMP_TURN_BYTES);
 	assert_true(r.pump.want_read); /* it is told again, as there is more */
 	assert_int_equal(rig_run(&r), PUMP_RUNNING);
-	assert_int_equal(r.pump.n_bytes, 2 * 1024 * 1024);
+	assert_int_equal(r.pump.n_bytes, 2 * PUMP_TURN_BYTES);
 	rig_close(&r);
 }
 
