@@ -1,4 +1,11 @@
-"""Fixtures: a world of its own for every test, and what every test checks at its end."""
+"""Fixtures: a world of its own for every test, and what every test checks at its end.
+
+    /usr/bin/python3 -m pytest test/e2e
+
+    KAREZ_BUILD          where karezd and karez are; build/ by default
+    KAREZ_E2E_SANITIZED  1: they are built with sanitizers, so they are slower and larger
+    KAREZ_E2E_BULK       bytes of the big bodies; 1 GiB by default
+"""
 
 import pytest
 

@@ -61,12 +61,20 @@ def free_port(host="127.0.0.1"):
     raise Failure("no free port")
 
 
+def check_growth(before, procs, most):
+    """None of the programs is more than `most` bytes larger than `before` says, in their order."""
+    for was, proc in zip(before, procs):
+        grown = proc.rss() - was
+        assert grown < most or SANITIZED, f"{proc.name} grew by {grown} bytes to {proc.rss()}"
+
+
 class Proc:
     """A child and what it says."""
 
     def __init__(self, name, argv, env, tty=False, preexec=None, cwd=None):
         self.name = name
         self.lines = []  # (stream, text)
+        self.expect_alive = True
         self._news = threading.Condition()
         self._readers = 2
         out_read, out_write = (pty.openpty() if tty else os.pipe())
@@ -130,6 +138,7 @@ class Proc:
             return len(self.lines)
 
     def send_signal(self, number):
+        self.expect_alive = False
         self.popen.send_signal(number)
 
     def wait(self, seconds=5):
@@ -147,6 +156,7 @@ class Proc:
         return self.wait(seconds)
 
     def kill(self):
+        self.expect_alive = False
         if self.alive():
             self.popen.kill()
         self.popen.wait()
@@ -283,7 +293,6 @@ class Server(Proc):
         self.domain = domain
         self.port = port or free_port()
         self.tls = tls
-        self.expect_alive = True
         address = listen or f"127.0.0.1:{self.port}"
         argv = [BUILD / "karezd", "--domain", domain,
                 "--listen", ("tls:" if tls else "") + address, "--drain-timeout", drain]
@@ -319,11 +328,6 @@ class Server(Proc):
         # the store opens its files when they are first needed
         wait_until(lambda: self.n_files() <= most + 4, seconds,
                    f"{self.name} gives back its descriptors ({most} wanted, {self.n_files()} now)")
-
-    def crash(self):
-        """kill -9; it is not expected to be there at the end."""
-        self.expect_alive = False
-        self.kill()
 
 
 class Agent(Proc):

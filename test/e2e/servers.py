@@ -458,15 +458,16 @@ class Path:
                 return
             try:
                 far = socket.create_connection(("127.0.0.1", self.to), 5)
+                far.settimeout(None)
+                for sock in (near, far):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 near.close()
                 continue
-            far.settimeout(None)
             with self._lock:
                 link = Path.Link(len(self.links), near, far)
                 self.links.append(link)
             for a, b in ((near, far), (far, near)):
-                a.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._copy, args=(link, a, b), daemon=True).start()
 
     def _copy(self, link, a, b):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import bulk
-from karez import wait_until
+from karez import PATIENCE, check_growth, wait_until
 from servers import Target, digest_of
 from visitor import Broken, Visitor, fetch
 
@@ -35,7 +35,7 @@ def test_a_gigabyte_both_ways_has_its_checksum(world, authority, digest, tls):
     took = half - began, time.monotonic() - half
     print("down %.2f s, up %.2f s, cpu karezd %.2f s, karez %.2f s" %
           (*took, server.cpu_seconds(), agent.cpu_seconds()))
-    assert server.rss() < 96 << 20 and agent.rss() < 96 << 20, (server.rss(), agent.rss())
+    check_growth((0, 0), (server, agent), 96 << 20)
 
 
 def _few_files(n):
@@ -49,7 +49,7 @@ def test_karezd_out_of_descriptors_backs_off_says_so_once_and_recovers(world):
     held = []
     for _ in range(200):  # more than there are descriptors: the rest waits in the queue
         held.append(Visitor(server.port))
-    server.wait_line("event=accept error=NOFILE")
+    server.wait_line("event=accept error=nofile")
     cpu = server.cpu_seconds()
     began = time.monotonic()
     served = 0
@@ -57,12 +57,12 @@ def test_karezd_out_of_descriptors_backs_off_says_so_once_and_recovers(world):
         served += v.get(agent.host).status == 200
     assert served == 20, "those who were accepted are served"
     wait_until(lambda: time.monotonic() - began > 1, 2, "a while passes")
-    assert server.cpu_seconds() - cpu < 0.5, "it does not spin"
+    assert server.cpu_seconds() - cpu < 0.5 * PATIENCE, "it does not spin"
     for v in held:
         v.close()
     wait_until(lambda: fetch(server.port, agent.host).status == 200, 10, "it recovers")
     server.wait_line("accepting again")
-    assert server.count("event=accept error=NOFILE") == 1
+    assert server.count("event=accept error=nofile") == 1
 
 
 def test_karez_out_of_descriptors_says_so_to_the_visitor_and_recovers(world):
@@ -105,6 +105,4 @@ def test_thousands_of_short_visits_do_not_grow_anything(world):
         thread.start()
     for thread in threads:
         thread.join()
-    after = server.rss(), agent.rss()
-    for name, b, a in zip(("karezd", "karez"), before, after):
-        assert a - b < 8 << 20, f"{name} grew from {b} to {a}"
+    check_growth(before, (server, agent), 8 << 20)

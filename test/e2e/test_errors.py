@@ -148,7 +148,8 @@ def test_asking_for_a_session_wrongly_is_refused(world):
         assert answer.status == 401
         assert answer.json()["code"] == "AUTH"
     with Visitor(server.port) as v:
-        v.ask("localhost", "/v1/connect", fields=[("Connection", "Upgrade"), ("Upgrade", "karez/9")])
+        v.ask("localhost", "/v1/connect",
+              fields=[("Connection", "Upgrade"), ("Upgrade", "karez/9")])
         assert v.answer().status in (400, 426)
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from karez import wait_until
+from karez import World, check_growth, wait_until
 from servers import WRONG, Target
 from visitor import Broken, Visitor, fetch
 
@@ -25,42 +25,45 @@ def still_served(server, agent):
 
 
 # HOST stands for the tunnel's, OTHER for another name.
+POST = b"POST / HTTP/1.1\r\nHost: HOST\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: HOST\r\n"
 AMBIGUOUS = [
-    ("both lengths", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 5\r\n"
+    ("both lengths", POST + b"Content-Length: 5\r\n"
                      b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ("both, the other way round", b"POST / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n"
+    ("both, the other way round", POST + b"Transfer-Encoding: chunked\r\n"
                                   b"Content-Length: 5\r\n\r\n0\r\n\r\n"),
-    ("two lengths", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 5\r\nContent-Length: 6\r\n"
+    ("two lengths", POST + b"Content-Length: 5\r\nContent-Length: 6\r\n"
                     b"\r\nabcdef"),
-    ("two lengths in one field", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 5, 6\r\n\r\nabcdef"),
-    ("length with a sign", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: +5\r\n\r\nabcde"),
-    ("negative length", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: -1\r\n\r\n"),
-    ("hexadecimal length", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 0x5\r\n\r\nabcde"),
-    ("length of 2^64", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 18446744073709551616\r\n\r\n"),
-    ("empty length", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: \r\n\r\n"),
-    ("length with a space in it", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 1 0\r\n\r\n"),
-    ("coding that is not chunked", b"POST / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: xchunked\r\n\r\n"),
-    ("chunked before another", b"POST / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked, gzip\r\n\r\n"),
-    ("chunked twice", b"POST / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked, chunked\r\n\r\n"),
-    ("two Transfer-Encoding", b"POST / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n"
+    ("two lengths in one field", POST + b"Content-Length: 5, 6\r\n\r\nabcdef"),
+    ("length with a sign", POST + b"Content-Length: +5\r\n\r\nabcde"),
+    ("negative length", POST + b"Content-Length: -1\r\n\r\n"),
+    ("hexadecimal length", POST + b"Content-Length: 0x5\r\n\r\nabcde"),
+    ("length of 2^64", POST + b"Content-Length: 18446744073709551616\r\n\r\n"),
+    ("empty length", POST + b"Content-Length: \r\n\r\n"),
+    ("length with a space in it", POST + b"Content-Length: 1 0\r\n\r\n"),
+    ("coding that is not chunked", POST + b"Transfer-Encoding: xchunked\r\n\r\n"),
+    ("chunked before another", POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n"),
+    ("chunked twice", POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n"),
+    ("two Transfer-Encoding", POST + b"Transfer-Encoding: chunked\r\n"
                               b"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
-    ("identity", b"POST / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: identity\r\n\r\n"),
-    ("vertical tab in chunked", b"POST / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: \x0bchunked\r\n\r\n"),
-    ("chunked in HTTP/1.0", b"POST / HTTP/1.0\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("identity", POST + b"Transfer-Encoding: identity\r\n\r\n"),
+    ("vertical tab in chunked", POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n"),
+    ("chunked in HTTP/1.0", b"POST / HTTP/1.0\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            b"0\r\n\r\n"),
     ("bare LF ends lines", b"GET / HTTP/1.1\nHost: HOST\n\n"),
-    ("bare LF in the middle", b"GET / HTTP/1.1\r\nHost: HOST\r\nX-A: b\nContent-Length: 5\r\n\r\n"),
-    ("bare CR in a value", b"GET / HTTP/1.1\r\nHost: HOST\r\nX-A: b\rc\r\n\r\n"),
-    ("NUL in a value", b"GET / HTTP/1.1\r\nHost: HOST\r\nX-A: b\0c\r\n\r\n"),
-    ("folded line", b"GET / HTTP/1.1\r\nHost: HOST\r\nX-A: b\r\n c\r\n\r\n"),
-    ("folded by a tab", b"GET / HTTP/1.1\r\nHost: HOST\r\nX-A: b\r\n\tc\r\n\r\n"),
+    ("bare LF in the middle", GET + b"X-A: b\nContent-Length: 5\r\n\r\n"),
+    ("bare CR in a value", GET + b"X-A: b\rc\r\n\r\n"),
+    ("NUL in a value", GET + b"X-A: b\0c\r\n\r\n"),
+    ("folded line", GET + b"X-A: b\r\n c\r\n\r\n"),
+    ("folded by a tab", GET + b"X-A: b\r\n\tc\r\n\r\n"),
     ("space before the first field", b"GET / HTTP/1.1\r\n Host: HOST\r\n\r\n"),
-    ("space before the colon", b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length : 5\r\n\r\nabcde"),
+    ("space before the colon", POST + b"Content-Length : 5\r\n\r\nabcde"),
     ("tab before the colon", b"GET / HTTP/1.1\r\nHost\t: HOST\r\n\r\n"),
-    ("no colon", b"GET / HTTP/1.1\r\nHost: HOST\r\nX-A\r\n\r\n"),
-    ("no name", b"GET / HTTP/1.1\r\nHost: HOST\r\n: b\r\n\r\n"),
+    ("no colon", GET + b"X-A\r\n\r\n"),
+    ("no name", GET + b": b\r\n\r\n"),
     ("no Host", b"GET / HTTP/1.1\r\n\r\n"),
-    ("two Hosts", b"GET / HTTP/1.1\r\nHost: HOST\r\nHost: OTHER\r\n\r\n"),
-    ("two equal Hosts", b"GET / HTTP/1.1\r\nHost: HOST\r\nHost: HOST\r\n\r\n"),
+    ("two Hosts", GET + b"Host: OTHER\r\n\r\n"),
+    ("two equal Hosts", GET + b"Host: HOST\r\n\r\n"),
     ("two Hosts in one", b"GET / HTTP/1.1\r\nHost: HOST, OTHER\r\n\r\n"),
     ("a Host that is none", b"GET / HTTP/1.1\r\nHost: HOST/path\r\n\r\n"),
     ("a Host with a user", b"GET / HTTP/1.1\r\nHost: me@HOST\r\n\r\n"),
@@ -81,7 +84,6 @@ AMBIGUOUS = [
 @pytest.fixture(scope="module")
 def patient_tunnel(tmp_path_factory):
     """One tunnel for the whole table: it must survive it."""
-    from karez import World
     world = World(tmp_path_factory.mktemp("ambiguous"))
     try:
         target = world.closes(Target())
@@ -112,7 +114,7 @@ def test_an_ambiguous_request_is_400_and_closed_and_not_passed_on(patient_tunnel
 
 @pytest.mark.parametrize("why, data, status", [
     ("a version we do not speak", b"GET / HTTP/2.0\r\nHost: HOST\r\n\r\n", 505),
-    ("an expectation we do not know", b"POST / HTTP/1.1\r\nHost: HOST\r\nExpect: magic\r\n\r\n", 417),
+    ("an expectation we do not know", POST + b"Expect: magic\r\n\r\n", 417),
     ("a target of 20 KB", b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\nHost: HOST\r\n\r\n", 414),
     ("a head of 70 KB", b"GET / HTTP/1.1\r\nHost: HOST\r\nX-A: " + b"a" * 70000 + b"\r\n\r\n", 431),
     ("200 fields", b"GET / HTTP/1.1\r\nHost: HOST\r\n" + b"X-A: b\r\n" * 200 + b"\r\n", 431),
@@ -205,7 +207,8 @@ def misbehave(server, agent, kind, seed):
             elif kind == "half a head":
                 v.send(b"GET / HTTP/1.1\r\nHost: " + agent.host.encode()[:rnd.randrange(9)])
             elif kind == "half a body":
-                v.send(f"POST /echo HTTP/1.1\r\nHost: {agent.host}\r\nContent-Length: 9999\r\n\r\nx")
+                v.ask(agent.host, "/echo", "POST", [("Content-Length", "9999")])
+                v.send(b"x")
             elif kind == "tls":
                 v.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rnd.randbytes(500))
                 v.to_end()
@@ -266,9 +269,7 @@ def test_visitors_who_abort_downloads_500_times_leave_nothing(tunnel):
     server.wait_files(server.base_files + agent.sessions)
     wait_until(lambda: agent.n_files() <= agent.base_files + 5, 10,
                "the agent gives its descriptors back")
-    after = server.rss(), agent.rss()
-    for name, b, a in zip(("karezd", "karez"), before, after):
-        assert a - b < 24 << 20, f"{name} grew from {b} to {a}"
+    check_growth(before, (server, agent), 24 << 20)
     wait_until(lambda: target.open <= 5, 10, "the target's connections end")
 
 
@@ -284,8 +285,10 @@ def test_an_answer_that_is_cut_short_is_not_taken_for_whole(patient_tunnel, how)
     server, agent, _ = patient_tunnel
     with Visitor(server.port) as v:
         v.ask(agent.host, f"/drop/{how}")
-        with pytest.raises((Broken, ConnectionResetError)):
-            v.answer()
+        try:  # a reset may overtake the bytes before it: then there was no answer at all
+            assert v.answer().status == 502 and how == "reset"
+        except (Broken, ConnectionResetError):
+            pass
     assert still_served(server, agent)
 
 

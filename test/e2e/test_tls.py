@@ -1,5 +1,8 @@
 """TLS: between agent and server, between visitor and server, and to the target."""
 
+import random
+import socket
+import ssl
 import subprocess
 import threading
 
@@ -16,7 +19,7 @@ def target(world):
 
 
 def test_a_server_with_a_private_authority(world, authority, target):
-    server = world.server(tls=authority.localhost)
+    server = world.server(tls=authority.localhost, domain="tunnels.localhost")
     agent = world.agent(server, target.port, "--ca-file", authority.ca)
     assert agent.url.startswith("https://") and agent.url.endswith(f":{server.port}")
     answer = fetch(server.port, agent.host, "/headers", tls=authority.client_context())
@@ -116,3 +119,59 @@ def test_many_handshakes_at_once(world, authority, target):
     for thread in threads:
         thread.join(60)
     assert answers == [200] * 60
+
+
+def hello_of_a_client():
+    """The first bytes of a handshake."""
+    out = ssl.MemoryBIO()
+    try:
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out,
+                                              server_hostname="localhost").do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return out.read()
+
+
+def test_garbage_at_a_tls_address_hurts_nobody(world, authority, target):
+    server = world.server("--handshake-timeout", "1s", tls=authority.localhost)
+    agent = world.agent(server, target.port, "--ca-file", authority.ca)
+    context, hello = authority.client_context(), hello_of_a_client()
+    for seed in range(60):
+        rnd = random.Random(seed)
+        broken = bytearray(hello)
+        for _ in range(rnd.randrange(1, 8)):
+            broken[rnd.randrange(len(broken))] = rnd.randrange(256)
+        for data in (bytes(broken), hello + rnd.randbytes(300), rnd.randbytes(300),
+                     hello[:rnd.randrange(len(hello))]):
+            with Visitor(server.port) as v:
+                try:
+                    v.send(data)
+                    v.sock.shutdown(socket.SHUT_WR)
+                    v.to_end()
+                except OSError:
+                    pass
+    assert fetch(server.port, agent.host, tls=context).status == 200
+    with Visitor(server.port, tls=context) as v:  # garbage in the middle of a good session
+        assert v.get(agent.host).status == 200
+        raw = socket.socket(fileno=v.sock.detach())
+        raw.sendall(b"\x17\x03\x03\x00\x20" + b"\xaa" * 32)
+        raw.settimeout(5)
+        try:
+            while raw.recv(4096):
+                pass
+        except ConnectionResetError:
+            pass
+        raw.close()
+    assert fetch(server.port, agent.host, tls=context).status == 200
+
+
+def test_visitors_who_abort_downloads_over_tls_leave_nothing(world, authority, target):
+    server = world.server(tls=authority.localhost)
+    agent = world.agent(server, target.port, "--ca-file", authority.ca)
+    context = authority.client_context()
+    for _ in range(100):
+        with Visitor(server.port, tls=context) as v:
+            v.ask(agent.host, f"/down/{4 << 20}")
+            v.exactly(2000)
+            v.reset()
+    assert fetch(server.port, agent.host, tls=context).status == 200

@@ -343,6 +343,7 @@ static void test_what_the_target_learns(void **state)
 	expect_in(W->target[0].got, "X-Forwarded-For: 192.0.2.7\r\n");
 	expect_in(W->target[0].got, "Forwarded: for=192.0.2.7;host=demo.example;proto=http\r\n");
 	expect_in(W->target[0].got, "Via: 1.1 00000000feedbeef\r\n");
+	expect_in(W->target[0].got, "CDN-Loop: 00000000feedbeef\r\n");
 	expect_in(W->target[0].got, "-proto: http\r\n");
 	expect_in(W->target[0].got, "-host: demo.example\r\n");
 	expect_in(W->target[0].got, "-port: 80\r\n");
@@ -449,11 +450,22 @@ static void test_failures_have_pages(void **state)
 
 static void test_loops_are_found(void **state)
 {
-	world_open(NULL);
-	far_say(&W->visitor, GET "Via: 1.1 a, 1.1 00000000feedbeef\r\n\r\n");
-	expect_in(W->visitor.got, "HTTP/1.1 508 ");
-	assert_int_equal(W->core.demo.n_dials, 0);
-	world_close();
+	static const struct {
+		const char *why, *bytes;
+	} cases[] = {
+		{"straight back", GET "Via: 1.1 a, 1.1 00000000feedbeef\r\n\r\n"},
+		{"through a server that does not believe our Via",
+		 GET "cdn-loop: other.example\r\nCDN-Loop: 00000000feedbeef\r\n\r\n"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("%s\n", cases[i].why);
+		world_open(NULL);
+		far_say(&W->visitor, cases[i].bytes);
+		expect_in(W->visitor.got, "HTTP/1.1 508 ");
+		assert_int_equal(W->core.demo.n_dials, 0);
+		world_close();
+	}
 }
 
 static void test_target_fails(void **state)
