@@ -143,6 +143,18 @@ void node_drain(struct node *n, void (*done)(void *arg), void *arg)
 	ev_timer_set(n->ev, &n->drain_check, 0);
 }
 
+void node_stats(const struct node *n, struct node_stats *out)
+{
+	*out = (struct node_stats){
+		.n_exchanges = http_ingress_load(n->ingress),
+		.n_sessions = gateway_n_sessions(n->gateway),
+		.n_streams = gateway_n_streams(n->gateway),
+		.window_used = gateway_window_used(n->gateway),
+	};
+	LIST_FOR_EACH (link, &n->conns)
+		out->n_conns++;
+}
+
 /* ---- life ---- */
 
 void node_free(struct node *n)

@@ -45,4 +45,15 @@ void node_serve(struct node *n, struct wire *w, const struct node_visitor *who);
  */
 void node_drain(struct node *n, void (*done)(void *arg), void *arg);
 
+/* What a node does now. A value. */
+struct node_stats {
+	size_t n_conns;	      /* connections that speak HTTP/1 */
+	size_t n_exchanges;   /* visitors being served */
+	size_t n_sessions;    /* of agents */
+	size_t n_streams;     /* in them, their control streams included */
+	uint64_t window_used; /* bytes of window_total in use */
+};
+
+void node_stats(const struct node *n, struct node_stats *out);
+
 #endif

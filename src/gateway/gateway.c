@@ -393,3 +393,8 @@ size_t gateway_n_sessions(const struct gateway *g)
 {
 	return g->n_sessions;
 }
+
+uint64_t gateway_window_used(const struct gateway *g)
+{
+	return g->budget.used;
+}

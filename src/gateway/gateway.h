@@ -52,4 +52,8 @@ void gateway_drain(struct gateway *g);
 /* Sessions that are open now. */
 size_t gateway_n_sessions(const struct gateway *g);
 
+/* Streams in them, their control streams included, and bytes of budget_cap that they hold. */
+size_t gateway_n_streams(const struct gateway *g);
+uint64_t gateway_window_used(const struct gateway *g);
+
 #endif

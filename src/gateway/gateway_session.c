@@ -99,6 +99,15 @@ void gateway_session_drain_all(struct gateway *g)
 		session_drain(CONTAINER_OF(link, struct gateway_session, link)->session);
 }
 
+size_t gateway_n_streams(const struct gateway *g)
+{
+	size_t n = 0;
+
+	LIST_FOR_EACH (link, &g->sessions)
+		n += CONTAINER_OF(link, struct gateway_session, link)->session->n_streams;
+	return n;
+}
+
 /* Serving nothing is allowed for a while only. */
 static void gateway_session_watch(struct gateway_session *s)
 {

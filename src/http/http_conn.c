@@ -15,11 +15,15 @@
 /* How long a connection that was refused may go on sending before it is cut. */
 #define LINGER_MS 2000
 
+/* How long a peer may take to read a reply that does not fit into the wire at once. */
+#define REPLY_MS 10000
+
 enum http_conn_state {
 	HTTP_CONN_IDLE,	  /* waiting for the first byte of a request */
 	HTTP_CONN_HEAD,	  /* a head has begun */
 	HTTP_CONN_BUSY,	  /* a handler has a request in hand */
 	HTTP_CONN_LENT,	  /* a handler has the wire */
+	HTTP_CONN_REPLY,  /* the end of a reply waits for the peer to read */
 	HTTP_CONN_CLOSED, /* gone; the memory lives until the turn ends */
 };
 
@@ -29,6 +33,7 @@ struct http_conn {
 	struct http_conn_opt opt;
 	enum http_conn_state state;
 	struct buf head; /* of a request that comes in pieces; bounded by HTTP_HEAD_MAX */
+	struct buf rest; /* of a reply, while the wire is full */
 	size_t scanned;
 	struct ev_timer deadline;
 	void (*gone)(void *arg);
@@ -36,10 +41,12 @@ struct http_conn {
 	bool keep_alive; /* the request in hand allows another one */
 	bool has_body;	 /* the request in hand has a body that nobody has read */
 	bool is_head;	 /* the request in hand is a HEAD */
+	bool closes;	 /* the reply that is leaving says so */
 	bool draining;
 };
 
 static void http_conn_read(struct http_conn *c);
+static void http_conn_flush(struct http_conn *c);
 
 /* ---- the end ---- */
 
@@ -48,6 +55,7 @@ static void http_conn_release(struct http_conn *c)
 	c->state = HTTP_CONN_CLOSED;
 	ev_timer_stop(c->ev, &c->deadline);
 	buf_free(&c->head);
+	buf_free(&c->rest);
 	ev_free_later(c->ev, c);
 }
 
@@ -93,7 +101,9 @@ static void http_conn_on_ready(void *arg, struct wire *w, int events)
 {
 	struct http_conn *c = arg;
 
-	if (c->state == HTTP_CONN_BUSY)
+	if (c->state == HTTP_CONN_REPLY)
+		http_conn_flush(c);
+	else if (c->state == HTTP_CONN_BUSY)
 		wire_want(w, 0); /* the next request waits; a reset is told unasked */
 	else
 		http_conn_read(c);
@@ -143,6 +153,8 @@ static void http_conn_on_deadline(void *arg)
 
 	if (c->state == HTTP_CONN_HEAD)
 		http_conn_refuse(c, 408, "the request did not come in time");
+	else if (c->state == HTTP_CONN_REPLY)
+		http_conn_drop(c, ERR_TIMEOUT);
 	else if (c->state == HTTP_CONN_IDLE)
 		http_conn_drop(c, 0);
 }
@@ -225,23 +237,42 @@ static void http_conn_next(struct http_conn *c, bool close, bool unread)
 		http_conn_wait(c);
 }
 
+/* Write what is left of a reply; a peer that reads slowly has REPLY_MS for it. */
+static void http_conn_flush(struct http_conn *c)
+{
+	struct str rest = buf_str(&c->rest);
+	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
+	size_t taken = 0;
+	int e = wire_write(c->wire, &iov, 1, &taken);
+
+	if (e != 0) {
+		http_conn_drop(c, e);
+		return;
+	}
+	buf_take(&c->rest, taken);
+	if (c->rest.len == 0) {
+		http_conn_next(c, c->closes, c->has_body);
+		return;
+	}
+	if (c->state != HTTP_CONN_REPLY)
+		http_conn_set_deadline(c, REPLY_MS);
+	c->state = HTTP_CONN_REPLY;
+	wire_want(c->wire, WIRE_WRITE);
+}
+
 void http_conn_reply(struct http_conn *c, const struct http_page *page)
 {
 	struct http_page p = *page;
-	struct buf out = {0};
 	int e;
 
 	CHECK(c->state == HTTP_CONN_BUSY);
+	c->gone = NULL; /* whoever answers has nothing more to do with it */
 	p.head_only = c->is_head;
-	p.close = p.close || c->has_body || http_conn_must_close(c);
-	e = http_write_page(&out, HTTP_HEAD_MAX + p.body.len, &p);
-	if (e == 0)
-		e = wire_write_all(c->wire, buf_str(&out));
-	buf_free(&out);
-	if (e != 0)
-		http_conn_drop(c, e); /* also a peer that does not even read a small answer */
+	p.close = c->closes = p.close || c->has_body || http_conn_must_close(c);
+	if ((e = http_write_page(&c->rest, HTTP_HEAD_MAX + p.body.len, &p)) != 0)
+		http_conn_drop(c, e);
 	else
-		http_conn_next(c, p.close, c->has_body);
+		http_conn_flush(c);
 }
 
 struct wire *http_conn_upgrade(struct http_conn *c, struct str head)

@@ -183,6 +183,28 @@ static void test_a_view_makes_room_when_it_ends(void **state)
 	rig_close(&r);
 }
 
+static void pair_on_gone(void *arg)
+{
+	++*(int *)arg;
+}
+
+static void test_a_pair_goes_with_its_second_end(void **state)
+{
+	int n_gone = 0;
+	struct wire_mem_opt opt = {.gone = pair_on_gone, .arg = &n_gone};
+	struct rig r;
+
+	rig_open(&r, 0);
+	wire_close(r.a, 0);
+	wire_close(r.b, 0);
+	assert_int_equal(wire_mem_pair(r.ev, &opt, &r.a, &r.b), 0);
+	wire_close(r.b, ERR_RESET);
+	assert_int_equal(n_gone, 0);
+	wire_close(r.a, 0);
+	assert_int_equal(n_gone, 1);
+	ev_free(r.ev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_reset_reaches_one_who_does_not_read),
 		cmocka_unit_test(test_bytes_take_their_time),
 		cmocka_unit_test(test_a_view_makes_room_when_it_ends),
+		cmocka_unit_test(test_a_pair_goes_with_its_second_end),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -1,0 +1,374 @@
+/* Runs agents over the simulated network, and judges what they are told. */
+#include "sim/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "sim/world.h"
+
+/* Targets listen at this port and the ones above. */
+#define SEAT_PORT 1000
+/* How often an attempt that hangs looks again, in milliseconds. */
+#define LOOK_MS 250
+
+/* ---- dialling ---- */
+
+struct agent_dial {
+	struct list link;
+	struct run *run;
+	struct agent_dial_opt opt;
+	struct site *site; /* NULL: the server */
+	uint64_t deadline_ms;
+	struct ev_timer timer;
+};
+
+static void dial_free(struct agent_dial *d)
+{
+	ev_timer_stop(d->run->host->world->ev, &d->timer);
+	list_del(&d->link);
+	free(d);
+}
+
+static void dial_answer(struct agent_dial *d, int e, struct wire *w)
+{
+	struct agent_dial_opt opt = d->opt;
+
+	dial_free(d);
+	opt.done(opt.arg, e, w);
+}
+
+static void dial_target(struct agent_dial *d)
+{
+	struct host *h = d->run->host;
+	struct site *s = d->site;
+	struct wire *a, *b;
+
+	cable_new(h->world, CABLE_TARGET, h->index, &a, &b);
+	site_accept(s, b);
+	dial_answer(d, 0, a);
+}
+
+static void dial_on_timer(void *arg)
+{
+	struct agent_dial *d = arg;
+	struct host *h = d->run->host;
+	struct world *w = h->world;
+	uint64_t now = ev_now_ms(w->ev);
+	bool hangs = d->site != NULL ? d->site->mood == SITE_HANGS : now < h->unplugged_until_ms;
+	struct wire *wire;
+
+	if (hangs && now >= d->deadline_ms)
+		dial_answer(d, ERR_TIMEOUT, NULL);
+	else if (hangs)
+		ev_timer_set(w->ev, &d->timer, LOOK_MS);
+	else if (d->site != NULL && d->site->mood == SITE_REFUSES)
+		dial_answer(d, ERR_REFUSED, NULL);
+	else if (d->site != NULL)
+		dial_target(d);
+	else if ((wire = world_dial_node(w, CABLE_SESSION, h->index)) == NULL)
+		dial_answer(d, ERR_REFUSED, NULL);
+	else
+		dial_answer(d, 0, wire);
+}
+
+static int host_dial(struct agent_net *net, const struct agent_dial_opt *opt,
+		     struct agent_dial **out)
+{
+	struct run *r = (struct run *)net;
+	struct world *w = r->host->world;
+	struct agent_dial *d = must_calloc(1, sizeof *d);
+
+	d->run = r;
+	d->opt = *opt;
+	d->opt.to = NULL;
+	d->deadline_ms = ev_now_ms(w->ev) + opt->timeout_ms;
+	if (!opt->server)
+		d->site = &r->host->seats[opt->to->port - SEAT_PORT].site;
+	d->timer = (struct ev_timer){.fn = dial_on_timer, .arg = d};
+	ev_timer_set(w->ev, &d->timer, dice_length(&w->dice, 100));
+	list_push(&r->dials, &d->link);
+	*out = d;
+	return 0;
+}
+
+static const char *host_explain(struct agent_net *net, const struct url *to, const struct wire *w)
+{
+	return "";
+}
+
+static const struct agent_net_ops host_net_ops = {host_dial, dial_free, host_explain};
+
+/* ---- what the agent says ---- */
+
+static void run_release(struct run *r)
+{
+	struct host *h = r->host;
+
+	if (h->run == r)
+		h->run = NULL;
+	list_del(&r->link);
+	ev_task_cancel(&r->bury);
+	agent_free(r->agent);
+	ev_free_later(h->world->ev, r);
+}
+
+static void run_on_bury(void *arg)
+{
+	run_release(arg);
+}
+
+static int run_account(const struct run *r)
+{
+	return r->host->account >= 0 ? r->host->account : 1000 + (int)r->number;
+}
+
+static void run_on_online(void *arg, const struct agent_online *o)
+{
+	struct run *r = arg;
+	struct host *h = r->host;
+	struct seat *s = &h->seats[o->tunnel];
+	char *name = r->name[o->tunnel];
+
+	world_note(h->world, "run %u.%u online %s", h->index, r->number, o->name);
+	r->online = true;
+	if (name[0] != '\0' && strcmp(name, o->name) != 0)
+		world_fail(h->world, "run %u.%u had the name %s and now has %s", h->index,
+			   r->number, name, o->name);
+	if (s->asked[0] != '\0' && strcmp(s->asked, o->name) != 0)
+		world_fail(h->world, "run %u.%u asked for %s and got %s", h->index, r->number,
+			   s->asked, o->name);
+	world_own(h->world, o->name, run_account(r));
+	str_printf(name, HOST_NAME_TEXT, "%s", o->name);
+	for (unsigned i = 0; i < s->n_had; i++)
+		if (strcmp(s->had[i], name) == 0)
+			return;
+	CHECK(s->n_had < HOST_NAMES_MAX);
+	memcpy(s->had[s->n_had++], name, HOST_NAME_TEXT);
+	if (h->account >= 0) /* from now on by its name, as with a memory */
+		memcpy(s->asked, name, HOST_NAME_TEXT);
+}
+
+static void run_on_offline(void *arg, const struct agent_offline *o)
+{
+	struct run *r = arg;
+
+	r->online = false;
+	world_note(r->host->world, "run %u.%u offline %s", r->host->index, r->number,
+		   err_name(o->e));
+}
+
+/* Does an agent of another account ask for this name? */
+static bool run_has_rival(const struct run *r, const char *name)
+{
+	const struct world *w = r->host->world;
+
+	for (unsigned i = 0; i < w->n_hosts; i++)
+		for (size_t s = 0; s < w->hosts[i].n_seats; s++)
+			if (w->hosts[i].account != r->host->account &&
+			    strcmp(w->hosts[i].seats[s].asked, name) == 0)
+				return true;
+	return false;
+}
+
+/* The server has said its last word about a tunnel: was it right? */
+static void run_judge(struct run *r, size_t seat, int code, const char *reason)
+{
+	struct host *h = r->host;
+	const char *asked = h->seats[seat].asked;
+
+	if (code == ERR_EXISTS && world_owner(h->world, asked) != run_account(r) &&
+	    run_has_rival(r, asked))
+		return; /* never its own ghost */
+	if (code == ERR_REPLACED && h->run != r)
+		return; /* by a newer run */
+	world_fail(h->world, "run %u.%u lost seat %zu (%s): %s: %s", h->index, r->number, seat,
+		   h->seats[seat].asked, err_name(code), reason);
+}
+
+static void run_on_lost(void *arg, size_t tunnel, int code, const char *reason)
+{
+	struct run *r = arg;
+
+	world_note(r->host->world, "run %u.%u lost seat %zu %s", r->host->index, r->number, tunnel,
+		   err_name(code));
+	r->lost[tunnel] = true;
+	run_judge(r, tunnel, code, reason);
+}
+
+static void run_on_ended(void *arg, int code, const char *reason)
+{
+	struct run *r = arg;
+	struct host *h = r->host;
+
+	world_note(h->world, "run %u.%u ended %s %s", h->index, r->number, err_name(code), reason);
+	if (!(code == 0 && r->stopping)) {
+		for (size_t i = 0; i < h->n_seats; i++)
+			if (!r->lost[i])
+				run_judge(r, i, code, reason);
+		h->over = h->over || h->run == r;
+	}
+	ev_task_run(h->world->ev, &r->bury);
+}
+
+static void run_on_target(void *arg, const struct url *to, int e)
+{
+}
+
+static void run_on_request(void *arg, const struct peek_request *req)
+{
+	struct run *r = arg;
+
+	world_note(r->host->world, "run %u.%u saw %s %s status=%u down=%llu cut=%d", r->host->index,
+		   r->number, req->method, req->path, req->status, (unsigned long long)req->down,
+		   req->cut);
+}
+
+static const struct agent_events quiet_events = {
+	.online = run_on_online,
+	.offline = run_on_offline,
+	.lost = run_on_lost,
+	.ended = run_on_ended,
+	.target = run_on_target,
+};
+
+static const struct agent_events watching_events = {
+	.online = run_on_online,
+	.offline = run_on_offline,
+	.lost = run_on_lost,
+	.ended = run_on_ended,
+	.target = run_on_target,
+	.request = run_on_request,
+};
+
+/* ---- life ---- */
+
+void host_start(struct host *h)
+{
+	struct world *w = h->world;
+	struct run *r = must_calloc(1, sizeof *r);
+	struct agent_tunnel tunnels[HOST_SEATS_MAX] = {0};
+	struct agent_opt opt = {.log = &w->log,
+				.net = &r->net,
+				.id = h->id,
+				.server = &r->server,
+				.tunnels = tunnels,
+				.n_tunnels = h->n_seats,
+				.n_sessions = h->n_sessions,
+				.events = dice_chance(&w->dice, 50) ? &watching_events
+								    : &quiet_events,
+				.arg = r};
+
+	r->net.ops = &host_net_ops;
+	r->host = h;
+	r->number = ++w->run_number;
+	r->bury = (struct ev_task){.fn = run_on_bury, .arg = r};
+	list_init(&r->dials);
+	CHECK(url_parse(STR("http://" WORLD_DOMAIN), &r->server, NULL) == 0);
+	for (size_t i = 0; i < h->n_seats; i++) {
+		char text[32];
+
+		str_printf(text, sizeof text, "http://10.0.0.1:%zu", SEAT_PORT + i);
+		CHECK(url_parse(str_of(text), &tunnels[i].target, NULL) == 0);
+		tunnels[i].name = h->seats[i].asked[0] != '\0' ? h->seats[i].asked : NULL;
+	}
+	if (h->account >= 0)
+		opt.token = w->tokens[h->account];
+	list_push(&h->runs, &r->link);
+	h->run = r;
+	world_note(w, "run %u.%u starts", h->index, r->number);
+	CHECK(agent_new(w->ev, &opt, &r->agent) == 0);
+}
+
+static void host_on_start(void *arg)
+{
+	struct host *h = arg;
+
+	if (h->run == NULL && !h->over)
+		host_start(h);
+}
+
+void host_kill(struct host *h, uint32_t back_ms)
+{
+	if (h->run == NULL)
+		return;
+	world_note(h->world, "kill run %u.%u back_ms=%u", h->index, h->run->number, back_ms);
+	run_release(h->run);
+	/* A process that starts within the same millisecond has no newer epoch. */
+	ev_timer_set(h->world->ev, &h->start, 1 + back_ms);
+}
+
+void host_stop(struct host *h, uint32_t back_ms)
+{
+	if (h->run == NULL || h->run->stopping)
+		return;
+	world_note(h->world, "stop run %u.%u", h->index, h->run->number);
+	h->run->stopping = true;
+	agent_stop(h->run->agent);
+	ev_timer_set(h->world->ev, &h->start, AGENT_STOP_MS + 300 + back_ms);
+}
+
+void host_unplug(struct host *h, uint32_t ms)
+{
+	world_note(h->world, "unplug host %u ms=%u", h->index, ms);
+	h->unplugged_until_ms = ev_now_ms(h->world->ev) + ms;
+	LIST_FOR_EACH (link, &h->world->cables) {
+		struct cable *c = CONTAINER_OF(link, struct cable, link);
+
+		if (c->kind == CABLE_SESSION && c->host == h->index)
+			cable_freeze(c, ms);
+	}
+}
+
+bool host_may_twin(const struct host *h)
+{
+	if (h->account < 0 || h->run == NULL || h->run->stopping || !h->run->online)
+		return false;
+	for (size_t i = 0; i < h->n_seats; i++)
+		if (h->seats[i].asked[0] == '\0')
+			return false;
+	return true;
+}
+
+void host_end(struct host *h)
+{
+	ev_timer_stop(h->world->ev, &h->start);
+	h->over = true;
+	LIST_FOR_EACH_SAFE (link, &h->runs)
+		run_release(CONTAINER_OF(link, struct run, link));
+	for (size_t i = 0; i < h->n_seats; i++)
+		site_close_all(&h->seats[i].site);
+}
+
+/* ---- birth ---- */
+
+static void seat_init(struct host *h, unsigned i)
+{
+	struct dice *d = &h->world->dice;
+	struct seat *s = &h->seats[i];
+
+	site_init(&s->site, h->world, h->index, i);
+	if (h->account < 0)
+		return; /* each run is somebody else and could not have the name again */
+	if (i == 0 && dice_chance(d, 30))
+		str_printf(s->asked, sizeof s->asked, "shared");
+	else if (dice_chance(d, 50))
+		str_printf(s->asked, sizeof s->asked, "seat%u.host%u", i, h->index);
+}
+
+void host_init(struct world *w, unsigned index)
+{
+	struct host *h = &w->hosts[index];
+
+	h->world = w;
+	h->index = index;
+	h->account = (int)dice_range(&w->dice, 0, WORLD_ACCOUNTS) - 1;
+	h->n_sessions = dice_range(&w->dice, 1, 3);
+	h->n_seats = dice_range(&w->dice, 1, HOST_SEATS_MAX);
+	str_printf(h->id, sizeof h->id, "agent%u", index);
+	list_init(&h->runs);
+	h->start = (struct ev_timer){.fn = host_on_start, .arg = h};
+	for (unsigned i = 0; i < h->n_seats; i++)
+		seat_init(h, i);
+	ev_timer_set(w->ev, &h->start, dice_length(&w->dice, 3000));
+}

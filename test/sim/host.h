@@ -1,0 +1,73 @@
+/* A machine behind NAT: its targets, and the karez that runs there, again and again. */
+#ifndef KAREZ_SIM_HOST_H
+#define KAREZ_SIM_HOST_H
+
+#include "agent/agent.h"
+#include "sim/site.h"
+
+#define HOST_SEATS_MAX 3
+#define HOST_NAMES_MAX 24
+#define HOST_NAME_TEXT 64
+
+struct world;
+
+/* A tunnel of a host: its target, and the names it has had. */
+struct seat {
+	struct site site;
+	char asked[HOST_NAME_TEXT];		  /* "": any */
+	char had[HOST_NAMES_MAX][HOST_NAME_TEXT]; /* by any run */
+	unsigned n_had;
+};
+
+struct host {
+	struct world *world;
+	unsigned index;
+	int account; /* in world->tokens; -1: each run gets one on the fly */
+	char id[16];
+	unsigned n_sessions;
+	size_t n_seats;
+	struct seat seats[HOST_SEATS_MAX];
+	struct list runs; /* of struct run: more than one while a twin of it still lives */
+	struct run *run;  /* the newest; NULL while it is dead */
+	bool over;	  /* refused for good: not started again */
+	struct ev_timer start;
+	uint64_t unplugged_until_ms;
+};
+
+/* One life of the agent's process. */
+struct run {
+	struct agent_net net; /* first: the two are the same pointer */
+	struct host *host;
+	struct list link;  /* in host->runs */
+	struct list dials; /* under way */
+	struct agent *agent;
+	struct url server;
+	unsigned number;			   /* of all runs of the world */
+	char name[HOST_SEATS_MAX][HOST_NAME_TEXT]; /* as the server gave them, "" before */
+	bool lost[HOST_SEATS_MAX];
+	bool online, stopping;
+	struct ev_task bury;
+};
+
+/* Draw a host and start its agent soon. */
+void host_init(struct world *w, unsigned index);
+
+/* Start another run now; one that lives meets its twin. */
+void host_start(struct host *h);
+
+/* The power goes. It is started again after so long. */
+void host_kill(struct host *h, uint32_t back_ms);
+
+/* Ctrl-C, and started again after so long. */
+void host_stop(struct host *h, uint32_t back_ms);
+
+/* The network is gone for so long. */
+void host_unplug(struct host *h, uint32_t ms);
+
+/* May its next run be a twin of the present one: is everything it asks for known by name? */
+bool host_may_twin(const struct host *h);
+
+/* Everything ends, nothing comes back. */
+void host_end(struct host *h);
+
+#endif
