@@ -557,6 +557,16 @@ static int agent_make_parts(struct agent *a)
 	return 0;
 }
 
+static uint64_t agent_make_epoch(struct agent *a)
+{
+	uint64_t epoch = (uint64_t)ev_wall_ms(a->ev);
+
+	if (a->opt.memory != NULL && memory_next_epoch(a->opt.memory, epoch, &epoch) != 0)
+		log_warn(a->opt.log, "event=not-remembered reason=\"%s\"",
+			 memory_why(a->opt.memory));
+	return epoch;
+}
+
 int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out)
 {
 	struct agent *a = calloc(1, sizeof *a);
@@ -569,7 +579,7 @@ int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out)
 	a->ev = ev;
 	a->opt = *opt;
 	a->budget.cap = AGENT_BUDGET;
-	a->epoch = (uint64_t)ev_wall_ms(ev);
+	a->epoch = agent_make_epoch(a);
 	a->slept_wall_ms = ev_wall_ms(ev);
 	a->slept_loop_ms = ev_now_ms(ev);
 	a->sleep = (struct ev_timer){.fn = agent_on_sleep_check, .arg = a};

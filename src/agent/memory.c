@@ -264,6 +264,7 @@ static int memory_blank(const struct memory *m, struct json **out)
 
 /* What shall be changed. */
 struct memory_change {
+	uint64_t epoch; /* not 0: a run begins, now or later than every one before */
 	const char *server;
 	const struct memory_credential *credential; /* NULL: forget `refused` */
 	const char *refused;
@@ -292,11 +293,22 @@ static int memory_apply_credential(struct json *server, const struct memory_chan
 	return json_set_bool(server, "auto", c->automatic);
 }
 
+static int memory_apply_epoch(struct json *root, uint64_t now_ms)
+{
+	uint64_t last = 0;
+
+	if (json_get_number(root, "epoch", JSON_NUMBER_MAX - 1, &last) != 0)
+		last = 0;
+	return json_set_number(root, "epoch", MAX(now_ms, last + 1));
+}
+
 static int memory_apply(struct json *root, const struct memory_change *c)
 {
 	struct json *servers, *server, *names;
 	int e;
 
+	if (c->epoch != 0)
+		return memory_apply_epoch(root, c->epoch);
 	if ((e = memory_object(root, "servers", &servers)) != 0 ||
 	    (e = memory_object(servers, c->server, &server)) != 0)
 		return e;
@@ -340,6 +352,14 @@ out:
 	if (dir >= 0)
 		close(dir);
 	return e;
+}
+
+int memory_next_epoch(struct memory *m, uint64_t now_ms, uint64_t *out)
+{
+	int e = memory_update(m, &(struct memory_change){.epoch = now_ms});
+
+	*out = now_ms;
+	return e != 0 ? e : json_get_number(m->root, "epoch", JSON_NUMBER_MAX, out);
 }
 
 int memory_set_credential(struct memory *m, const char *server, const struct memory_credential *c)

@@ -54,6 +54,15 @@ void memory_close(struct memory *m);
 const char *memory_agent(const struct memory *m);
 
 /*
+ * A number for this run of the agent: greater than that of every run before, also when the clock was
+ * set back meanwhile, so that an older run is known as the ghost that it is.
+ *   now_ms  wall clock; the number when no run before had a greater one.
+ *   *out    set also on failure, to now_ms: the clock is then all there is.
+ * Returns as memory_open().
+ */
+int memory_next_epoch(struct memory *m, uint64_t now_ms, uint64_t *out) MUST_CHECK;
+
+/*
  * The credential for a server.
  *   server  as url_format() writes it.
  *   *out    all empty when there is none.

@@ -13,10 +13,10 @@
 #define MUX_FRAME_SHARED (32 * 1024)
 
 /* Bytes handed to the carrier in one write, about. */
-#define MUX_GATHER (256 * 1024)
+#define MUX_GATHER (512 * 1024)
 
 /* Bytes a stream may queue for sending; less while the carrier is blocked. */
-#define MUX_TX_CAP	   (256 * 1024)
+#define MUX_TX_CAP	   (512 * 1024)
 #define MUX_TX_CAP_BLOCKED (16 * 1024)
 
 /* A write of so much goes to the carrier at once, without being copied. */

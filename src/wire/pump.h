@@ -11,7 +11,7 @@
 #include "wire/wire.h"
 
 /* Bytes one pump moves before others have a say. */
-#define PUMP_TURN_BYTES (256 * 1024)
+#define PUMP_TURN_BYTES (512 * 1024)
 
 /* Pieces that a filter may give for one write, and the room for what it adds to each. */
 #define PUMP_IOV  48

@@ -151,6 +151,25 @@ static void test_remembers_from_run_to_run(void **state)
 	memory_close(m);
 }
 
+static void test_epochs_only_grow(void **state)
+{
+	struct memory *m = place_open(*state), *other = place_open(*state);
+	uint64_t n;
+
+	assert_int_equal(memory_next_epoch(m, 1000, &n), 0);
+	assert_int_equal(n, 1000);
+	assert_int_equal(memory_next_epoch(m, 5000, &n), 0);
+	assert_int_equal(n, 5000);
+	assert_int_equal(memory_next_epoch(other, 2000, &n), 0); /* the clock was set back */
+	assert_int_equal(n, 5001);
+	memory_close(m);
+	m = place_open(*state);
+	assert_int_equal(memory_next_epoch(m, 2000, &n), 0);
+	assert_int_equal(n, 5002);
+	memory_close(m);
+	memory_close(other);
+}
+
 static void test_two_agents_do_not_lose_each_others_words(void **state)
 {
 	struct memory_credential first = {.token = "first", .automatic = true},
@@ -397,6 +416,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PLACE_TEST(test_only_its_owner_can_read_it),
 		PLACE_TEST(test_remembers_from_run_to_run),
+		PLACE_TEST(test_epochs_only_grow),
 		PLACE_TEST(test_two_agents_do_not_lose_each_others_words),
 		PLACE_TEST(test_many_processes_at_once),
 		PLACE_TEST(test_keeps_the_newest_names),
