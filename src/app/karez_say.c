@@ -61,18 +61,6 @@ static void karez_object_number(struct karez_object *o, const char *key, uint64_
 		o->e = json_set_number(o->j, key, number);
 }
 
-/* The name of an error as it travels: "REFUSED". */
-static void karez_object_code(struct karez_object *o, int e)
-{
-	char name[32];
-	size_t n = str_printf(name, sizeof name, "%s", err_name(e));
-
-	for (size_t i = 0; i < n; i++)
-		if (name[i] >= 'a' && name[i] <= 'z')
-			name[i] = (char)(name[i] - 32);
-	karez_object_text(o, "code", name);
-}
-
 static void karez_object_print(const struct karez_say *say, struct karez_object *o)
 {
 	struct buf text = {0};
@@ -131,7 +119,7 @@ void karez_say_offline(const struct karez_say *say, const struct agent_offline *
 		struct karez_object object = karez_object_new("offline");
 
 		karez_object_text(&object, "server", say->server);
-		karez_object_code(&object, o->e);
+		karez_object_text(&object, "code", err_name(o->e));
 		karez_object_text(&object, "reason", why);
 		if (trying)
 			karez_object_number(&object, "retry_ms", o->retry_ms);
@@ -161,7 +149,7 @@ void karez_say_ended(const struct karez_say *say, int code, const char *reason)
 										     : "refused");
 
 		if (code != 0) {
-			karez_object_code(&object, code);
+			karez_object_text(&object, "code", err_name(code));
 			karez_object_text(&object, "reason", why);
 		}
 		karez_object_print(say, &object);
@@ -183,7 +171,7 @@ void karez_say_target(const struct karez_say *say, const struct url *to, int e)
 		struct karez_object object = karez_object_new("target");
 
 		karez_object_text(&object, "target", target);
-		karez_object_code(&object, e);
+		karez_object_text(&object, "code", err_name(e));
 		karez_object_print(say, &object);
 	} else if (e != 0) {
 		fprintf(say->err, "karez: a visitor came, but %s cannot be reached: %s\n", target,

@@ -3,28 +3,11 @@
 
 #include <errno.h>
 
-#define NAME_CAP 16
-
-/* Lower case at compile time: the table writes a name once, and logs and JSON want it small. */
-#define AT(s, i)   ((s)[(i) < sizeof(s) ? (i) : sizeof(s) - 1])
-#define LOW(s, i)  (char)(AT(s, i) | (AT(s, i) != '\0') << 5)
-#define LOW4(s, i) LOW(s, i), LOW(s, (i) + 1), LOW(s, (i) + 2), LOW(s, (i) + 3)
-#define LOWER(s)                                                                             \
-	{                                                                                    \
-		LOW4(s, 0), LOW4(s, 4), LOW4(s, 8), LOW(s, 12), LOW(s, 13), LOW(s, 14), '\0' \
-	}
-
-#define ERR(name, number, sentence) \
-	_Static_assert(sizeof(#name) <= NAME_CAP, "the name of an error is too long");
-#include "base/err.def"
-#undef ERR
-
 static const struct {
 	int number;
-	char name[NAME_CAP];
-	const char *sentence;
+	const char *name, *sentence;
 } table[] = {
-#define ERR(name, number, sentence) {number, LOWER(#name), sentence},
+#define ERR(name, number, sentence) {number, #name, sentence},
 #include "base/err.def"
 #undef ERR
 };
@@ -42,11 +25,11 @@ const char *err_text(int e)
 const char *err_name(int e)
 {
 	if (e == 0)
-		return "ok";
+		return "OK";
 	for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++)
 		if (table[i].number == e)
 			return table[i].name;
-	return "unknown";
+	return "UNKNOWN";
 }
 
 int err_from_errno(int errnum)

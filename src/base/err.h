@@ -16,8 +16,8 @@ enum err {
  */
 const char *err_text(int e);
 
-/* The lower-case name ("refused") for logs and JSON; "ok" for 0, "unknown" for an unknown number.
- */
+/* The name as it stands in the table ("REFUSED"), for logs and JSON; "OK" for 0, "UNKNOWN" for an
+ * unknown number. */
 const char *err_name(int e);
 
 /*

@@ -43,23 +43,13 @@ struct gateway_refusal {
 
 /* ---- refusing ---- */
 
-void gateway_code(int e, char out[GATEWAY_CODE_TEXT])
-{
-	str_printf(out, GATEWAY_CODE_TEXT, "%s", err_name(e));
-	for (char *p = out; *p != '\0'; p++)
-		if (*p >= 'a' && *p <= 'z')
-			*p = (char)(*p - 'a' + 'A');
-}
-
 static int gateway_problem(const struct gateway_refusal *r, struct buf *body)
 {
-	char code[GATEWAY_CODE_TEXT];
 	struct json *j = NULL;
 	int e;
 
-	gateway_code(r->code, code);
 	if ((e = json_new_object(&j)) == 0 && (e = json_set_number(j, "status", r->status)) == 0 &&
-	    (e = json_set_text(j, "code", str_of(code))) == 0 &&
+	    (e = json_set_text(j, "code", str_of(err_name(r->code)))) == 0 &&
 	    (e = json_set_text(j, "title", str_of(err_text(r->code)))) == 0 &&
 	    (e = json_set_text(j, "detail", str_of(r->detail))) == 0)
 		e = json_write(j, GATEWAY_BODY_MAX, body);

@@ -5,8 +5,6 @@
 #include "gateway/gateway.h"
 #include "session/mux.h"
 
-/* Bytes of an error's name in upper case, as agents see it, NUL included. */
-enum { GATEWAY_CODE_TEXT = 16 };
 
 struct gateway {
 	struct ev *ev;
@@ -39,8 +37,5 @@ void gateway_session_end(struct gateway_session *s, int why, struct str reason);
 /* All of them. */
 void gateway_session_drain_all(struct gateway *g);
 void gateway_session_end_all(struct gateway *g, int why, struct str reason);
-
-/* "EXISTS" for ERR_EXISTS. */
-void gateway_code(int e, char out[GATEWAY_CODE_TEXT]);
 
 #endif

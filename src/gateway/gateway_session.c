@@ -151,14 +151,12 @@ static void gateway_session_tell(struct gateway_session *s, int e, struct json *
 static void gateway_session_refuse(struct gateway_session *s, uint64_t ref, int why,
 				   const char *reason)
 {
-	char code[GATEWAY_CODE_TEXT];
 	struct json *j = NULL;
 	int e;
 
-	gateway_code(why, code);
 	if ((e = json_new_object(&j)) == 0 && (e = json_set_text(j, "op", STR("refused"))) == 0 &&
 	    (e = json_set_number(j, "ref", ref)) == 0 &&
-	    (e = json_set_text(j, "code", str_of(code))) == 0)
+	    (e = json_set_text(j, "code", str_of(err_name(why)))) == 0)
 		e = json_set_text(j, "reason", str_of(reason));
 	gateway_session_tell(s, e, j);
 }
@@ -200,14 +198,12 @@ static void gateway_session_on_attached(void *arg, const struct core_attached *r
 static void gateway_session_on_detached(void *arg, const char *tunnel, int why, const char *reason)
 {
 	struct gateway_session *s = arg;
-	char code[GATEWAY_CODE_TEXT];
 	struct json *j = NULL;
 	int e;
 
-	gateway_code(why, code);
 	if ((e = json_new_object(&j)) == 0 && (e = json_set_text(j, "op", STR("detached"))) == 0 &&
 	    (e = json_set_text(j, "name", str_of(tunnel))) == 0 &&
-	    (e = json_set_text(j, "code", str_of(code))) == 0)
+	    (e = json_set_text(j, "code", str_of(err_name(why)))) == 0)
 		e = json_set_text(j, "reason", str_of(reason));
 	gateway_session_tell(s, e, j);
 	if (s->session == NULL)

@@ -80,23 +80,11 @@ enum page_kind page_kind_of(const struct http_request *req)
 	"small{color:#999}}</style></head><body><h1>%s</h1><p>%s</p>"                            \
 	"<p><small>%u " STR_FMT " &middot; " STR_FMT " &middot; karez</small></p></body></html>\n"
 
-/* A problem's code is a name of err.def as it stands there: upper case. */
-static const char *page_code(const struct page_row *row, char out[16])
-{
-	size_t i = 0;
-
-	for (const char *p = err_name(row->e); row->e != 0 && *p != '\0' && i < 15; p++)
-		out[i++] = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
-	out[i] = '\0';
-	return i > 0 ? out : "TARGET";
-}
-
 /* Hosts are validated: only letters, digits, dots, hyphens, colons, brackets. Nothing to escape. */
 static size_t page_format(char *out, size_t cap, const struct page_row *row, enum page_kind kind,
 			  struct str host)
 {
 	struct str reason = http_status_reason(row->status);
-	char code[16];
 
 	switch (kind) {
 	case PAGE_HTML:
@@ -107,7 +95,8 @@ static size_t page_format(char *out, size_t cap, const struct page_row *row, enu
 			out, cap,
 			"{\"status\":%u,\"code\":\"%s\",\"title\":\"%s\",\"detail\":\"%s\","
 			"\"host\":\"" STR_FMT "\"}\n",
-			row->status, page_code(row, code), row->title, row->advice, STR_ARG(host));
+			row->status, err_name(row->e != 0 ? row->e : ERR_TARGET), row->title,
+			row->advice, STR_ARG(host));
 	default:
 		return str_printf(out, cap, "%u " STR_FMT ": %s (" STR_FMT ").\n%s\n", row->status,
 				  STR_ARG(reason), row->title, STR_ARG(host), row->advice);

@@ -48,6 +48,8 @@ ssize_t mux_on_frame_size(nghttp2_session *ng, uint8_t type, int32_t id, int32_t
 	const struct mux *m = arg;
 	int32_t len = m->n_busy > 1 ? MUX_FRAME_SHARED : MUX_FRAME_ALONE;
 
+	if (m->gather != NULL && m->gather->len < m->gather->max)
+		len = MIN(len, (int32_t)MAX(m->gather->max - m->gather->len, MUX_FRAME_LEAST));
 	len = MIN(len, MIN(session_window, stream_window));
 	return MIN(len, (int32_t)MIN(max, (uint32_t)INT32_MAX));
 }
@@ -78,7 +80,7 @@ static void gather_text(struct mux_gather *g, const void *p, size_t len)
 
 static bool gather_full(const struct mux_gather *g)
 {
-	return g->len >= MUX_GATHER || g->n_iov + IOV_SPARE > (int)ARRAY_LEN(g->iov) ||
+	return g->len >= g->max || g->n_iov + IOV_SPARE > (int)ARRAY_LEN(g->iov) ||
 	       g->text_len + 1024 > sizeof g->text;
 }
 
@@ -205,12 +207,14 @@ static int flush_rest(struct mux *m)
 /* One gathering. *more: there may be another one. */
 static int flush_round(struct mux *m, bool *more)
 {
+	size_t room = wire_room(m->carrier);
 	struct mux_gather g;
 	struct str spill;
 	int e;
 
 	g.n_iov = 0;
 	g.len = g.text_len = 0;
+	g.max = MIN(MAX(room, (size_t)MUX_FRAME_LEAST), (size_t)MUX_GATHER);
 	m->gather = &g;
 	e = flush_fill(m, &g, &spill);
 	m->gather = NULL;

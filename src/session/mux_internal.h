@@ -11,6 +11,7 @@
 /* DATA payload: large while one stream sends alone, small when several share (head-of-line). */
 #define MUX_FRAME_ALONE	 (256 * 1024)
 #define MUX_FRAME_SHARED (32 * 1024)
+#define MUX_FRAME_LEAST	 (16 * 1024)
 
 /* Bytes handed to the carrier in one write, about. */
 #define MUX_GATHER (512 * 1024)
@@ -18,6 +19,9 @@
 /* Bytes a stream may queue for sending; less while the carrier is blocked. */
 #define MUX_TX_CAP	   (512 * 1024)
 #define MUX_TX_CAP_BLOCKED (16 * 1024)
+
+/* Left of the carrier's room for frame heads and control frames. */
+#define MUX_FRAMING 4096
 
 /* A write of so much goes to the carrier at once, without being copied. */
 #define MUX_WRITE_THROUGH (16 * 1024)
@@ -36,6 +40,7 @@ struct mux_gather {
 	struct iovec iov[64];
 	int n_iov;
 	size_t len;
+	size_t max; /* enough: MUX_GATHER, or what the carrier takes at once */
 	size_t text_len;
 	char text[8 * 1024]; /* frame heads and control frames */
 };

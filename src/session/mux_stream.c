@@ -24,6 +24,16 @@ static size_t stream_window(const struct mux_stream *s)
 	return window > 0 ? (size_t)window : 0;
 }
 
+/* What the carrier takes at once, so that nothing is read that would have to be copied. */
+static size_t stream_carrier_room(const struct mux *m)
+{
+	size_t room = m->carrier == NULL ? 0 : wire_room(m->carrier);
+
+	if (room >= MUX_TX_CAP + MUX_FRAMING) /* or not known */
+		return MUX_TX_CAP;
+	return MAX(room, MUX_TX_CAP_BLOCKED + MUX_FRAMING) - MUX_FRAMING;
+}
+
 static size_t stream_room(const struct mux_stream *s)
 {
 	const struct mux *m = s->mux;
@@ -31,7 +41,7 @@ static size_t stream_room(const struct mux_stream *s)
 
 	if (m == NULL || s->gone || s->shut || s->why != 0)
 		return 0;
-	cap = m->out.len > 0 ? MUX_TX_CAP_BLOCKED : MUX_TX_CAP;
+	cap = m->out.len > 0 ? MUX_TX_CAP_BLOCKED : stream_carrier_room(m);
 	cap = MIN(cap, stream_window(s));
 	return cap > s->tx.len ? cap - s->tx.len : 0;
 }

@@ -22,8 +22,8 @@
 
 /*
  * Plaintext that one write takes. It starts small, because what a slow peer does not take waits
- * here; it doubles while the wire below takes everything. The largest fits the scratch area even in
- * records of 512 bytes (RFC 6066 4).
+ * here; it doubles while the wire below takes everything, and halves when it does not. The largest
+ * fits the scratch area even in records of 512 bytes (RFC 6066 4).
  */
 #define BATCH_MIN (64 * 1024)
 #define BATCH_MAX (448 * 1024)
@@ -162,7 +162,7 @@ static int wire_tls_send(struct wire_tls *t)
 		t->batch = MIN(2 * t->batch, (size_t)BATCH_MAX);
 		return 0;
 	}
-	t->batch = BATCH_MIN;
+	t->batch = MAX(t->batch / 2, (size_t)BATCH_MIN);
 	return buf_add(&t->pending, t->out + taken, t->out_len - taken, PENDING_CAP);
 }
 

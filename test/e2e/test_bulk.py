@@ -49,7 +49,7 @@ def test_karezd_out_of_descriptors_backs_off_says_so_once_and_recovers(world):
     held = []
     for _ in range(200):  # more than there are descriptors: the rest waits in the queue
         held.append(Visitor(server.port))
-    server.wait_line("event=accept error=nofile")
+    server.wait_line("event=accept error=NOFILE")
     cpu = server.cpu_seconds()
     began = time.monotonic()
     served = 0
@@ -62,7 +62,7 @@ def test_karezd_out_of_descriptors_backs_off_says_so_once_and_recovers(world):
         v.close()
     wait_until(lambda: fetch(server.port, agent.host).status == 200, 10, "it recovers")
     server.wait_line("accepting again")
-    assert server.count("event=accept error=nofile") == 1
+    assert server.count("event=accept error=NOFILE") == 1
 
 
 def test_karez_out_of_descriptors_says_so_to_the_visitor_and_recovers(world):
