@@ -99,30 +99,28 @@ int json_get_bool(const struct json *obj, const char *key, bool *out)
 	return 0;
 }
 
-int json_get_list(const struct json *obj, const char *key, const struct json **out)
+static int json_get_typed(const struct json *obj, const char *key, json_type type,
+			  const struct json **out)
 {
 	json_t *j;
 	int e;
 
 	if ((e = json_member(obj, key, &j)) != 0)
 		return e;
-	if (!json_is_array(j))
+	if (json_typeof(j) != type)
 		return ERR_INVAL;
 	*out = (struct json *)j;
 	return 0;
 }
 
+int json_get_list(const struct json *obj, const char *key, const struct json **out)
+{
+	return json_get_typed(obj, key, JSON_ARRAY, out);
+}
+
 int json_get_object(const struct json *obj, const char *key, const struct json **out)
 {
-	json_t *j;
-	int e;
-
-	if ((e = json_member(obj, key, &j)) != 0)
-		return e;
-	if (!json_is_object(j))
-		return ERR_INVAL;
-	*out = (struct json *)j;
-	return 0;
+	return json_get_typed(obj, key, JSON_OBJECT, out);
 }
 
 int json_get_number(const struct json *obj, const char *key, uint64_t max, uint64_t *out)
