@@ -220,24 +220,10 @@ static int upgrade_read(struct upgrade *u)
 
 /* ---- the wire ---- */
 
-static int upgrade_write(struct upgrade *u)
-{
-	struct str rest = buf_str(&u->out);
-	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
-	size_t taken = 0;
-	int e;
-
-	if (rest.len == 0)
-		return 0;
-	if ((e = wire_write(u->wire, &iov, 1, &taken)) == 0)
-		buf_take(&u->out, taken);
-	return e;
-}
-
 static void upgrade_on_ready(void *arg, struct wire *w, int events)
 {
 	struct upgrade *u = arg;
-	int e = upgrade_write(u);
+	int e = wire_write_buf(u->wire, &u->out);
 
 	if (e == 0 && (events & WIRE_READ)) {
 		e = upgrade_read(u);

@@ -240,16 +240,12 @@ static void http_conn_next(struct http_conn *c, bool close, bool unread)
 /* Write what is left of a reply; a peer that reads slowly has REPLY_MS for it. */
 static void http_conn_flush(struct http_conn *c)
 {
-	struct str rest = buf_str(&c->rest);
-	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
-	size_t taken = 0;
-	int e = wire_write(c->wire, &iov, 1, &taken);
+	int e = wire_write_buf(c->wire, &c->rest);
 
 	if (e != 0) {
 		http_conn_drop(c, e);
 		return;
 	}
-	buf_take(&c->rest, taken);
 	if (c->rest.len == 0) {
 		http_conn_next(c, c->closes, c->has_body);
 		return;

@@ -339,16 +339,7 @@ static bool exchange_run_up(struct exchange *x)
 /* An interim answer that is on its way: the visitor may wait for it before it sends more. */
 static int exchange_flush_interim(struct exchange *x)
 {
-	struct str rest = buf_str(&x->down.pending);
-	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
-	size_t taken = 0;
-	int e;
-
-	if (x->replied || rest.len == 0)
-		return 0;
-	if ((e = wire_write(x->visitor, &iov, 1, &taken)) == 0)
-		buf_take(&x->down.pending, taken);
-	return e;
+	return x->replied ? 0 : wire_write_buf(x->visitor, &x->down.pending);
 }
 
 /* The answer's side. Returns false when the exchange is over. */

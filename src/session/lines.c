@@ -27,16 +27,10 @@ static void lines_end(struct lines *l, int why)
 
 static int lines_flush(struct lines *l)
 {
-	struct str rest = buf_str(&l->tx);
-	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
-	size_t taken = 0;
-	int e;
+	int e = wire_write_buf(l->wire, &l->tx);
 
-	if (rest.len > 0) {
-		if ((e = wire_write(l->wire, &iov, 1, &taken)) != 0)
-			return e;
-		buf_take(&l->tx, taken);
-	}
+	if (e != 0)
+		return e;
 	wire_want(l->wire, WIRE_READ | (l->tx.len > 0 ? WIRE_WRITE : 0));
 	return 0;
 }

@@ -187,16 +187,12 @@ static int flush_write(struct mux *m, struct mux_gather *g, struct str spill)
 /* Returns 0 when nothing is left in m->out, ERR_AGAIN when the carrier is blocked. */
 static int flush_rest(struct mux *m)
 {
-	struct str rest = buf_str(&m->out);
-	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
-	size_t taken = 0;
 	int e;
 
-	if (rest.len == 0)
+	if (m->out.len == 0)
 		return 0;
-	if ((e = wire_write(m->carrier, &iov, 1, &taken)) != 0)
+	if ((e = wire_write_buf(m->carrier, &m->out)) != 0)
 		return e;
-	buf_take(&m->out, taken);
 	if (m->out.len > 0)
 		return ERR_AGAIN;
 	LIST_FOR_EACH (link, &m->writers)

@@ -49,19 +49,16 @@ static int pump_write(struct pump *p, struct iovec *iov, int n_iov)
 /* Returns true when nothing is pending any more. */
 static bool pump_flush(struct pump *p)
 {
-	struct str rest = buf_str(&p->pending);
-	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
-	size_t taken = 0;
+	size_t before = p->pending.len;
 	int e;
 
-	if (rest.len == 0)
+	if (before == 0)
 		return true;
-	if ((e = wire_write(p->dst, &iov, 1, &taken)) != 0) {
+	if ((e = wire_write_buf(p->dst, &p->pending)) != 0) {
 		pump_fail(p, e, false);
 		return false;
 	}
-	p->n_bytes += taken;
-	buf_take(&p->pending, taken);
+	p->n_bytes += before - p->pending.len;
 	p->want_write = p->pending.len > 0;
 	p->want_read = false;
 	return !p->want_write;

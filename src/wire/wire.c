@@ -35,3 +35,17 @@ int wire_write_all(struct wire *w, struct str text)
 		return e;
 	return taken == text.len ? 0 : ERR_AGAIN;
 }
+
+int wire_write_buf(struct wire *w, struct buf *b)
+{
+	struct str rest = buf_str(b);
+	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
+	size_t taken = 0;
+	int e;
+
+	if (rest.len == 0)
+		return 0;
+	if ((e = wire_write(w, &iov, 1, &taken)) == 0)
+		buf_take(b, taken);
+	return e;
+}

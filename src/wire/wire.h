@@ -1,14 +1,14 @@
 /*
  * A wire: bytes both ways with half-close, whatever carries them.
  *
- * TCP, TLS over TCP, a stream of a session, memory: all have this one shape, so relaying, pacing and the tests of
- * an interface are written once.
+ * TCP, TLS over TCP, a stream of a session, memory: all have this one shape, so relaying, pacing
+ * and the tests of an interface are written once.
  *
  * Rules that every kind keeps
- * - A wire has one owner at a time. The owner is told `ready` for what it wants (level-triggered: again and
- *   again while it holds) and `broken` once, after which only wire_close() makes sense.
- * - Callbacks never come from inside a call that the owner makes; they come from the loop, or for a stream
- *   from its session's reading.
+ * - A wire has one owner at a time. The owner is told `ready` for what it wants (level-triggered:
+ * again and again while it holds) and `broken` once, after which only wire_close() makes sense.
+ * - Callbacks never come from inside a call that the owner makes; they come from the loop, or for a
+ * stream from its session's reading.
  * - After wire_close() there is no callback, and the wire must not be touched.
  */
 #ifndef KAREZ_WIRE_WIRE_H
@@ -16,6 +16,7 @@
 
 #include <sys/uio.h>
 
+#include "base/buf.h"
 #include "ev/ev.h"
 
 struct wire;
@@ -62,9 +63,10 @@ static inline void wire_own(struct wire *w, const struct wire_owner *owner, void
 /*
  * Read what is there.
  *   max   the most bytes wanted, > 0.
- *   *out  borrowed bytes, out->len > 0 on success; valid until the next call on this wire, the next read of
- *         any wire with the same scratch area, or the return to the loop, whichever is first.
- * Returns 0, ERR_AGAIN (ask with wire_want), ERR_EOF (the peer has finished sending), or why it is broken.
+ *   *out  borrowed bytes, out->len > 0 on success; valid until the next call on this wire, the next
+ * read of any wire with the same scratch area, or the return to the loop, whichever is first.
+ * Returns 0, ERR_AGAIN (ask with wire_want), ERR_EOF (the peer has finished sending), or why it is
+ * broken.
  */
 static inline int wire_read(struct wire *w, size_t max, struct str *out)
 {
@@ -72,8 +74,8 @@ static inline int wire_read(struct wire *w, size_t max, struct str *out)
 }
 
 /*
- * The last n bytes of the last successful read were not used: they come again. Before any other call on this
- * wire; what stands before them stays valid.
+ * The last n bytes of the last successful read were not used: they come again. Before any other
+ * call on this wire; what stands before them stays valid.
  */
 static inline void wire_unread(struct wire *w, size_t n)
 {
@@ -90,7 +92,8 @@ static inline int wire_write(struct wire *w, const struct iovec *iov, int n_iov,
 	return w->ops->write(w, iov, n_iov, taken);
 }
 
-/* How many bytes a write would take now: 0 when blocked, WIRE_ROOM_UNKNOWN when only trying tells. */
+/* How many bytes a write would take now: 0 when blocked, WIRE_ROOM_UNKNOWN when only trying tells.
+ */
 static inline size_t wire_room(const struct wire *w)
 {
 	return w->ops->room(w);
@@ -110,8 +113,8 @@ static inline void wire_want(struct wire *w, int events)
 
 /*
  * The end.
- *   why  0: what was taken is still delivered if wire_shut() came before, and the peer sees an ordinary
- *        end; an ERR_*: at once, the peer sees a reset, which on a stream carries the reason.
+ *   why  0: what was taken is still delivered if wire_shut() came before, and the peer sees an
+ * ordinary end; an ERR_*: at once, the peer sees a reset, which on a stream carries the reason.
  * NULL is allowed.
  */
 static inline void wire_close(struct wire *w, int why)
@@ -121,8 +124,8 @@ static inline void wire_close(struct wire *w, int why)
 }
 
 /*
- * It carries a session from now on: its reads get a scratch area of their own, and the kernel is to keep its
- * queue short and to notice a dead peer.
+ * It carries a session from now on: its reads get a scratch area of their own, and the kernel is to
+ * keep its queue short and to notice a dead peer.
  */
 static inline void wire_carrier(struct wire *w)
 {
@@ -145,5 +148,11 @@ int wire_iov_skip(struct iovec *iov, int n_iov, size_t skip);
  * Returns 0, ERR_AGAIN when only a part was taken, or why the wire is broken.
  */
 int wire_write_all(struct wire *w, struct str text) MUST_CHECK;
+
+/*
+ * Write what waits in a buffer, as much as is taken now; the rest stays in it.
+ * Returns 0 (also when nothing was taken, or nothing waits), or why the wire is broken.
+ */
+int wire_write_buf(struct wire *w, struct buf *b) MUST_CHECK;
 
 #endif

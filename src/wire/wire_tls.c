@@ -127,19 +127,13 @@ static void wire_tls_update(struct wire_tls *t)
 /* Hand down what waits, then the end if it is its turn. */
 static void wire_tls_flush(struct wire_tls *t)
 {
-	struct str rest = buf_str(&t->pending);
-	struct iovec iov = {.iov_base = (char *)(uintptr_t)rest.p, .iov_len = rest.len};
-	size_t taken = 0;
 	int e;
 
 	if (t->lower_shut || t->lower_dead)
 		return;
-	if (rest.len > 0) {
-		if ((e = wire_write(t->lower, &iov, 1, &taken)) != 0) {
-			wire_tls_fail(t, e);
-			return;
-		}
-		buf_take(&t->pending, taken);
+	if ((e = wire_write_buf(t->lower, &t->pending)) != 0) {
+		wire_tls_fail(t, e);
+		return;
 	}
 	if (t->pending.len == 0 && t->notified) {
 		wire_shut(t->lower);
