@@ -47,17 +47,17 @@ static const struct config_program fuzz_program = {
 	.n_commands = 1,
 };
 
-/* Count nodes and look at what every node promises. */
+/* Count nodes and look at what every node promises. A key and its value are equally deep. */
 static size_t fuzz_tree(const struct tree *t, int depth)
 {
 	size_t n = 0;
 
-	CHECK(depth <= TREE_DEPTH_MAX + 1);
+	CHECK(t == NULL || depth <= TREE_DEPTH_MAX + 1);
 	for (; t != NULL; t = t->next, n++) {
 		CHECK(t->line >= 1 && t->col >= 1);
 		CHECK(t->text.len <= TREE_SCALAR_MAX && strlen(t->text.p) == t->text.len);
 		CHECK(t->kind != TREE_SCALAR || t->child == NULL);
-		n += fuzz_tree(t->child, depth + 1) + fuzz_tree(t->value, depth + 1);
+		n += fuzz_tree(t->child, depth + 1) + fuzz_tree(t->value, depth);
 	}
 	return n;
 }
