@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "store/store_internal.h"
+#include "store/store_cache.h"
 
 void store_why_say(struct store_why *why, const char *fmt, ...)
 {
@@ -78,7 +78,11 @@ int store_init(struct store *s, const struct store_ops *ops, struct ev *ev, stru
 	list_init(&s->running);
 	s->close_task = (struct ev_task){.fn = store_on_close, .arg = s};
 	s->where = str_dup(str_of(where));
-	return s->where == NULL ? ERR_NOMEM : 0;
+	s->cache = store_cache_new(ev);
+	if (s->where != NULL && s->cache != NULL)
+		return 0;
+	store_fini(s);
+	return ERR_NOMEM;
 }
 
 void store_fini(struct store *s)
@@ -88,6 +92,7 @@ void store_fini(struct store *s)
 	while ((link = list_pop(&s->running)) != NULL)
 		store_req_free(CONTAINER_OF(link, struct store_req, link));
 	CHECK(list_empty(&s->queue));
+	store_cache_free(s->cache);
 	free(s->where);
 }
 
@@ -155,6 +160,7 @@ void store_req_answer(struct store *s, struct store_req *req)
 		req->answer.n = 0;
 	else
 		req->answer.recs = req->recs;
+	store_cache_on_answer(s->cache, req);
 	if (req->fn != NULL)
 		req->fn(req->arg, &req->answer);
 	store_req_free(req);
@@ -273,8 +279,14 @@ static void store_ask(struct store *s, struct store_req *req, store_fn fn, void 
 	req->arg = arg;
 	s->n_pending++;
 	s->pending_bytes += req->bytes;
+	store_cache_on_ask(s->cache, req);
 	list_push(&s->queue, &req->link);
 	s->ops->kick(s);
+}
+
+bool store_peek(struct store *s, struct str kind, struct str key, struct store_record *out)
+{
+	return store_cache_peek(s->cache, kind, key, out);
 }
 
 int store_get(struct store *s, struct str kind, struct str key, store_fn fn, void *arg)

@@ -19,7 +19,7 @@ struct store;
 
 /* The most that one record may hold, in bytes. */
 #define STORE_KIND_MAX	16
-#define STORE_KEY_MAX	255
+#define STORE_KEY_MAX	400
 #define STORE_VALUE_MAX (64 * 1024)
 
 /* The most that one call may carry or get, so that no call holds up the others for long. */
@@ -125,6 +125,15 @@ void store_forget(struct store *s, const void *arg);
  * is pending), ERR_CLOSED, ERR_NOMEM.
  */
 int store_get(struct store *s, struct str kind, struct str key, store_fn fn, void *arg) MUST_CHECK;
+
+/*
+ * What this process knows of a record without asking: for reading often what changes seldom.
+ *   *out  set on true; version 0: it is not there. Borrowed until the next call of any store_*().
+ * Returns false when it must be asked for. A write that was asked for here is never missed; one of
+ * another process may be, for up to STORE_PEEK_MS.
+ */
+#define STORE_PEEK_MS 1000
+bool store_peek(struct store *s, struct str kind, struct str key, struct store_record *out);
 
 /* Create or replace one record; rec->version is ignored. */
 int store_put(struct store *s, const struct store_record *rec, uint64_t expected, store_fn fn,

@@ -20,7 +20,8 @@ struct store_req {
 	struct list link;
 	store_fn fn; /* NULL: nobody wants to know any more */
 	void *arg;
-	size_t bytes; /* what it counts among the pending bytes */
+	size_t bytes;	/* what it counts among the pending bytes */
+	uint64_t asked; /* see store_cache.c */
 
 	enum store_verb verb;
 	size_t limit;		    /* STORE_LIST */
@@ -32,6 +33,8 @@ struct store_req {
 	struct store_block *blocks; /* owned */
 };
 
+struct store_cache;
+
 struct store_ops {
 	/* Something was queued: see that it is run and answered, after this returns. */
 	void (*kick)(struct store *s);
@@ -42,11 +45,12 @@ struct store_ops {
 
 struct store {
 	const struct store_ops *ops;
-	struct ev *ev;	     /* borrowed: outlives every store */
-	struct log *log;     /* borrowed: see store_open */
-	char *where;	     /* owned; as given to store_open */
-	struct list queue;   /* of store_req: not begun */
-	struct list running; /* of store_req: another thread is at it */
+	struct ev *ev;		   /* borrowed: outlives every store */
+	struct log *log;	   /* borrowed: see store_open */
+	char *where;		   /* owned; as given to store_open */
+	struct store_cache *cache; /* owned */
+	struct list queue;	   /* of store_req: not begun */
+	struct list running;	   /* of store_req: another thread is at it */
 	size_t n_pending, pending_bytes;
 	struct ev_task close_task;
 	bool closed;

@@ -77,7 +77,7 @@ static void test_arguments_are_refused(void **state)
 		{"a kind that is too long", STR("abcdefghijklmnopq"), STR("k"), STR(""), 0,
 		 ERR_INVAL},
 		{"an empty key", STR("t"), STR(""), STR(""), 0, ERR_INVAL},
-		{"a key that is too long", STR("t"), {long_text, 256}, STR(""), 0, ERR_TOOBIG},
+		{"a key that is too long", STR("t"), {long_text, STORE_KEY_MAX + 1}, STR(""), 0, ERR_TOOBIG},
 		{"a value that is too long",
 		 STR("t"),
 		 STR("k"),

@@ -217,6 +217,87 @@ static void test_close_midway(void **state)
 	assert_int_equal(t->told[999].answer.e, ERR_CLOSED);
 }
 
+/* ---- what is known without asking ---- */
+
+/* Fail unless the record is known with this text; NULL: known not to be there. */
+static void known_is(struct store_rig *t, const char *key, const char *text)
+{
+	struct store_record rec;
+
+	assert_true(store_peek(t->store, STR("t"), str_of(key), &rec));
+	assert_true(str_eq(rec.key, str_of(key)));
+	assert_true(str_eq(rec.value, str_of(text)));
+	assert_int_equal(rec.version == 0, text == NULL);
+}
+
+static bool known(struct store_rig *t, const char *key)
+{
+	struct store_record rec;
+
+	return store_peek(t->store, STR("t"), str_of(key), &rec);
+}
+
+static void test_known_after_reading(void **state)
+{
+	struct store_rig *t = *state;
+
+	store_rig_put(t, store_rig_rec("t", "k", "v"), 0);
+	assert_false(known(t, "k"));
+	store_rig_get(t, "t", "k");
+	known_is(t, "k", "v");
+	store_rig_get(t, "t", "none");
+	known_is(t, "none", NULL);
+	store_rig_put(t, store_rig_rec("t", "none", "now"), 0);
+	assert_false(known(t, "none"));
+	known_is(t, "k", "v");
+}
+
+/* From the moment a write is asked for, and whatever is answered late. */
+static void test_known_never_misses_a_write(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_record rec = store_rig_rec("t", "k", "new");
+	struct store_id id = {.kind = STR("t"), .key = STR("k"), .expected = STORE_ANY};
+
+	store_rig_put(t, store_rig_rec("t", "k", "old"), 0);
+	assert_int_equal(store_get(t->store, rec.kind, rec.key, store_rig_on_answer,
+				   store_rig_ask(t)),
+			 0);
+	assert_int_equal(store_put(t->store, &rec, STORE_ANY, store_rig_on_answer,
+				   store_rig_ask(t)),
+			 0);
+	store_rig_wait(t);
+	assert_false(known(t, "k")); /* the answer "old" came after the write was asked for */
+	store_rig_get(t, "t", "k");
+	known_is(t, "k", "new");
+	assert_int_equal(store_drop(t->store, id, store_rig_on_answer, store_rig_ask(t)), 0);
+	assert_false(known(t, "k"));
+	assert_int_equal(store_get(t->store, rec.kind, rec.key, store_rig_on_answer,
+				   store_rig_ask(t)),
+			 0);
+	store_rig_wait(t);
+	known_is(t, "k", NULL);
+}
+
+static void test_known_is_bounded(void **state)
+{
+	struct store_rig *t = *state;
+	static char value[STORE_VALUE_MAX];
+	char key[16];
+
+	for (unsigned i = 0; i < 200; i++) { /* 12.5 MiB */
+		str_printf(key, sizeof key, "%u", i);
+		struct store_record rec = store_rig_rec("t", key, "");
+
+		rec.value = (struct str){value, sizeof value};
+		store_rig_put(t, rec, 0);
+		store_rig_get(t, "t", key);
+		assert_true(known(t, key));
+		assert_true(known(t, "0")); /* what is used stays */
+	}
+	assert_false(known(t, "1"));
+}
+
 int store_suite_calls(const struct store_maker *maker)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +309,9 @@ int store_suite_calls(const struct store_maker *maker)
 		STORE_RIG_TEST(maker, test_close_with_calls),
 		STORE_RIG_TEST(maker, test_close_inside_a_callback),
 		STORE_RIG_TEST(maker, test_close_midway),
+		STORE_RIG_TEST(maker, test_known_after_reading),
+		STORE_RIG_TEST(maker, test_known_never_misses_a_write),
+		STORE_RIG_TEST(maker, test_known_is_bounded),
 	};
 
 	return cmocka_run_group_tests_name("calls", tests, NULL, NULL);

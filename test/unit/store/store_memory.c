@@ -48,6 +48,28 @@ static void test_expires_as_time_passes(void **state)
 	assert_int_equal(store_rig_put(t, store_rig_rec("x", "k", "new"), 0)->answer.e, 0);
 }
 
+/* Another process may have changed it: what was read is believed for so long. */
+static void test_known_for_a_while(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_record rec = store_rig_rec("x", "k", "v");
+
+	rec.expires_ms = ev_wall_ms(t->ev) + STORE_PEEK_MS / 2;
+	store_rig_put(t, rec, 0);
+	rec = store_rig_rec("x", "stays", "v");
+	store_rig_put(t, rec, 0);
+	store_rig_get(t, "x", "k");
+	store_rig_get(t, "x", "stays");
+	ev_sim_run_for(t->ev, STORE_PEEK_MS / 2 - 1);
+	assert_true(store_peek(t->store, STR("x"), STR("k"), &rec));
+	ev_sim_run_for(t->ev, 1);
+	assert_false(store_peek(t->store, STR("x"), STR("k"), &rec));
+	ev_sim_run_for(t->ev, STORE_PEEK_MS / 2);
+	assert_true(store_peek(t->store, STR("x"), STR("stays"), &rec));
+	ev_sim_run_for(t->ev, 1);
+	assert_false(store_peek(t->store, STR("x"), STR("stays"), &rec));
+}
+
 static struct store_told *memory_put_big(struct store_rig *t, unsigned i, int64_t expires_ms)
 {
 	static char value[STORE_VALUE_MAX];
@@ -124,6 +146,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORE_RIG_TEST(&memory, test_expires_as_time_passes),
+		STORE_RIG_TEST(&memory, test_known_for_a_while),
 		STORE_RIG_TEST(&memory, test_full),
 		STORE_RIG_TEST(&memory, test_sweep),
 		STORE_RIG_TEST(&memory, test_names),
