@@ -10,13 +10,13 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "gateway/gateway_internal.h"
+#include "http/http_problem.h"
 #include "proto/json.h"
 
 #define GATEWAY_PATH	"/v1/connect"
 #define GATEWAY_UPGRADE "karez/1"
 
-/* Bytes of a refusal's body, and of the answer to an upgrade. */
-#define GATEWAY_BODY_MAX 4096
+/* Bytes of the answer to an upgrade. */
 #define GATEWAY_HEAD_MAX 1024
 
 /* Who has asked and waits for his credential to be judged. */
@@ -27,67 +27,6 @@ struct handshake {
 	struct ev_timer deadline;
 	struct gateway_agent who;
 };
-
-struct gateway_refusal {
-	unsigned status;
-	int code;
-	const char *detail;
-	struct http_field extra; /* one more field; name empty: none */
-};
-
-#define FIELD_OF(n, v)                          \
-	(struct http_field)                     \
-	{                                       \
-		.name = STR(n), .value = STR(v) \
-	}
-
-/* ---- refusing ---- */
-
-static int gateway_problem(const struct gateway_refusal *r, struct buf *body)
-{
-	struct json *j = NULL;
-	int e;
-
-	if ((e = json_new_object(&j)) == 0 && (e = json_set_number(j, "status", r->status)) == 0 &&
-	    (e = json_set_text(j, "code", str_of(err_name(r->code)))) == 0 &&
-	    (e = json_set_text(j, "title", str_of(err_text(r->code)))) == 0 &&
-	    (e = json_set_text(j, "detail", str_of(r->detail))) == 0)
-		e = json_write(j, GATEWAY_BODY_MAX, body);
-	json_free(j);
-	return e;
-}
-
-static void gateway_refuse(struct http_conn *c, const struct gateway_refusal *r)
-{
-	struct http_field fields[4] = {FIELD_OF("Cache-Control", "no-store")};
-	struct http_page page = {.status = r->status, .fields = fields, .n_fields = 1};
-	struct buf body = {0};
-
-	if (r->extra.name.len > 0)
-		fields[page.n_fields++] = r->extra;
-	if (r->status == 426)
-		fields[page.n_fields++] = FIELD_OF("Connection", "Upgrade");
-	if (r->status == 429 || r->status == 503)
-		fields[page.n_fields++] = FIELD_OF("Retry-After", "5");
-	if (gateway_problem(r, &body) == 0) {
-		page.content_type = STR("application/problem+json");
-		page.body = buf_str(&body);
-	}
-	http_conn_on_gone(c, NULL, NULL);
-	http_conn_reply(c, &page);
-	buf_free(&body);
-}
-
-static unsigned gateway_status(int e)
-{
-	switch (e) {
-	case ERR_AUTH: return 401;
-	case ERR_DENIED:
-	case ERR_DISABLED: return 403;
-	case ERR_LIMIT: return 429;
-	default: return 503;
-	}
-}
 
 /* ---- reading the request ---- */
 
@@ -162,29 +101,34 @@ static int gateway_read_token(const struct http_head *h, struct str *token)
 
 /* Returns true when the request may go on to its login. */
 static bool gateway_judge(const struct gateway *g, const struct http_request *req,
-			  struct gateway_refusal *r)
+			  struct http_problem *p)
 {
+	static const struct http_field allow = HTTP_PROBLEM_FIELD("Allow", "GET");
+	static const struct http_field upgrade = HTTP_PROBLEM_FIELD("Upgrade", GATEWAY_UPGRADE);
 	const struct http_head *h = &req->head;
 
 	if (req->method != HTTP_GET)
-		*r = (struct gateway_refusal){405, ERR_INVAL, "ask for a session with GET",
-					      FIELD_OF("Allow", "GET")};
+		*p = (struct http_problem){.status = 405,
+					   .code = ERR_INVAL,
+					   .detail = "ask for a session with GET",
+					   .extra = &allow,
+					   .n_extra = 1};
 	else if (!http_field_list_has(h->upgrade, STR(GATEWAY_UPGRADE)))
-		*r = (struct gateway_refusal){
-			426, ERR_UNSUPPORTED,
-			"this server speaks \"Upgrade: karez/1\"; use a karez "
-			"of its version",
-			FIELD_OF("Upgrade", GATEWAY_UPGRADE)};
+		*p = (struct http_problem){.status = 426,
+					   .code = ERR_UNSUPPORTED,
+					   .detail = "this server speaks \"Upgrade: karez/1\"; "
+						     "use a karez of its version",
+					   .extra = &upgrade,
+					   .n_extra = 1};
 	else if (h->framing != HTTP_BODY_NONE && (!h->has_length || h->content_length > 0))
-		*r = (struct gateway_refusal){400, ERR_INVAL, "this request has no body"};
+		*p = (struct http_problem){400, ERR_INVAL, "this request has no body"};
 	else if (g->draining)
-		*r = (struct gateway_refusal){503, ERR_DRAIN,
-					      "the server is shutting down; try again"};
+		*p = (struct http_problem){503, ERR_DRAIN,
+					   "the server is shutting down; try again"};
 	else if (g->n_sessions + g->n_handshakes >= g->opt.sessions_max)
-		*r = (struct gateway_refusal){
-			503, ERR_LIMIT,
-			"the server has as many sessions as it takes; try again "
-			"later"};
+		*p = (struct http_problem){503, ERR_LIMIT,
+					   "the server has as many sessions as it takes; try again "
+					   "later"};
 	else
 		return true;
 	return false;
@@ -210,17 +154,23 @@ static void handshake_free(struct handshake *hs)
 	free(hs);
 }
 
+/* What is not the agent's fault or no fault for good is a 503: it tries again. */
+static unsigned handshake_status(int e)
+{
+	unsigned status = http_problem_status(e);
+
+	return status == 401 || status == 403 || status == 429 ? status : 503;
+}
+
 static void handshake_refuse(struct handshake *hs, int e, const char *reason)
 {
-	struct gateway_refusal r = {gateway_status(e), e, reason};
+	struct http_problem p = {handshake_status(e), e, reason};
 	struct http_conn *c = hs->conn;
 
 	log_info(hs->gateway->opt.log, "event=login-refused agent=%s peer=%s peer_port=%u code=%s",
 		 hs->who.agent.id, hs->who.peer.ip, hs->who.peer.port, err_name(e));
-	if (e == ERR_AUTH)
-		r.extra = FIELD_OF("WWW-Authenticate", "Bearer");
 	handshake_settle(hs);
-	gateway_refuse(c, &r);
+	http_problem_reply(c, &p);
 }
 
 static void handshake_on_gone(void *arg)
@@ -289,16 +239,16 @@ static void handshake_on_login(void *arg, const struct core_login *login)
 static void handshake_start(struct gateway *g, struct http_conn *c, const struct core_agent *agent,
 			    struct str token)
 {
-	struct gateway_refusal r = {503, ERR_NOMEM, "the server is out of memory; try again later"};
+	struct http_problem p = {503, ERR_NOMEM, "the server is out of memory; try again later"};
 	struct handshake *hs = calloc(1, sizeof *hs);
 	int e = ERR_NOMEM;
 
 	if (hs == NULL || (e = core_login(g->opt.core, token, handshake_on_login, hs)) != 0) {
 		free(hs);
 		if (e == ERR_LIMIT)
-			r = (struct gateway_refusal){503, ERR_LIMIT,
-						     "too many agents log in at once; try again"};
-		gateway_refuse(c, &r);
+			p = (struct http_problem){503, ERR_LIMIT,
+						  "too many agents log in at once; try again"};
+		http_problem_reply(c, &p);
 		return;
 	}
 	hs->gateway = g;
@@ -314,25 +264,24 @@ static void handshake_start(struct gateway *g, struct http_conn *c, const struct
 
 void gateway_request(struct gateway *g, struct http_conn *c, const struct http_request *req)
 {
-	struct gateway_refusal r;
+	struct http_problem p;
 	struct core_agent agent = {0};
 	struct str token;
 
-	if (!gateway_judge(g, req, &r)) {
-		gateway_refuse(c, &r);
+	if (!gateway_judge(g, req, &p)) {
+		http_problem_reply(c, &p);
 		return;
 	}
-	r = (struct gateway_refusal){400, ERR_INVAL, gateway_read_agent(&req->head, &agent)};
-	if (r.detail != NULL) {
-		gateway_refuse(c, &r);
+	p = (struct http_problem){400, ERR_INVAL, gateway_read_agent(&req->head, &agent)};
+	if (p.detail != NULL) {
+		http_problem_reply(c, &p);
 		return;
 	}
 	if (gateway_read_token(&req->head, &token) != 0) {
-		r = (struct gateway_refusal){401, ERR_AUTH,
-					     "the credential must be one \"Authorization: Bearer "
-					     "<token>\"",
-					     FIELD_OF("WWW-Authenticate", "Bearer")};
-		gateway_refuse(c, &r);
+		p = (struct http_problem){401, ERR_AUTH,
+					  "the credential must be one \"Authorization: Bearer "
+					  "<token>\""};
+		http_problem_reply(c, &p);
 		return;
 	}
 	handshake_start(g, c, &agent, token);

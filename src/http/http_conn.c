@@ -27,6 +27,12 @@ enum http_conn_state {
 	HTTP_CONN_CLOSED, /* gone; the memory lives until the turn ends */
 };
 
+/* Somebody to be told once. */
+struct http_conn_call {
+	void (*fn)(void *arg); /* NULL: nobody */
+	void *arg;
+};
+
 struct http_conn {
 	struct ev *ev;
 	struct wire *wire; /* owned, also while it is lent */
@@ -36,17 +42,26 @@ struct http_conn {
 	struct buf rest; /* of a reply, while the wire is full */
 	size_t scanned;
 	struct ev_timer deadline;
-	void (*gone)(void *arg);
-	void *gone_arg;
-	bool keep_alive; /* the request in hand allows another one */
-	bool has_body;	 /* the request in hand has a body that nobody has read */
-	bool is_head;	 /* the request in hand is a HEAD */
-	bool closes;	 /* the reply that is leaving says so */
+	struct http_conn_call gone;   /* while a request is in hand */
+	struct http_conn_call recall; /* while the wire is lent */
+	bool keep_alive;	      /* the request in hand allows another one */
+	bool has_body;		      /* the request in hand has a body that nobody has read */
+	bool is_head;		      /* the request in hand is a HEAD */
+	bool closes;		      /* the reply that is leaving says so */
 	bool draining;
 };
 
 static void http_conn_read(struct http_conn *c);
 static void http_conn_flush(struct http_conn *c);
+
+static void http_conn_tell(struct http_conn_call *call)
+{
+	void (*fn)(void *) = call->fn;
+
+	call->fn = NULL;
+	if (fn != NULL)
+		fn(call->arg);
+}
 
 /* ---- the end ---- */
 
@@ -61,11 +76,7 @@ static void http_conn_release(struct http_conn *c)
 
 static void http_conn_end(struct http_conn *c)
 {
-	void (*gone)(void *) = c->gone;
-
-	c->gone = NULL;
-	if (gone != NULL)
-		gone(c->gone_arg);
+	http_conn_tell(&c->gone);
 	if (c->opt.closed != NULL)
 		c->opt.closed(c->opt.arg, c);
 	http_conn_release(c);
@@ -76,7 +87,10 @@ void http_conn_close(struct http_conn *c)
 	if (c == NULL || c->state == HTTP_CONN_CLOSED)
 		return;
 	wire_close(c->wire, ERR_CLOSED);
+	c->wire = NULL;
 	http_conn_release(c);
+	http_conn_tell(&c->recall);
+	http_conn_tell(&c->gone);
 }
 
 /* why as for wire_close(). */
@@ -228,7 +242,7 @@ bool http_conn_must_close(const struct http_conn *c)
 /* The answer is out. unread: the peer may still be sending the request. */
 static void http_conn_next(struct http_conn *c, bool close, bool unread)
 {
-	c->gone = NULL;
+	c->gone.fn = NULL;
 	if (unread)
 		http_conn_linger(c);
 	else if (close || http_conn_must_close(c))
@@ -262,7 +276,7 @@ void http_conn_reply(struct http_conn *c, const struct http_page *page)
 	int e;
 
 	CHECK(c->state == HTTP_CONN_BUSY);
-	c->gone = NULL; /* whoever answers has nothing more to do with it */
+	c->gone.fn = NULL; /* whoever answers has nothing more to do with it */
 	p.head_only = c->is_head;
 	p.close = c->closes = p.close || c->has_body || http_conn_must_close(c);
 	if ((e = http_write_page(&c->rest, HTTP_HEAD_MAX + p.body.len, &p)) != 0)
@@ -276,7 +290,7 @@ struct wire *http_conn_upgrade(struct http_conn *c, struct str head)
 	struct wire *w = NULL;
 
 	CHECK(c->state == HTTP_CONN_BUSY);
-	c->gone = NULL;
+	c->gone.fn = NULL;
 	if (wire_write_all(c->wire, head) == 0) {
 		wire_want(c->wire, 0);
 		wire_own(c->wire, NULL, NULL);
@@ -302,6 +316,7 @@ struct wire *http_conn_take(struct http_conn *c)
 	struct wire *w = NULL;
 
 	CHECK(c->state == HTTP_CONN_LENT);
+	c->recall.fn = NULL;
 	wire_want(c->wire, 0);
 	wire_own(c->wire, NULL, NULL);
 	MOVE(w, c->wire);
@@ -313,6 +328,7 @@ void http_conn_return(struct http_conn *c, enum http_after after)
 {
 	CHECK(c->state == HTTP_CONN_LENT);
 	c->state = HTTP_CONN_BUSY;
+	c->recall.fn = NULL;
 	wire_own(c->wire, &http_conn_owner, c);
 	switch (after) {
 	case HTTP_KEEP: http_conn_next(c, false, false); break;
@@ -320,7 +336,25 @@ void http_conn_return(struct http_conn *c, enum http_after after)
 	case HTTP_CLOSE_UNREAD: http_conn_next(c, true, true); break;
 	case HTTP_ABORT: http_conn_drop(c, ERR_RESET); break;
 	case HTTP_UNUSED: wire_want(c->wire, WIRE_READ); break;
+	case HTTP_READ:
+		c->has_body = false;
+		wire_want(c->wire, WIRE_READ);
+		break;
 	}
+}
+
+void http_conn_on_recall(struct http_conn *c, void (*recall)(void *arg), void *arg)
+{
+	CHECK(c->state == HTTP_CONN_LENT);
+	c->recall = (struct http_conn_call){recall, arg};
+}
+
+void http_conn_recall(struct http_conn *c)
+{
+	if (c->state != HTTP_CONN_LENT || c->recall.fn == NULL)
+		return;
+	http_conn_tell(&c->recall);
+	http_conn_return(c, HTTP_UNUSED);
 }
 
 /* ---- life ---- */
@@ -349,8 +383,7 @@ bool http_conn_tls(const struct http_conn *c)
 
 void http_conn_on_gone(struct http_conn *c, void (*gone)(void *arg), void *arg)
 {
-	c->gone = gone;
-	c->gone_arg = arg;
+	c->gone = (struct http_conn_call){gone, arg};
 }
 
 int http_conn_new(struct ev *ev, struct wire *w, const struct http_conn_opt *opt,

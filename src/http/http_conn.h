@@ -4,6 +4,7 @@
  *
  * A handler does exactly one thing with a request, during the call or later:
  * http_conn_reply(), http_conn_upgrade(), or http_conn_borrow() with http_conn_return().
+ * One that wants the request's body first calls http_collect().
  */
 #ifndef KAREZ_HTTP_HTTP_CONN_H
 #define KAREZ_HTTP_HTTP_CONN_H
@@ -43,7 +44,10 @@ struct http_conn_opt {
 int http_conn_new(struct ev *ev, struct wire *w, const struct http_conn_opt *opt,
 		  struct http_conn **out) MUST_CHECK;
 
-/* End it now, whatever it is doing. closed() is not called. NULL is allowed. */
+/*
+ * End it now, whatever it is doing. closed() is not called; who has a request in hand, or the wire,
+ * is told as by http_conn_on_gone() and http_conn_on_recall(). NULL is allowed.
+ */
 void http_conn_close(struct http_conn *c);
 
 /* No more requests: an idle connection ends now, a busy one after its answer. */
@@ -56,7 +60,10 @@ bool http_conn_tls(const struct http_conn *c);
 /* Must the answer to the request in hand say "Connection: close"? */
 bool http_conn_must_close(const struct http_conn *c);
 
-/* Who is told if the peer goes away before the request in hand is answered; NULL for nobody. */
+/*
+ * Who is told if the connection ends before the request in hand is answered, by its peer or by
+ * http_conn_close(); NULL for nobody. The connection must not be used any more then.
+ */
 void http_conn_on_gone(struct http_conn *c, void (*gone)(void *arg), void *arg);
 
 /*
@@ -77,6 +84,18 @@ struct wire *http_conn_upgrade(struct http_conn *c, struct str head);
  */
 struct wire *http_conn_borrow(struct http_conn *c, const struct wire_owner *owner, void *arg);
 
+/*
+ * Who is told, once, when the lent wire is taken back: by http_conn_close() or http_conn_recall().
+ * The wire must not be used any more then. NULL for nobody; http_conn_return() ends it.
+ */
+void http_conn_on_recall(struct http_conn *c, void (*recall)(void *arg), void *arg);
+
+/*
+ * Take the wire back from who borrowed it and asked to be told: the request is in hand again,
+ * http_conn_reply() comes next. Harmless when it is not lent, or lent to one who did not ask.
+ */
+void http_conn_recall(struct http_conn *c);
+
 /* Keep the borrowed wire for good: the connection is gone, closed() is called. */
 struct wire *http_conn_take(struct http_conn *c);
 
@@ -86,7 +105,9 @@ enum http_after {
 	HTTP_CLOSE_UNREAD, /* the answer is complete, the visitor may still be sending its request
 			    */
 	HTTP_ABORT,	   /* the answer is cut short: the visitor must not take it for whole */
-	HTTP_UNUSED,	   /* nothing was read or written: http_conn_reply() comes next */
+	HTTP_UNUSED,	   /* no final answer was written, and the body not read to its end:
+			      http_conn_reply() comes next */
+	HTTP_READ,	   /* the same, but the body was read to its end */
 };
 
 void http_conn_return(struct http_conn *c, enum http_after after);

@@ -10,187 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "http/http_conn.h"
-#include "wire/wire_mem.h"
-
-#define HEAD_MS 5000
-#define IDLE_MS 9000
-
-/* What the handler does with a request. */
-enum deed { REPLY, WAIT, UPGRADE, BORROW };
-
-struct rig {
-	struct ev *ev;
-	struct wire *peer;	/* NULL after rig_leave() */
-	struct http_conn *conn; /* NULL once it is closed */
-	enum deed deed;
-	int n_requests, n_gone, n_closed, n_lent_ready, n_lent_broken;
-	char paths[400], got[200000];
-	size_t n_got;
-	bool eof, must_close;
-	int why; /* the peer's wire broke */
-	struct wire *lent, *taken;
-};
-
-/* ---- the peer ---- */
-
-static void peer_on_ready(void *arg, struct wire *w, int events)
-{
-	struct rig *r = arg;
-	struct str in;
-	int e;
-
-	while ((e = wire_read(w, sizeof r->got, &in)) == 0) {
-		assert_true(r->n_got + in.len < sizeof r->got);
-		memcpy(r->got + r->n_got, in.p, in.len);
-		r->n_got += in.len;
-		r->got[r->n_got] = '\0';
-	}
-	if (e == ERR_EOF) {
-		r->eof = true;
-		wire_want(w, 0);
-	}
-}
-
-static void peer_on_broken(void *arg, struct wire *w, int why)
-{
-	((struct rig *)arg)->why = why;
-}
-
-static const struct wire_owner peer_owner = {peer_on_ready, peer_on_broken};
-
-/* ---- the handler ---- */
-
-static void lent_on_ready(void *arg, struct wire *w, int events)
-{
-	((struct rig *)arg)->n_lent_ready++;
-	wire_want(w, 0);
-}
-
-static void lent_on_broken(void *arg, struct wire *w, int why)
-{
-	struct rig *r = arg;
-
-	r->n_lent_broken++;
-	http_conn_return(r->conn, HTTP_ABORT);
-}
-
-static const struct wire_owner lent_owner = {lent_on_ready, lent_on_broken};
-
-static void rig_reply(struct rig *r, size_t len)
-{
-	static char body[100000];
-	struct http_page page = {.status = 200, .content_type = STR("text/plain")};
-
-	memset(body, 'x', sizeof body);
-	page.body = (struct str){body, len};
-	http_conn_reply(r->conn, &page);
-}
-
-static void on_gone(void *arg)
-{
-	((struct rig *)arg)->n_gone++;
-}
-
-static void on_request(void *arg, struct http_conn *c, const struct http_request *req)
-{
-	struct rig *r = arg;
-
-	assert_ptr_equal(c, r->conn);
-	r->n_requests++;
-	r->must_close = http_conn_must_close(c);
-	strncat(r->paths, req->path.p, req->path.len);
-	switch (r->deed) {
-	case REPLY: rig_reply(r, 2); break;
-	case WAIT: http_conn_on_gone(c, on_gone, r); break;
-	case UPGRADE:
-		r->taken = http_conn_upgrade(c, STR("HTTP/1.1 101 Switching Protocols\r\n\r\n"));
-		break;
-	case BORROW:
-		r->lent = http_conn_borrow(c, &lent_owner, r);
-		wire_want(r->lent, 0);
-		break;
-	}
-}
-
-static void on_closed(void *arg, struct http_conn *c)
-{
-	struct rig *r = arg;
-
-	r->n_closed++;
-	r->conn = NULL;
-}
-
-/* ---- the rig ---- */
-
-static void rig_open_with(struct rig *r, enum deed deed, const struct wire_mem_opt *mem)
-{
-	static const struct http_deadlines deadlines = {.head_ms = HEAD_MS, .idle_ms = IDLE_MS};
-	struct http_conn_opt opt = {.deadlines = &deadlines,
-				    .request = on_request,
-				    .closed = on_closed,
-				    .arg = r};
-	struct wire *near;
-
-	memset(r, 0, sizeof *r);
-	r->deed = deed;
-	assert_int_equal(ev_sim_new(1, &r->ev), 0);
-	assert_int_equal(wire_mem_pair(r->ev, mem, &near, &r->peer), 0);
-	wire_own(r->peer, &peer_owner, r);
-	wire_want(r->peer, WIRE_READ);
-	assert_int_equal(http_conn_new(r->ev, near, &opt, &r->conn), 0);
-}
-
-static void rig_open(struct rig *r, enum deed deed)
-{
-	rig_open_with(r, deed, &(struct wire_mem_opt){.cap = 1 << 20});
-}
-
-static void rig_leave(struct rig *r, int why)
-{
-	wire_close(r->peer, why);
-	r->peer = NULL;
-	ev_sim_run_for(r->ev, 10);
-}
-
-/* Nothing may be left that could happen. */
-static void rig_close(struct rig *r)
-{
-	bool open = r->conn != NULL;
-	int n_closed = r->n_closed;
-
-	http_conn_close(r->conn);
-	r->conn = NULL;
-	wire_close(r->taken, 0);
-	wire_close(r->peer, 0);
-	assert_false(ev_sim_run_for(r->ev, 100000));
-	assert_int_equal(r->n_closed, n_closed); /* not for our own http_conn_close() */
-	assert_int_equal(n_closed, open ? 0 : 1);
-	ev_free(r->ev);
-}
-
-static void rig_say_bytes(struct rig *r, const char *p, size_t len)
-{
-	assert_int_equal(wire_write_all(r->peer, (struct str){p, len}), 0);
-	ev_sim_run_for(r->ev, 10);
-}
-
-static void rig_say(struct rig *r, const char *text)
-{
-	rig_say_bytes(r, text, strlen(text));
-}
-
-static size_t rig_count(const struct rig *r, const char *needle)
-{
-	size_t n = 0;
-
-	for (const char *p = r->got; (p = strstr(p, needle)) != NULL; p++)
-		n++;
-	return n;
-}
-
-#define GET  "GET /a HTTP/1.1\r\nHost: h.example\r\n\r\n"
-#define POST "POST /b HTTP/1.1\r\nHost: h.example\r\nContent-Length: 5\r\n\r\n"
+#include "unit/http/http_rig.h"
 
 /* ---- reading ---- */
 
@@ -616,6 +436,69 @@ static void test_return_unused(void **state)
 	rig_close(&r);
 }
 
+static void on_recall(void *arg)
+{
+	((struct rig *)arg)->lent = NULL;
+}
+
+static void test_recall(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, BORROW);
+	rig_say(&r, POST "hello");
+	http_conn_recall(r.conn); /* nobody asked to be told, so he keeps it */
+	assert_int_equal(wire_write_all(r.lent, STR("mine")), 0);
+	http_conn_on_recall(r.conn, on_recall, &r);
+	http_conn_recall(r.conn);
+	assert_null(r.lent);
+	http_conn_recall(r.conn); /* not lent any more */
+	rig_reply(&r, 1);
+	ev_sim_run_for(r.ev, 10);
+	assert_string_equal(r.got + r.n_got - 5, "\r\n\r\nx");
+	assert_int_equal(rig_count(&r, "Connection: close\r\n"), 1);
+	assert_true(r.eof);
+	assert_int_equal(r.why, 0);
+	rig_close(&r);
+
+	rig_open(&r, BORROW);
+	rig_say(&r, GET);
+	http_conn_on_recall(r.conn, on_recall, &r);
+	http_conn_close(r.conn);
+	assert_null(r.lent);
+	r.conn = NULL;
+	r.n_closed++;
+	rig_close(&r);
+
+	rig_open(&r, BORROW); /* who gave it back, or kept it, is not told */
+	rig_say(&r, GET);
+	http_conn_on_recall(r.conn, on_recall, &r);
+	http_conn_return(r.conn, HTTP_KEEP);
+	rig_say(&r, GET);
+	http_conn_on_recall(r.conn, on_recall, &r);
+	r.taken = http_conn_take(r.conn);
+	assert_ptr_equal(r.taken, r.lent);
+	rig_close(&r);
+}
+
+/* A body that was read leaves the connection as good as new. */
+static void test_return_read(void **state)
+{
+	struct rig r;
+	struct str in;
+
+	rig_open(&r, BORROW);
+	rig_say(&r, POST "hello" GET);
+	assert_int_equal(wire_read(r.lent, 5, &in), 0);
+	http_conn_return(r.conn, HTTP_READ);
+	r.deed = REPLY;
+	rig_reply(&r, 1);
+	ev_sim_run_for(r.ev, 10);
+	assert_int_equal(rig_count(&r, "200 OK"), 2);
+	assert_int_equal(rig_count(&r, "Connection: close\r\n"), 0);
+	rig_close(&r);
+}
+
 static void test_take(void **state)
 {
 	struct rig r;
@@ -695,6 +578,7 @@ static void test_close_at_every_stage(void **state)
 		if (cases[i].bytes[0] != '\0')
 			rig_say(&r, cases[i].bytes);
 		http_conn_close(r.conn);
+		assert_int_equal(r.n_gone, cases[i].deed == WAIT);
 		r.conn = NULL;
 		r.n_closed++; /* what rig_close() expects; it must not be told itself */
 		ev_sim_run_for(r.ev, 10);
@@ -744,6 +628,8 @@ int main(void)
 		cmocka_unit_test(test_upgrade_hands_early_bytes_over),
 		cmocka_unit_test(test_return),
 		cmocka_unit_test(test_return_unused),
+		cmocka_unit_test(test_return_read),
+		cmocka_unit_test(test_recall),
 		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_drain_while_busy),
