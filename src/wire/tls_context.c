@@ -60,20 +60,20 @@ static int tls_context_on_passphrase(char *buf, int size, int writing, void *arg
 	return -1;
 }
 
-static int tls_context_load(struct tls_context *ctx, const struct tls_context_server *opt,
+static int tls_context_load(struct tls_context *ctx, const char *cert_file, const char *key_file,
 			    char *why)
 {
 	bool asked = false;
 	int e;
 
-	if ((e = tls_context_check_file(why, "certificate", opt->cert_file)) != 0 ||
-	    (e = tls_context_check_file(why, "key", opt->key_file)) != 0)
+	if ((e = tls_context_check_file(why, "certificate", cert_file)) != 0 ||
+	    (e = tls_context_check_file(why, "key", key_file)) != 0)
 		return e;
 	SSL_CTX_set_default_passwd_cb(ctx->ssl, tls_context_on_passphrase);
 	SSL_CTX_set_default_passwd_cb_userdata(ctx->ssl, &asked);
-	if (SSL_CTX_use_certificate_chain_file(ctx->ssl, opt->cert_file) != 1)
-		return tls_context_fail(why, ERR_TLS, "no usable certificate in", opt->cert_file);
-	if (SSL_CTX_use_PrivateKey_file(ctx->ssl, opt->key_file, SSL_FILETYPE_PEM) != 1) {
+	if (SSL_CTX_use_certificate_chain_file(ctx->ssl, cert_file) != 1)
+		return tls_context_fail(why, ERR_TLS, "no usable certificate in", cert_file);
+	if (SSL_CTX_use_PrivateKey_file(ctx->ssl, key_file, SSL_FILETYPE_PEM) != 1) {
 		unsigned long code = ERR_peek_last_error();
 
 		if (asked) {
@@ -81,7 +81,7 @@ static int tls_context_load(struct tls_context *ctx, const struct tls_context_se
 			str_printf(why, TLS_CONTEXT_WHY,
 				   "the key %s is protected by a passphrase: remove it with "
 				   "\"openssl pkey\"",
-				   opt->key_file);
+				   key_file);
 			return ERR_TLS;
 		}
 		if (ERR_GET_LIB(code) == ERR_LIB_X509 &&
@@ -89,14 +89,28 @@ static int tls_context_load(struct tls_context *ctx, const struct tls_context_se
 		     ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH)) {
 			ERR_clear_error();
 			str_printf(why, TLS_CONTEXT_WHY,
-				   "the key %s does not belong to the certificate in %s",
-				   opt->key_file, opt->cert_file);
+				   "the key %s does not belong to the certificate in %s", key_file,
+				   cert_file);
 			return ERR_CERT;
 		}
-		return tls_context_fail(why, ERR_TLS, "no usable key in", opt->key_file);
+		return tls_context_fail(why, ERR_TLS, "no usable key in", key_file);
 	}
 	SSL_CTX_set_default_passwd_cb_userdata(ctx->ssl, NULL);
 	SSL_CTX_set_default_passwd_cb(ctx->ssl, NULL);
+	return 0;
+}
+
+static int tls_context_ask_clients(struct tls_context *ctx, const struct tls_context_server *opt,
+				   char *why)
+{
+	int e;
+
+	if (opt->client_ca_file == NULL)
+		return 0;
+	if ((e = tls_context_check_file(why, "authority file", opt->client_ca_file)) != 0)
+		return e;
+	if ((e = tls_peer_ask(ctx, opt->client_ca_file, opt->client_ca_names)) != 0)
+		return tls_context_fail(why, e, "no usable certificate in", opt->client_ca_file);
 	return 0;
 }
 
@@ -208,7 +222,8 @@ int tls_context_new_server(const struct tls_context_server *opt, struct tls_cont
 
 	ERR_clear_error();
 	if ((e = tls_context_make(true, opt->alpn, &ctx, why)) == 0 &&
-	    (e = tls_context_load(ctx, opt, why)) == 0)
+	    (e = tls_context_load(ctx, opt->cert_file, opt->key_file, why)) == 0 &&
+	    (e = tls_context_ask_clients(ctx, opt, why)) == 0)
 		MOVE(*out, ctx);
 	tls_context_free(ctx);
 	return e;
@@ -222,7 +237,9 @@ int tls_context_new_client(const struct tls_context_client *opt, struct tls_cont
 
 	ERR_clear_error();
 	if ((e = tls_context_make(false, opt->alpn, &ctx, why)) == 0 &&
-	    (e = tls_context_trust(ctx, opt, why)) == 0)
+	    (e = tls_context_trust(ctx, opt, why)) == 0 &&
+	    (opt->cert_file == NULL ||
+	     (e = tls_context_load(ctx, opt->cert_file, opt->key_file, why)) == 0))
 		MOVE(*out, ctx);
 	tls_context_free(ctx);
 	return e;

@@ -19,11 +19,21 @@ struct tls_context_server {
 	const char *key_file;  /* PEM, without a passphrase */
 	const char *const
 		*alpn; /* protocols, best first, NULL at the end; NULL: ALPN is not used */
+	/*
+	 * PEM: the authorities of clients' certificates; NULL: none is asked for. A client that
+	 * has none is welcome, one whose certificate is not acceptable is refused.
+	 */
+	const char *client_ca_file;
+	/* A client is asked only when its SNI is one of these, or is missing; NULL at the end;
+	 * borrowed as long as the context lives. NULL: every client is asked. */
+	const char *const *client_ca_names;
 };
 
 struct tls_context_client {
-	const char *ca_file;	 /* PEM: the only authorities trusted; NULL: those of the system */
-	bool insecure;		 /* accept any certificate for any name */
+	const char *ca_file;   /* PEM: the only authorities trusted; NULL: those of the system */
+	bool insecure;	       /* accept any certificate for any name */
+	const char *cert_file; /* PEM: what proves who we are, if the server asks; NULL: nothing */
+	const char *key_file;  /* PEM, without a passphrase; with cert_file */
 	const char *const *alpn; /* as above */
 };
 

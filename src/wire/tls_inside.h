@@ -16,6 +16,7 @@ struct tls_context {
 	size_t alpn_len;
 	size_t n_refs;
 	bool server, insecure;
+	const char *const *ca_names; /* see tls_context_server.client_ca_names */
 };
 
 /* Packed bytes that may wait: one write, and the handshake's and key updates' messages. */
@@ -35,6 +36,7 @@ struct wire_tls {
 	SSL *ssl;		 /* owned */
 	char *host;		 /* owned; NULL when none is checked */
 	char *reason;		 /* owned; NULL until there is one */
+	char *peer_name;	 /* owned; NULL until it was asked for, or there is none */
 	struct str in; /* borrowed from lower: what is unread of its view, inside one call */
 	char *out;     /* borrowed from the loop inside one write; NULL: pack into pending */
 	size_t out_len;
@@ -65,6 +67,18 @@ struct wire_tls {
  * name).
  */
 int tls_setup(struct wire_tls *t, const struct wire_tls_opt *opt) MUST_CHECK;
+
+/* OpenSSL's verify callback: keeps the reason of a refusal. */
+int tls_setup_on_verify(int ok, X509_STORE_CTX *store);
+
+/* ---- tls_peer.c: certificates of clients ---- */
+
+/* Ask for one, by these authorities, for these names. Returns 0, or ERR_TLS with OpenSSL's error.
+ */
+int tls_peer_ask(struct tls_context *ctx, const char *ca_file, const char *const *names) MUST_CHECK;
+
+/* The name in the verified certificate of the peer; NULL: none. The caller frees it. */
+char *tls_peer_name(SSL *ssl);
 
 /* One more reference. */
 struct tls_context *tls_context_share(struct tls_context *ctx);

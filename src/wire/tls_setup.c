@@ -68,7 +68,7 @@ static int tls_setup_bio(struct wire_tls *t)
 	return 0;
 }
 
-static int tls_setup_on_verify(int ok, X509_STORE_CTX *store)
+int tls_setup_on_verify(int ok, X509_STORE_CTX *store)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct wire_tls *t = SSL_get_app_data(ssl);

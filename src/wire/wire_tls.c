@@ -471,6 +471,7 @@ static void wire_tls_release(struct wire_tls *t, int why)
 	buf_free(&t->pending);
 	buf_free(&t->back);
 	free(t->reason);
+	free(t->peer_name);
 	free(t->host);
 	t->reason = t->host = NULL;
 	ev_free_later(t->wire.ev, t);
@@ -656,6 +657,18 @@ void wire_tls_facts(const struct wire *w, struct wire_tls_facts *out)
 	out->cipher = SSL_get_cipher_name(t->ssl);
 	out->sni = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
 	out->alpn = (struct str){(const char *)alpn, alpn_len};
+}
+
+const char *wire_tls_peer_name(struct wire *w)
+{
+	struct wire_tls *t;
+
+	if (w->ops != &wire_tls_ops)
+		return NULL;
+	t = wire_tls_of(w);
+	if (t->phase == PHASE_OPEN && t->peer_name == NULL)
+		t->peer_name = tls_peer_name(t->ssl);
+	return t->peer_name;
 }
 
 const char *wire_tls_reason(const struct wire *w)

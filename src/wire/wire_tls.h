@@ -64,6 +64,18 @@ struct wire_tls_facts {
 /* w must be a TLS wire. */
 void wire_tls_facts(const struct wire *w, struct wire_tls_facts *out);
 
+/* Bytes of a name in a certificate that counts as one. */
+#define TLS_PEER_NAME_MAX 253
+
+/*
+ * Whom the peer's verified certificate names: the first DNS name of its subjectAltName, else its
+ * common name, printable ASCII without spaces.
+ *   w  any wire.
+ * Returns a NUL-terminated text that lives as long as the wire, or NULL: no TLS wire, not
+ * established, no certificate, or one that names nobody. Source: RFC 5280 4.1.2.6, 4.2.1.6.
+ */
+const char *wire_tls_peer_name(struct wire *w);
+
 /*
  * Why a TLS wire is broken, for a person: "certificate has expired", "certificate is for a.example,
  * not b.example". Returns a NUL-terminated text that lives as long as the wire; "" while it is not
