@@ -28,7 +28,6 @@ static const struct tls_certs_row rows[] = {
 	{"stranger", "other-ca", "DNS:a.example", 2020, 2090},
 	{"self", NULL, "DNS:a.example", 2020, 2090},
 	{"b", "ca", "DNS:b.example,DNS:c.example,DNS:d.example,DNS:e.example", 2020, 2090},
-	{"address", "ca", "IP:127.0.0.9", 2020, 2090},
 };
 
 /* Made once for all tests: keys take time. */
@@ -289,97 +288,6 @@ static void test_who_is_trusted(void **state)
 		wire_close(r.server.w, r.server.why);
 		ev_sim_run_for(r.ev, 20000);
 		ev_free(r.ev);
-		tls_context_free(server);
-		tls_context_free(client);
-	}
-}
-
-/* A context of the client's side that shows a certificate, or (name NULL) has none to show. */
-static struct tls_context *client_with(const struct tls_certs *certs, const char *name)
-{
-	char ca[TLS_CERTS_PATH], file[64], cert[TLS_CERTS_PATH], key[TLS_CERTS_PATH];
-	struct tls_context_client opt = {.ca_file = tls_certs_path(certs, "ca.pem", ca)};
-	char why[TLS_CONTEXT_WHY];
-	struct tls_context *ctx = NULL;
-
-	if (name != NULL) {
-		str_printf(file, sizeof file, "%s.pem", name);
-		opt.cert_file = tls_certs_path(certs, file, cert);
-		str_printf(file, sizeof file, "%s.key", name);
-		opt.key_file = tls_certs_path(certs, file, key);
-	}
-	assert_int_equal(tls_context_new_client(&opt, &ctx, why), 0);
-	return ctx;
-}
-
-static struct tls_context *server_asking(const struct tls_certs *certs, const char *const *names)
-{
-	char ca[TLS_CERTS_PATH], cert[TLS_CERTS_PATH], key[TLS_CERTS_PATH], why[TLS_CONTEXT_WHY];
-	struct tls_context_server opt = {.cert_file = tls_certs_path(certs, "good.pem", cert),
-					 .key_file = tls_certs_path(certs, "good.key", key),
-					 .client_ca_file = tls_certs_path(certs, "ca.pem", ca),
-					 .client_ca_names = names};
-	struct tls_context *ctx = NULL;
-
-	assert_int_equal(tls_context_new_server(&opt, &ctx, why), 0);
-	return ctx;
-}
-
-static void test_who_the_client_is(void **state)
-{
-	static const char *const a[] = {"A.example", NULL}, *const z[] = {"z.example", NULL};
-	static const struct {
-		const char *why, *cert, *host;
-		const char *const *asked;
-		const char *name;   /* NULL: nobody */
-		const char *reason; /* NULL: let in */
-	} cases[] = {
-		{"no certificate is no fault", NULL, "a.example", NULL, NULL, NULL},
-		{"its first DNS name", "b", "a.example", NULL, "b.example", NULL},
-		{"no DNS name: the common name", "address", "a.example", NULL, "address", NULL},
-		{"asked for this name, in any case", "b", "a.example", a, "b.example", NULL},
-		{"not asked for another name", "b", "a.example", z, NULL, NULL},
-		{"not asked: even a bad one", "expired", "a.example", z, NULL, NULL},
-		{"by an address, without SNI", "b", "127.0.0.1", z, "b.example", NULL},
-		{"too old", "expired", "a.example", NULL, NULL, "certificate has expired"},
-		{"of another authority", "stranger", "a.example", NULL, NULL,
-		 "certificate is signed by an unknown authority (other-ca)"},
-		{"of its own", "self", "a.example", NULL, NULL,
-		 "certificate is signed by an unknown authority (self)"},
-	};
-	struct fixture *f = *state;
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct tls_context *server = server_asking(&f->certs, cases[i].asked);
-		struct tls_context *client = client_with(&f->certs, cases[i].cert);
-		const char *name;
-		struct str in;
-		struct rig r;
-
-		print_message("  %s\n", cases[i].why);
-		rig_open(&r, server, client, cases[i].host);
-		assert_null(wire_tls_peer_name(r.server.w));
-		assert_null(wire_tls_peer_name(r.raw_server));
-		ev_sim_run_for(r.ev, 1000);
-		assert_int_equal(r.server.why, cases[i].reason != NULL ? ERR_CERT : 0);
-		assert_string_equal(r.server.reason,
-				    cases[i].reason != NULL ? cases[i].reason : "");
-		name = wire_tls_peer_name(r.server.w);
-		assert_int_equal(name == NULL, cases[i].name == NULL);
-		if (name != NULL)
-			assert_string_equal(name, cases[i].name);
-		if (cases[i].reason != NULL) { /* the client learns of it */
-			wire_close(r.server.w, r.server.why);
-			r.server.w = NULL;
-			ev_sim_run_for(r.ev, 1000);
-			assert_int_equal(wire_read(r.client.w, 1, &in), ERR_TLS);
-			assert_non_null(strstr(wire_tls_reason(r.client.w), "alert"));
-			wire_close(r.client.w, r.client.why);
-			ev_sim_run_for(r.ev, 20000);
-			ev_free(r.ev);
-		} else {
-			rig_close(&r);
-		}
 		tls_context_free(server);
 		tls_context_free(client);
 	}
@@ -795,7 +703,6 @@ int main(void)
 	} tests[] = {
 		{"facts", test_facts},
 		{"who is trusted", test_who_is_trusted},
-		{"who the client is", test_who_the_client_is},
 		{"no common protocol", test_no_common_protocol},
 		{"a client must name its peer", test_a_client_must_name_its_peer},
 		{"deadline of the handshake", test_deadline_of_the_handshake},
