@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "proto/cidr.h"
 #include "proto/url.h"
+#include "store/store_redis_url.h"
 
 static int check_listen(struct str value, char *reason, size_t cap)
 {
@@ -50,12 +51,24 @@ static int check_url(struct str value, char *reason, size_t cap)
 	return ERR_INVAL;
 }
 
+/* A name with a password in it is judged when the store is opened: what fails here is shown. */
 static int check_store(struct str value, char *reason, size_t cap)
 {
+	struct store_redis_url url;
+	char why[STORE_REDIS_WHY];
+
 	if (str_eq(value, STR("memory:")) ||
 	    (str_starts(value, STR("sqlite:")) && value.len > sizeof "sqlite:" - 1))
 		return 0;
-	str_printf(reason, cap, "is not a store: expected memory: or sqlite:/path");
+	if (!store_redis_url_is(value)) {
+		str_printf(reason, cap,
+			   "is not a store: expected memory: or sqlite:/path, or "
+			   "redis://host:port/db");
+		return ERR_INVAL;
+	}
+	if (str_find(value, '@') < value.len || store_redis_url_parse(value, &url, why) == 0)
+		return 0;
+	str_printf(reason, cap, "is not a Redis store: %s", why);
 	return ERR_INVAL;
 }
 
@@ -120,8 +133,11 @@ static const struct config_option rows[] = {
 	 .metavar = "STORE",
 	 .group = "Accounts",
 	 .check = check_store,
-	 .help = "Where accounts and tunnels are kept: memory: (lost at exit) or sqlite:/path; by "
-		 "default a SQLite file in --state-dir",
+	 .help = "Where accounts and tunnels are kept: memory: (lost at exit), sqlite:/path, "
+		 "redis://HOST:PORT[,HOST:PORT...]/DB, redis+sentinel://HOST:PORT[,...]/MASTER/DB "
+		 "or redis+unix:///path?db=N; a password is taken from KAREZ_REDIS_PASSWORD, and "
+		 "?wait=N lets a write count only when N replicas have it; by default a SQLite "
+		 "file in --state-dir",
 	 MEMBER(store)},
 	{.name = "state-dir",
 	 .type = CONFIG_TEXT,

@@ -11,6 +11,8 @@
 
 #include "base/err.h"
 #include "store/store_cache.h"
+#include "store/store_redis.h"
+#include "store/store_redis_url.h"
 
 void store_why_say(struct store_why *why, const char *fmt, ...)
 {
@@ -27,6 +29,7 @@ int store_open(struct ev *ev, struct log *log, const char *where, struct store *
 	       struct store_why *why)
 {
 	struct str name = str_of(where);
+	char shown[STORE_REDIS_WHERE_MAX];
 	int e;
 
 	why->text[0] = '\0';
@@ -37,10 +40,13 @@ int store_open(struct ev *ev, struct log *log, const char *where, struct store *
 	}
 	if (str_starts(name, STR("sqlite:")) && name.len > strlen("sqlite:"))
 		return store_thread_open(ev, log, where, out, why);
+	if (store_redis_url_is(name))
+		return store_redis_open(ev, log, where, out, why);
+	store_redis_url_mask(name, shown, sizeof shown);
 	store_why_say(why,
-		      "\"%s\" names no store: use memory: (nothing outlives the process) or "
-		      "sqlite:PATH (a file)",
-		      where);
+		      "\"%s\" names no store: use memory: (nothing outlives the process), "
+		      "sqlite:PATH (a file) or redis://HOST:PORT/DB",
+		      shown);
 	return ERR_INVAL;
 }
 

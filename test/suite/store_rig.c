@@ -23,8 +23,11 @@ static void store_rig_on_log(void *arg, enum log_level level, const char *line, 
 {
 	struct store_rig *t = arg;
 
+	str_printf(t->said, sizeof t->said, "%.*s", (int)len, line);
 	if (level == LOG_ERROR)
 		t->n_errors++;
+	else if (level == LOG_WARN)
+		t->n_warns++;
 	else if (level == LOG_INFO)
 		t->n_infos++;
 }

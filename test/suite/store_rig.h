@@ -37,7 +37,8 @@ struct store_rig {
 	struct ev *ev;
 	struct store *store;
 	struct log log;
-	unsigned n_errors, n_infos; /* lines written to the log */
+	unsigned n_errors, n_warns, n_infos; /* lines written to the log */
+	char said[1024];		     /* the last of them */
 	char where[512];
 	struct ev_timer watch;
 	unsigned n_asked, n_told, n_wanted;

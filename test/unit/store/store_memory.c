@@ -121,7 +121,7 @@ static void test_names(void **state)
 		const char *why, *where;
 		int want;
 	} cases[] = {
-		{"a kind we do not have", "redis://localhost", ERR_INVAL},
+		{"a kind we do not have", "postgres://localhost", ERR_INVAL},
 		{"no kind", "/var/lib/karez/karez.db", ERR_INVAL},
 		{"a file without a name", "sqlite:", ERR_INVAL},
 		{"memory with a name", "memory:x", ERR_INVAL},

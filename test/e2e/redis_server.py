@@ -1,0 +1,137 @@
+"""redis-server and redis-sentinel on free ports of loopback, with directories of their own."""
+
+import signal
+import socket
+
+from karez import Failure, free_port, wait_until
+
+
+class RedisError(Exception):
+    """What Redis answers with a minus."""
+
+
+class Talk:
+    """Commands to one of them, answered one by one."""
+
+    def __init__(self, port, password=None):
+        self.sock = socket.create_connection(("127.0.0.1", port), 5)
+        self.file = self.sock.makefile("rb")
+        if password:
+            self("AUTH", password)
+
+    def __call__(self, *words):
+        data = b"*%d\r\n" % len(words)
+        for word in words:
+            word = str(word).encode()
+            data += b"$%d\r\n%s\r\n" % (len(word), word)
+        self.sock.sendall(data)
+        return self._reply()
+
+    def _reply(self):
+        line = self.file.readline()
+        if not line:
+            raise Failure("Redis hung up")
+        kind, rest = line[:1], line[1:-2].decode()
+        if kind == b"-":
+            raise RedisError(rest)
+        if kind == b"+":
+            return rest
+        if kind == b":":
+            return int(rest)
+        if kind == b"*":
+            return [self._reply() for _ in range(int(rest))]
+        if rest == "-1":
+            return None
+        return self.file.read(int(rest) + 2)[:-2].decode(errors="replace")
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+
+class Redis:
+    """One server; every write is on the disk before it is answered."""
+
+    program, ready = "redis-server", "Ready to accept connections"
+
+    def __init__(self, world, *options, password=None):
+        self.world, self.password = world, password
+        self.port = free_port()
+        self.dir = world.dir(f"{self.program}-{self.port}")
+        self.options = [str(o) for o in options]
+        if password:
+            self.options += ["--requirepass", password]
+        self.start()
+
+    def argv(self):
+        return [self.program, "--port", self.port, "--bind", "127.0.0.1", "--dir", self.dir,
+                "--save", "", "--appendonly", "yes", "--appendfsync", "always", *self.options]
+
+    def start(self):
+        """For the first time, or again at the same port with the same files."""
+        self.proc = self.world.run(f"{self.program}:{self.port}", self.argv())
+        self.proc.wait_line(self.ready, 10)
+
+    def kill(self):
+        self.proc.kill()
+
+    def pause(self):
+        self.proc.popen.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.proc.popen.send_signal(signal.SIGCONT)
+
+    def ask(self, *words):
+        talk = Talk(self.port, self.password)
+        try:
+            return talk(*words)
+        finally:
+            talk.close()
+
+    def role(self):
+        return self.ask("ROLE")[0]
+
+    def n_replicas(self):
+        role = self.ask("ROLE")
+        return len(role[2]) if role[0] == "master" else 0
+
+    @property
+    def where(self):
+        return f"redis://127.0.0.1:{self.port}/0"
+
+
+class Sentinel(Redis):
+    """Watches one master, which it calls "main", and needs nobody's consent for a failover."""
+
+    program, ready = "redis-sentinel", "\\+monitor master main"
+
+    def __init__(self, world, master):
+        self.master = master
+        super().__init__(world)
+
+    def argv(self):
+        file = self.dir / "sentinel.conf"
+        if not file.exists():
+            file.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.dir}\n"
+                            f"sentinel monitor main 127.0.0.1 {self.master.port} 1\n"
+                            "sentinel down-after-milliseconds main 500\n"
+                            "sentinel failover-timeout main 3000\n")
+        return [self.program, file]
+
+    def knows_replicas(self, n):
+        def known():
+            found = self.ask("SENTINEL", "replicas", "main")
+            return sum("s_down" not in r[r.index("flags") + 1] for r in found) >= n
+        wait_until(known, 25, f"the Sentinel knows {n} replicas")  # it asks every 10 s
+
+    @property
+    def where(self):
+        return f"redis+sentinel://127.0.0.1:{self.port}/main/0"
+
+
+def replica(world, master):
+    """Of a master; it has all of it when this returns."""
+    before = master.n_replicas()
+    made = Redis(world, "--replicaof", "127.0.0.1", master.port)
+    wait_until(lambda: master.n_replicas() > before, 10, "the replica follows its master")
+    return made
