@@ -5,6 +5,7 @@
 #include "config/cmdline.h"
 
 #include "base/err.h"
+#include "config/command.h"
 #include "config/guess.h"
 #include "config/say.h"
 
@@ -50,69 +51,87 @@ static bool cmdline_is_option(struct str word)
 	return word.len > 1 && word.p[0] == '-';
 }
 
-/* Index of the first argument, or 0; one after "--" is none. */
-static int cmdline_first(const struct config *c, const struct config_input *in)
+/*
+ * The first arguments; what follows "--" counts as none.
+ *   at  [max] set to their places in argv.
+ * Returns how many.
+ */
+static size_t cmdline_first(const struct config *c, const struct config_input *in, int *at,
+			    size_t max)
 {
-	for (int i = 1; i < in->argc; i++) {
+	size_t n = 0;
+
+	for (int i = 1; i < in->argc && n < max; i++) {
 		struct str word = cmdline_word(in, i);
 
 		if (str_eq(word, STR("--")))
-			return 0;
+			break;
 		if (!cmdline_is_option(word))
-			return i;
-		if (cmdline_takes_next(c->program, word))
+			at[n++] = i;
+		else if (cmdline_takes_next(c->program, word))
 			i++;
 	}
-	return 0;
+	return n;
 }
 
-int cmdline_command(struct config *c, const struct config_input *in)
+void cmdline_command(struct config *c, const struct config_input *in)
 {
 	const struct config_program *p = c->program;
-	int first = cmdline_first(c, in);
+	struct str words[CONFIG_WORDS_MAX];
+	size_t n, k;
 
-	if (p->commands[0].name == NULL) {
-		c->command = &p->commands[0];
-		return 0;
+	n = cmdline_first(c, in, c->words, CONFIG_WORDS_MAX);
+	for (k = 0; k < n; k++)
+		words[k] = cmdline_word(in, c->words[k]);
+	for (k = n; k > 0; k--) {
+		if ((c->command = command_find(p, words, k)) != NULL ||
+		    (c->group = command_group(p, words, k)) != NULL)
+			break;
 	}
-	for (size_t i = 0; first != 0 && i < p->n_commands; i++) {
-		if (!str_eq(cmdline_word(in, first), str_of(p->commands[i].name)))
-			continue;
-		c->command = &p->commands[i];
-		return first;
-	}
-	c->overview = first == 0;
+	c->n_words = k;
+	c->overview = c->command == NULL && n == k;
+	if (k > 0)
+		return;
 	c->implied = p->fallback != NULL;
 	c->command = p->fallback;
-	return 0;
+	if (p->commands[0].name == NULL) {
+		c->command = &p->commands[0];
+		c->overview = false;
+	}
 }
 
-/* The command somebody may have meant by a word, or NULL. */
-static const char *cmdline_guess_command(const struct config_program *p, struct str word)
+/* The command, or group of some, that somebody may have meant by a word, or NULL. */
+static const char *cmdline_guess_command(const struct config *c, struct str word)
 {
 	struct guess g = {.word = word};
+	struct command_entry entry;
 
-	for (size_t i = 0; i < p->n_commands; i++)
-		guess_offer(&g, p->commands[i].name);
+	for (size_t at = 0; command_next(c->program, c->group, &at, &entry);)
+		guess_offer(&g, entry.word);
 	return g.best;
 }
 
 int cmdline_no_command(struct config *c, const struct config_input *in)
 {
 	const struct config_program *p = c->program;
-	int first = cmdline_first(c, in);
+	int words[CONFIG_WORDS_MAX + 1];
+	size_t n = cmdline_first(c, in, words, CONFIG_WORDS_MAX + 1);
+	struct command_entry entry;
 	char quoted[SAY_QUOTED];
-	const char *near = NULL;
+	const char *near = NULL, *comma = "";
 
-	if (first == 0) {
-		slot_message(c, "%s: a command is missing: expected one of", p->name);
+	slot_message(c, "%s%s%s: ", p->name, c->group == NULL ? "" : " ",
+		     c->group == NULL ? "" : c->group->name);
+	if (n <= c->n_words) {
+		slot_add(c, "a command is missing: expected one of");
 	} else {
-		slot_message(c, "%s: %s is not one of the commands", p->name,
-			     say_quote(quoted, cmdline_word(in, first)));
-		near = cmdline_guess_command(p, cmdline_word(in, first));
+		struct str word = cmdline_word(in, words[c->n_words]);
+
+		slot_add(c, "%s is not one of the commands", say_quote(quoted, word));
+		near = cmdline_guess_command(c, word);
 	}
-	for (size_t i = 0; i < p->n_commands; i++)
-		slot_add(c, "%s %s", i > 0 ? "," : "", p->commands[i].name);
+	for (size_t at = 0; command_next(p, c->group, &at, &entry); comma = ",")
+		slot_add(c, "%s %s", comma, entry.word);
 	if (near != NULL)
 		slot_add(c, "; did you mean %s?", near);
 	return ERR_INVAL;
@@ -226,7 +245,7 @@ static int cmdline_letters(struct cmdline *l, struct str word)
 /* If the command was implied, the word in hand may have been meant to be its name. */
 static int cmdline_hint(const struct cmdline *l, struct str word)
 {
-	const char *near = cmdline_guess_command(l->c->program, word);
+	const char *near = cmdline_guess_command(l->c, word);
 
 	if (near != NULL)
 		slot_add(l->c, "; did you mean the command %s?", near);
@@ -256,7 +275,16 @@ static int cmdline_argument(struct cmdline *l, struct str word)
 	return e == ERR_INVAL && l->c->implied ? cmdline_hint(l, word) : e;
 }
 
-int cmdline_parse(struct config *c, const struct config_input *in, int skip)
+/* Is this a word of the command's name? */
+static bool cmdline_is_name(const struct config *c, int at)
+{
+	for (size_t i = 0; i < c->n_words; i++)
+		if (c->words[i] == at)
+			return true;
+	return false;
+}
+
+int cmdline_parse(struct config *c, const struct config_input *in)
 {
 	struct cmdline l = {.c = c, .in = in};
 	bool options = true;
@@ -265,7 +293,7 @@ int cmdline_parse(struct config *c, const struct config_input *in, int skip)
 	for (l.at = 1; l.at < in->argc && e == 0; l.at++) {
 		struct str word = cmdline_word(in, l.at);
 
-		if (l.at == skip)
+		if (cmdline_is_name(c, l.at))
 			continue;
 		if (options && str_eq(word, STR("--")))
 			options = false;

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "config/command.h"
 #include "config/guess.h"
 #include "config/say.h"
 #include "config/tree.h"
@@ -58,8 +59,7 @@ static int conffile_unknown(struct config *c, const struct tree *key)
 
 	slot_message(c, "%s:%u:%u: %s is no option", c->path, key->line, key->col,
 		     say_quote(quoted, key->text));
-	for (size_t k = 0; k < c->program->n_commands; k++) {
-		command = &c->program->commands[k];
+	for (size_t k = 0; (command = command_at(c->program, k)) != NULL; k++) {
 		for (size_t i = 0; (t = slot_table(c->program, command, i)) != NULL; i++)
 			for (size_t r = 0; r < t->n; r++)
 				if (!(t->rows[r].flags & (CONFIG_NOT_FILE | CONFIG_HIDDEN)))
@@ -70,18 +70,39 @@ static int conffile_unknown(struct config *c, const struct tree *key)
 	return ERR_INVAL;
 }
 
+/* The option of this name in any command, by preference one that the file may have; or NULL. */
+static const struct config_option *conffile_elsewhere(const struct config *c, struct str name)
+{
+	const struct config_option *found = NULL;
+	const struct config_command *command;
+	const struct config_table *t;
+
+	for (size_t k = 0; (command = command_at(c->program, k)) != NULL; k++) {
+		for (size_t i = 0; (t = slot_table(c->program, command, i)) != NULL; i++) {
+			for (size_t r = 0; r < t->n; r++) {
+				if (!str_eq(str_of(t->rows[r].name), name))
+					continue;
+				if (!(t->rows[r].flags & CONFIG_NOT_FILE))
+					return &t->rows[r];
+				found = &t->rows[r];
+			}
+		}
+	}
+	return found;
+}
+
 static int conffile_entry(struct config *c, const struct tree *key)
 {
 	const struct tree *value = key->value;
 	struct slot unused = {0}, *s = slot_find(c, key->text);
 
 	/* One file serves all commands: what belongs to another one is checked and not stored. */
-	if (s == NULL) {
-		unused.row =
-			key->text.len == 0 ? NULL : slot_anywhere(c->program, key->text, 0, NULL);
-		if (unused.row == NULL)
+	if (s == NULL || (s->row->flags & CONFIG_NOT_FILE)) {
+		unused.row = conffile_elsewhere(c, key->text);
+		if (s == NULL && unused.row == NULL)
 			return conffile_unknown(c, key);
-		s = &unused;
+		if (unused.row != NULL)
+			s = &unused;
 	}
 	if (s->row->flags & CONFIG_NOT_FILE)
 		return slot_complain(c, s, conffile_origin(key), "not in a configuration file");

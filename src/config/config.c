@@ -65,13 +65,14 @@ static int config_check_required(struct config *c)
 
 static int config_run(struct config *c, const struct config_input *in)
 {
-	int skip = cmdline_command(c, in), e;
+	int e;
 
+	cmdline_command(c, in);
 	if ((e = slot_build(c)) != 0)
 		return e;
 	if (c->command == NULL && !c->overview)
 		return cmdline_no_command(c, in);
-	if ((e = cmdline_parse(c, in, skip)) != 0)
+	if ((e = cmdline_parse(c, in)) != 0)
 		return e;
 	if (config_asked(c))
 		return 0;

@@ -105,15 +105,25 @@ struct config_table {
 		.rows = (array), .n = ARRAY_LEN(array), \
 	}
 
-/* One command: `karez http TARGET`. A program without commands has one whose name is NULL. */
+/* Words of a command's name, at most. */
+#define CONFIG_WORDS_MAX 3
+
+/* One command: `karez http TARGET`, `karez token add NAME`. A program without commands has one
+ * whose name is NULL. */
 struct config_command {
-	const char *name;
+	const char *name;		   /* its words, one space between two */
 	const char *summary;		   /* one sentence without a full stop */
 	const char *detail;		   /* a paragraph for help and manual, or NULL */
 	const struct config_table *tables; /* [n_tables] its options, besides the program's own */
 	size_t n_tables;
 	const struct config_option *args; /* [n_args] its arguments in order, named in capitals; */
 	size_t n_args;			  /* one that is a list comes last and takes the rest */
+};
+
+/* What several commands begin with: `karez token --help` tells about those. */
+struct config_group {
+	const char *name;    /* "token", "admin account" */
+	const char *summary; /* one sentence without a full stop */
 };
 
 struct config;
@@ -131,6 +141,10 @@ struct config_program {
 	size_t n_tables;
 	const struct config_command *commands; /* [n_commands], at least one */
 	size_t n_commands;
+	const struct config_command *more; /* [n_more] further ones, from another room */
+	size_t n_more;
+	const struct config_group *groups; /* [n_groups] for all commands of several words */
+	size_t n_groups;
 	const struct config_command *fallback; /* used when the first argument names no command
 						* (`karez 3000`); NULL: that is an error */
 	/*

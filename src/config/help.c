@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "config/command.h"
 #include "config/say.h"
 
 #define HELP_COLUMN 28 /* where the sentences start */
@@ -130,6 +131,22 @@ static void help_synopsis(const struct config_program *p, const struct config_co
 	fputc('\n', out);
 }
 
+/* The commands below where we are, or nothing if there are none. */
+static void help_commands(const struct config *c, FILE *out)
+{
+	const char *head = "\nCommands:\n";
+	struct command_entry entry;
+
+	for (size_t at = 0; command_next(c->program, c->group, &at, &entry); head = "") {
+		char line[80];
+
+		fputs(head, out);
+		str_printf(line, sizeof line, "  %s", entry.word);
+		help_line(out, line,
+			  entry.command != NULL ? entry.command->summary : entry.group->summary);
+	}
+}
+
 static void help_command(const struct config *c, FILE *out)
 {
 	const struct config_command *command = c->command;
@@ -150,25 +167,28 @@ static void help_command(const struct config *c, FILE *out)
 		str_printf(head, sizeof head, "  %s", command->args[i].name);
 		help_line(out, head, command->args[i].help);
 	}
+	if (command->name == NULL)
+		help_commands(c, out);
 }
 
 static void help_overview(const struct config *c, FILE *out)
 {
 	const struct config_program *p = c->program;
+	struct command_entry entry;
+	const char *head = "Usage: ";
+	size_t at = 0;
 
-	for (size_t i = 0; i < p->n_commands; i++) {
-		fputs(i == 0 ? "Usage: " : "       ", out);
-		help_synopsis(p, &p->commands[i], out);
+	while (command_next(p, c->group, &at, &entry)) {
+		fputs(head, out);
+		head = "       ";
+		if (entry.command != NULL)
+			help_synopsis(p, entry.command, out);
+		else
+			fprintf(out, "%s %s COMMAND [OPTION]...\n", p->name, entry.group->name);
 	}
 	fputc('\n', out);
-	say_wrap(out, p->summary, 0, 0);
-	fputs("\nCommands:\n", out);
-	for (size_t i = 0; i < p->n_commands; i++) {
-		char head[80];
-
-		str_printf(head, sizeof head, "  %s", p->commands[i].name);
-		help_line(out, head, p->commands[i].summary);
-	}
+	say_wrap(out, c->group != NULL ? c->group->summary : p->summary, 0, 0);
+	help_commands(c, out);
 }
 
 static bool help_has_commands(const struct config_program *p)
@@ -192,19 +212,24 @@ void help_print(const struct config *c, FILE *out)
 			fprintf(out, "  %s\n", *f);
 	}
 	if (c->overview && help_has_commands(p))
-		fprintf(out, "\n\"%s COMMAND --help\" tells the options of a command.\n", p->name);
+		fprintf(out, "\n\"%s%s%s COMMAND --help\" tells the options of a command.\n",
+			p->name, c->group == NULL ? "" : " ",
+			c->group == NULL ? "" : c->group->name);
 }
 
 void help_usage(const struct config *c, FILE *out)
 {
 	const struct config_program *p = c->program;
-	const char *command = c->command == NULL ? NULL : c->command->name;
+	const char *name = c->group != NULL		      ? c->group->name
+			   : c->command == NULL || c->implied ? NULL
+							      : c->command->name;
 
 	fputs("Usage: ", out);
 	if (c->command != NULL)
 		help_synopsis(p, c->command, out);
 	else
-		fprintf(out, "%s COMMAND [OPTION]...\n", p->name);
-	fprintf(out, "Try \"%s%s%s --help\".\n", p->name, command == NULL || c->implied ? "" : " ",
-		command == NULL || c->implied ? "" : command);
+		fprintf(out, "%s%s%s COMMAND [OPTION]...\n", p->name, name == NULL ? "" : " ",
+			name == NULL ? "" : name);
+	fprintf(out, "Try \"%s%s%s --help\".\n", p->name, name == NULL ? "" : " ",
+		name == NULL ? "" : name);
 }

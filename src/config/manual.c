@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "config/command.h"
 #include "config/help.h"
 #include "config/slot.h"
 
@@ -113,13 +114,14 @@ static bool manual_takes(const struct config_command *command, const struct conf
 /* Say which commands take a table, unless all do. */
 static void manual_owners(const struct config_program *p, const struct config_table *t, FILE *out)
 {
+	const struct config_command *command;
 	bool first = true;
 
-	for (size_t i = 0; i < p->n_commands; i++) {
-		if (p->commands[i].name == NULL || !manual_takes(&p->commands[i], t))
+	for (size_t i = 0; (command = command_at(p, i)) != NULL; i++) {
+		if (command->name == NULL || !manual_takes(command, t))
 			continue;
-		fputs(first ? "For the command " : ", ", out);
-		manual_text(out, p->commands[i].name);
+		fputs(first ? "For the command " : ",\n", out);
+		manual_text(out, command->name);
 		first = false;
 	}
 	if (!first)
@@ -159,12 +161,11 @@ static void manual_options(const struct config_program *p, FILE *out)
 	bool done;
 
 	fputs(".Sh OPTIONS\n", out);
-	for (size_t k = 0; k < p->n_commands; k++) {
-		command = &p->commands[k];
+	for (size_t k = 0; (command = command_at(p, k)) != NULL; k++) {
 		for (size_t i = 0; i < command->n_tables; i++) {
 			done = false;
 			for (size_t b = 0; b < k && !done; b++)
-				done = manual_takes(&p->commands[b], &command->tables[i]);
+				done = manual_takes(command_at(p, b), &command->tables[i]);
 			if (!done)
 				manual_table(p, &command->tables[i], out);
 		}
@@ -186,6 +187,8 @@ static void manual_arguments(const struct config_command *command, FILE *out)
 
 static void manual_head(const struct config_program *p, FILE *out)
 {
+	const struct config_command *command;
+
 	fputs(".\\\" Made from the tables of options; do not edit.\n", out);
 	fprintf(out, ".Dd %s\n.Dt ", p->manual_date);
 	for (const char *s = p->name; *s != '\0'; s++)
@@ -194,9 +197,7 @@ static void manual_head(const struct config_program *p, FILE *out)
 		p->version, p->name);
 	manual_text(out, p->summary);
 	fputs("\n.Sh SYNOPSIS\n", out);
-	for (size_t i = 0; i < p->n_commands; i++) {
-		const struct config_command *command = &p->commands[i];
-
+	for (size_t i = 0; (command = command_at(p, i)) != NULL; i++) {
 		fprintf(out, ".Nm%s%s\n", i == 0 ? "" : " ", i == 0 ? "" : p->name);
 		if (command->name != NULL)
 			manual_macro(out, command == p->fallback ? "Op Cm" : "Cm", command->name);
@@ -264,16 +265,21 @@ static void manual_files(const struct config_program *p, FILE *out)
 
 void manual_print(const struct config_program *p, FILE *out)
 {
+	const struct config_command *command;
+	bool listed = false;
+
 	manual_head(p, out);
 	fputs(".Sh DESCRIPTION\n", out);
 	if (p->manual_before != NULL)
 		fprintf(out, "%s\n", p->manual_before);
 	else
 		manual_sentence(out, p->summary);
-	if (p->commands[0].name != NULL)
-		fputs(".Sh COMMANDS\n", out);
-	for (size_t i = 0; i < p->n_commands; i++)
-		manual_command(p, &p->commands[i], out);
+	for (size_t i = 0; (command = command_at(p, i)) != NULL; i++) {
+		if (command->name != NULL && !listed)
+			fputs(".Sh COMMANDS\n", out);
+		listed |= command->name != NULL;
+		manual_command(p, command, out);
+	}
 	manual_options(p, out);
 	manual_environment(p, out);
 	manual_files(p, out);

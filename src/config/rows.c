@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "config/command.h"
 #include "config/help.h"
 #include "config/slot.h"
 
@@ -159,15 +160,58 @@ static int rows_check_command(const struct rows *r)
 	return e;
 }
 
+static int rows_wrong_name(const struct rows *r, const char *name, const char *mistake)
+{
+	str_printf(r->why, r->cap, "%s %s: %s", r->p->name, name, mistake);
+	return ERR_INVAL;
+}
+
+/* Each word of a name but the last must lead to a group, and a command's name leads no further. */
+static int rows_check_words(const struct rows *r)
+{
+	const char *name = r->command->name;
+	struct str words[CONFIG_WORDS_MAX], rest = str_of(name), word;
+	const struct config_command *other;
+	size_t n = 0;
+
+	while (name != NULL && str_next(&rest, ' ', &word)) {
+		if (n == CONFIG_WORDS_MAX || word.len == 0)
+			return rows_wrong_name(r, name, "not a name of some words");
+		words[n++] = word;
+		if (rest.p != NULL && command_group(r->p, words, n) == NULL)
+			return rows_wrong_name(r, name, "there is no group for its first words");
+	}
+	if (name != NULL && command_find(r->p, words, n) != r->command)
+		return rows_wrong_name(r, name, "two commands of this name");
+	for (size_t i = 0; name != NULL && (other = command_at(r->p, i)) != NULL; i++)
+		if (command_is_below(other->name, name))
+			return rows_wrong_name(r, name, "a command and a group");
+	return 0;
+}
+
+static int rows_check_group(const struct rows *r, const struct config_group *g)
+{
+	const struct config_command *c;
+
+	if (g->summary == NULL || g->summary[0] == '\0')
+		return rows_wrong_name(r, g->name, "a group without a summary");
+	for (size_t i = 0; (c = command_at(r->p, i)) != NULL; i++)
+		if (command_is_below(c->name, g->name))
+			return 0;
+	return rows_wrong_name(r, g->name, "a group of nothing");
+}
+
 int rows_check(const struct config_program *p, char *why, size_t cap)
 {
 	struct rows r = {.p = p, .why = why, .cap = cap};
 	int e = 0;
 
 	why[0] = '\0';
-	for (size_t i = 0; i < p->n_commands && e == 0; i++) {
-		r.command = &p->commands[i];
-		e = rows_check_command(&r);
+	for (size_t i = 0; e == 0 && (r.command = command_at(p, i)) != NULL; i++) {
+		if ((e = rows_check_words(&r)) == 0)
+			e = rows_check_command(&r);
 	}
+	for (size_t i = 0; i < p->n_groups && e == 0; i++)
+		e = rows_check_group(&r, &p->groups[i]);
 	return e;
 }

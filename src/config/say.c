@@ -5,12 +5,7 @@
 
 #define SHOWN_MAX 60 /* enough to know it again */
 
-/*
- * The character that s starts with.
- *   *c  set to its code point.
- * Returns its bytes, 0 if it is no UTF-8. Source: RFC 3629 4.
- */
-static size_t say_decode(struct str s, uint32_t *c)
+size_t say_decode(struct str s, uint32_t *c)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char *p = (const unsigned char *)s.p;
@@ -38,8 +33,7 @@ static bool say_hidden(uint32_t c)
 	       c == 0xfffe || c == 0xffff;
 }
 
-/* One character as it may be shown; returns how many bytes of s it was. */
-static size_t say_escape(char dst[8], struct str s)
+size_t say_visible(char dst[8], struct str s)
 {
 	uint32_t c;
 	size_t n = say_decode(s, &c);
@@ -50,11 +44,18 @@ static size_t say_escape(char dst[8], struct str s)
 	}
 	if (say_hidden(c))
 		str_printf(dst, 8, c < 0x100 ? "\\x%02x" : "\\u%04x", c);
-	else if (c == '"' || c == '\\')
-		str_printf(dst, 8, "\\%c", s.p[0]);
 	else
 		str_printf(dst, 8, STR_FMT, (int)n, s.p);
 	return n;
+}
+
+/* The same in double quotes. */
+static size_t say_escape(char dst[8], struct str s)
+{
+	if (s.p[0] != '"' && s.p[0] != '\\')
+		return say_visible(dst, s);
+	str_printf(dst, 8, "\\%c", s.p[0]);
+	return 1;
 }
 
 const char *say_quote(char dst[SAY_QUOTED], struct str value)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "config/command.h"
 #include "config/say.h"
 
 static const struct config_option slot_own_rows[] = {
@@ -128,6 +129,7 @@ const struct config_option *slot_anywhere(const struct config_program *p, struct
 					  char letter, const struct config_command **command)
 {
 	const struct config_option *row;
+	const struct config_command *c;
 	const struct config_table *t;
 
 	if (command != NULL)
@@ -135,13 +137,13 @@ const struct config_option *slot_anywhere(const struct config_program *p, struct
 	for (size_t i = 0; (t = slot_table(p, NULL, i)) != NULL; i++)
 		if ((row = slot_in_table(t, name, letter)) != NULL)
 			return row;
-	for (size_t k = 0; k < p->n_commands; k++) {
-		for (size_t i = 0; i < p->commands[k].n_tables; i++) {
-			row = slot_in_table(&p->commands[k].tables[i], name, letter);
+	for (size_t k = 0; (c = command_at(p, k)) != NULL; k++) {
+		for (size_t i = 0; i < c->n_tables; i++) {
+			row = slot_in_table(&c->tables[i], name, letter);
 			if (row == NULL)
 				continue;
 			if (command != NULL)
-				*command = &p->commands[k];
+				*command = c;
 			return row;
 		}
 	}

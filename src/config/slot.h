@@ -23,8 +23,12 @@ struct slot_own {
 struct config {
 	const struct config_program *program; /* borrowed: static */
 	const struct config_command *command; /* borrowed: static; NULL when none was found */
-	bool implied;	    /* the command is the fallback: its name was not given */
-	bool overview;	    /* neither a command nor an argument was given */
+	const struct config_group
+		*group;		     /* borrowed: static; named instead of a command, or NULL */
+	bool implied;		     /* the command is the fallback: its name was not given */
+	bool overview;		     /* neither a command nor an argument was given */
+	int words[CONFIG_WORDS_MAX]; /* [n_words] where in argv the name of command or group is */
+	size_t n_words;
 	void *settings;	    /* borrowed: the caller keeps it until config_free; NULL: no values */
 	struct slot *slots; /* owned: [n_slots] */
 	size_t n_slots;
