@@ -10,6 +10,9 @@
 
 #include "base/err.h"
 
+/* Bytes that most texts fit into: a longer one is made twice, the first time to be measured. */
+#define JSON_WRITE_GUESS 2048
+
 static json_t *json_of(const struct json *j)
 {
 	return (json_t *)(uintptr_t)j;
@@ -123,20 +126,39 @@ int json_get_object(const struct json *obj, const char *key, const struct json *
 	return json_get_typed(obj, key, JSON_OBJECT, out);
 }
 
-int json_get_number(const struct json *obj, const char *key, uint64_t max, uint64_t *out)
+int json_number(const struct json *j, uint64_t max, uint64_t *out)
 {
 	json_int_t value;
-	json_t *j;
-	int e;
 
-	if ((e = json_member(obj, key, &j)) != 0)
-		return e;
-	if (!json_is_integer(j) || (value = json_integer_value(j)) < 0)
+	if (!json_is_integer(json_of(j)) || (value = json_integer_value(json_of(j))) < 0)
 		return ERR_INVAL;
 	if ((uint64_t)value > max)
 		return ERR_TOOBIG;
 	*out = (uint64_t)value;
 	return 0;
+}
+
+int json_get_number(const struct json *obj, const char *key, uint64_t max, uint64_t *out)
+{
+	json_t *j;
+	int e = json_member(obj, key, &j);
+
+	return e != 0 ? e : json_number((struct json *)j, max, out);
+}
+
+enum json_kind json_kind(const struct json *j)
+{
+	switch (json_typeof(json_of(j))) {
+	case JSON_NULL: return JSON_IS_NULL;
+	case JSON_STRING: return JSON_IS_TEXT;
+	case JSON_INTEGER:
+		return json_integer_value(json_of(j)) < 0 ? JSON_IS_OTHER : JSON_IS_NUMBER;
+	case JSON_TRUE:
+	case JSON_FALSE: return JSON_IS_BOOL;
+	case JSON_OBJECT: return JSON_IS_OBJECT;
+	case JSON_ARRAY: return JSON_IS_LIST;
+	default: return JSON_IS_OTHER;
+	}
 }
 
 size_t json_count(const struct json *j)
@@ -234,6 +256,13 @@ int json_set_bool(struct json *obj, const char *key, bool value)
 	return json_set(obj, key, &j);
 }
 
+int json_set_null(struct json *obj, const char *key)
+{
+	struct json *j = (struct json *)json_null();
+
+	return json_set(obj, key, &j);
+}
+
 void json_unset(struct json *obj, const char *key)
 {
 	(void)json_object_del(json_of(obj), key);
@@ -265,18 +294,32 @@ int json_add_text(struct json *list, struct str value)
 	return json_add(list, &j);
 }
 
-int json_write(const struct json *j, size_t cap, struct buf *b)
+static int json_write_into(const struct json *j, size_t cap, struct buf *b)
 {
-	size_t len = json_dumpb(json_of(j), NULL, 0, JSON_COMPACT);
+	size_t room = cap > b->len ? MIN(cap - b->len, (size_t)JSON_WRITE_GUESS) : 0, len;
 	char *at;
 	int e;
 
+	if ((e = buf_room(b, room, cap, &at)) != 0)
+		return e;
+	len = json_dumpb(json_of(j), at, room, JSON_COMPACT);
 	if (len == 0)
 		return ERR_NOMEM;
-	if ((e = buf_room(b, len, cap, &at)) != 0)
-		return e;
-	if (json_dumpb(json_of(j), at, len, JSON_COMPACT) != len)
-		return ERR_NOMEM;
+	if (len > room) {
+		if ((e = buf_room(b, len, cap, &at)) != 0)
+			return e;
+		if (json_dumpb(json_of(j), at, len, JSON_COMPACT) != len)
+			return ERR_NOMEM;
+	}
 	buf_added(b, len);
 	return 0;
+}
+
+int json_write(const struct json *j, size_t cap, struct buf *b)
+{
+	int e = json_write_into(j, cap, b);
+
+	if (e != 0 && b->len == 0)
+		buf_free(b);
+	return e;
 }

@@ -59,6 +59,21 @@ const struct json *json_at(const struct json *list, size_t i);
 /* A value that is a text itself: 0 or ERR_INVAL. For the entries of a list. */
 int json_text(const struct json *j, struct str *out) MUST_CHECK;
 
+/* What a value is. Numbers with a fraction or an exponent, and negative ones, are JSON_IS_OTHER. */
+enum json_kind {
+	JSON_IS_NULL,
+	JSON_IS_TEXT,
+	JSON_IS_NUMBER,
+	JSON_IS_BOOL,
+	JSON_IS_OBJECT,
+	JSON_IS_LIST,
+	JSON_IS_OTHER,
+};
+enum json_kind json_kind(const struct json *j);
+
+/* A value that is a number itself; errors as json_get_number(). */
+int json_number(const struct json *j, uint64_t max, uint64_t *out) MUST_CHECK;
+
 /*
  * Walk the members of an object in the order they were set.
  *   *at          NULL before the first; then left alone. The object must not be changed meanwhile.
@@ -83,6 +98,7 @@ int json_new_list(struct json **out) MUST_CHECK;
 int json_set_text(struct json *obj, const char *key, struct str value) MUST_CHECK;
 int json_set_number(struct json *obj, const char *key, uint64_t value) MUST_CHECK;
 int json_set_bool(struct json *obj, const char *key, bool value) MUST_CHECK;
+int json_set_null(struct json *obj, const char *key) MUST_CHECK;
 
 /* The same for an object or list. *value is taken over in any case and NULL afterwards. */
 int json_set(struct json *obj, const char *key, struct json **value) MUST_CHECK;

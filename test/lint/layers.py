@@ -22,10 +22,11 @@ LIBRARIES = [
     ("libssh/", "libssh", ["src/session/ssh*"]),
     ("sqlite3.h", "SQLite", ["src/store/store_sqlite.c"]),
     ("hiredis/", "hiredis", ["src/store/store_redis*", "src/cluster/*redis*"]),
+    ("ares.h", "c-ares", ["src/net/net_dns.c"]),
     ("jansson.h", "jansson", ["src/core/json*", "src/proto/json*"]),
     ("yaml.h", "libyaml", ["src/config/*"]),
     ("wslay/", "wslay", ["src/wire/wire_ws*"]),
-    ("curl/", "libcurl", ["src/app/*call*"]),
+    ("curl/", "libcurl", ["src/cli/cli_http.c"]),
     ("qrencode.h", "libqrencode", ["src/app/*qr*"]),
 ]
 
@@ -33,7 +34,7 @@ LIBRARIES = [
 SYSTEM = re.compile(
     r"^((sys|netinet|arpa|linux|net)/\w+|assert|ctype|dirent|errno|fcntl|fnmatch|getopt|glob|grp|inttypes|limits"
     r"|locale|math|netdb|poll|pthread|pwd|sched|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio"
-    r"|stdlib|string|strings|syslog|termios|threads|time|unistd|wait)\.h$")
+    r"|stdlib|string|strings|syslog|termios|threads|time|unistd|wait|wchar)\.h$")
 
 # Calls that belong to one room, and why.
 CALLS = [

@@ -152,6 +152,53 @@ static void expect_text(const struct json *j, const char *want)
 	buf_free(&b);
 }
 
+static void test_kinds(void **state)
+{
+	static const enum json_kind want[] = {
+		JSON_IS_NULL,	JSON_IS_TEXT, JSON_IS_NUMBER, JSON_IS_BOOL,  JSON_IS_BOOL,
+		JSON_IS_OBJECT, JSON_IS_LIST, JSON_IS_OTHER,  JSON_IS_OTHER, JSON_IS_OTHER,
+	};
+	struct json *list = NULL;
+	uint64_t n = 0;
+
+	assert_int_equal(json_parse(STR("[null,\"\",7,true,false,{},[],-1,1.5,1e3]"), 100, &list),
+			 0);
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		assert_int_equal(json_kind(json_at(list, i)), want[i]);
+		if (want[i] != JSON_IS_NUMBER)
+			assert_int_equal(json_number(json_at(list, i), 10, &n), ERR_INVAL);
+	}
+	assert_int_equal(json_number(json_at(list, 2), 7, &n), 0);
+	assert_int_equal(n, 7);
+	assert_int_equal(json_number(json_at(list, 2), 6, &n), ERR_TOOBIG);
+	json_free(list);
+}
+
+/* Shorter and longer than what is guessed at first. */
+static void test_write_lengths(void **state)
+{
+	static char text[9000];
+
+	memset(text, 'x', sizeof text);
+	for (size_t len = 0; len < sizeof text; len += 97) {
+		struct json *j = NULL;
+		struct buf b = {0};
+
+		assert_int_equal(json_new_object(&j), 0);
+		assert_int_equal(json_set_text(j, "t", (struct str){text, len}), 0);
+		assert_int_equal(json_set_null(j, "n"), 0);
+		assert_int_equal(buf_add(&b, "in front", 8, 100), 0);
+		assert_int_equal(json_write(j, 8 + len + 16, &b), ERR_TOOBIG);
+		assert_int_equal(b.len, 8);
+		assert_int_equal(json_write(j, 8 + len + 17, &b), 0);
+		assert_int_equal(b.len, 8 + len + 17);
+		assert_memory_equal(buf_str(&b).p, "in front{\"t\":\"", 14);
+		assert_memory_equal(buf_str(&b).p + 14 + len, "\",\"n\":null}", 11);
+		buf_free(&b);
+		json_free(j);
+	}
+}
+
 static void test_making(void **state)
 {
 	struct json *j, *list, *inner;
@@ -223,7 +270,8 @@ int main(void)
 		cmocka_unit_test(test_parse),		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_types),		cmocka_unit_test(test_walking),
 		cmocka_unit_test(test_making),		cmocka_unit_test(test_what_cannot_be_made),
-		cmocka_unit_test(test_write_has_a_cap),
+		cmocka_unit_test(test_write_has_a_cap), cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_write_lengths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
