@@ -194,7 +194,9 @@ static void agent_on_down(void *arg, struct uplink *u, const struct uplink_failu
 
 	if (a->ended)
 		return;
-	if (!f->spoken || !control_is_final(f->e) || agent_n_up(a) > 0 || a->stopping)
+	if (f->spoken && f->e == ERR_DISCONNECTED && !a->stopping)
+		agent_end(a, f->e, f->reason); /* a person wants us gone, not one of our sessions */
+	else if (!f->spoken || !control_is_final(f->e) || agent_n_up(a) > 0 || a->stopping)
 		agent_come_back(a, u, f);
 	else if (f->e == ERR_AUTH && agent_renew_account(a))
 		uplink_start(u);

@@ -35,6 +35,7 @@ bool control_is_final(int code)
 	case ERR_DISABLED:
 	case ERR_DELETED:
 	case ERR_REPLACED:
+	case ERR_DISCONNECTED:
 	case ERR_UNSUPPORTED: return true;
 	default: return false;
 	}

@@ -87,7 +87,8 @@ static bool uplink_was_said(int why, struct str reason)
 	case ERR_AUTH:
 	case ERR_DISABLED:
 	case ERR_DELETED:
-	case ERR_REPLACED: return true;
+	case ERR_REPLACED:
+	case ERR_DISCONNECTED: return true;
 	default: return reason.len > 0;
 	}
 }

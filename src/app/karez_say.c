@@ -144,9 +144,11 @@ void karez_say_ended(const struct karez_say *say, int code, const char *reason)
 	const char *why = reason[0] != '\0' ? karez_say_clean(clean, reason) : err_text(code);
 
 	if (say->json) {
-		struct karez_object object = karez_object_new(code == 0		     ? "stopped"
-							      : code == ERR_REPLACED ? "replaced"
-										     : "refused");
+		struct karez_object object =
+			karez_object_new(code == 0		    ? "stopped"
+					 : code == ERR_REPLACED	    ? "replaced"
+					 : code == ERR_DISCONNECTED ? "disconnected"
+								    : "refused");
 
 		if (code != 0) {
 			karez_object_text(&object, "code", err_name(code));
@@ -157,7 +159,9 @@ void karez_say_ended(const struct karez_say *say, int code, const char *reason)
 	if (code == 0)
 		return;
 	fprintf(say->err, "karez: %s %s: %s%s\n",
-		code == ERR_REPLACED || code == ERR_DELETED ? "ended by" : "refused by",
+		code == ERR_REPLACED || code == ERR_DELETED || code == ERR_DISCONNECTED
+			? "ended by"
+			: "refused by",
 		say->server, why,
 		code == ERR_AUTH ? "; check KAREZ_TOKEN or --token-file, if you use them" : "");
 }

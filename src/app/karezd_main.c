@@ -7,9 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/admin_token.h"
 #include "app/door.h"
 #include "app/karezd_options.h"
+#include "app/karezd_store.h"
+#include "app/resolver.h"
 #include "base/err.h"
+#include "ingress/hook_socket.h"
 #include "proto/url.h"
 
 #define DOORS_MAX 64
@@ -21,11 +25,18 @@ struct karezd {
 	struct ev *ev;		       /* owned */
 	struct store *store;	       /* owned */
 	struct tls_context *tls;       /* owned, NULL without TLS */
+	struct net_dns *dns;	       /* owned, NULL: there is none */
+	struct hook_net *hooks;	       /* owned */
 	struct node *node;	       /* owned */
 	struct door *doors[DOORS_MAX]; /* owned */
 	size_t n_doors;
 	struct cidr *trusted; /* owned */
-	char domain[HOSTNAME_MAX + 1];
+	char domain[HOSTNAME_MAX + 1], api_host[HOSTNAME_MAX + 1];
+	char store_kind[32];
+	const char *scheme; /* of public URLs */
+	uint16_t port;
+	struct admin_token admin;
+	int code;			    /* of the process */
 	struct ev_signal *term, *interrupt; /* owned */
 	struct ev_timer drain_deadline;
 	bool stopping;
@@ -77,11 +88,14 @@ static void karezd_free(struct karezd *k)
 		ev_timer_stop(k->ev, &k->drain_deadline);
 		karezd_close_doors(k);
 		node_free(k->node);
+		net_dns_free(k->dns);
+		hook_socket_free(k->hooks);
 		store_close(k->store);
 		ev_signal_free(k->term);
 		ev_signal_free(k->interrupt);
 		ev_free(k->ev);
 	}
+	admin_token_drop(&k->admin);
 	tls_context_free(k->tls);
 	free(k->trusted);
 	config_free(k->config);
@@ -135,8 +149,12 @@ static int karezd_open_store(struct karezd *k)
 		karezd_make_parents(dir);
 		str_printf(where, sizeof where, "sqlite:%s/karez.db", dir);
 	}
-	if (store_open(k->ev, &k->log, where, &k->store, &why) != 0)
-		return karezd_fail(k, where, why.text);
+	if (store_open(k->ev, &k->log, where, &k->store, &why) != 0) {
+		fprintf(stderr, "karezd: %s\n", why.text); /* where may hold a password */
+		return 1;
+	}
+	(void)!str_copy(k->store_kind, sizeof k->store_kind,
+			(struct str){where, str_find(str_of(where), ':')});
 	if (strcmp(where, "memory:") == 0)
 		log_warn(&k->log, "event=store msg=\"accounts and tunnels are kept in memory and "
 				  "lost at exit\"");
@@ -184,23 +202,56 @@ static int karezd_open_doors(struct karezd *k)
 }
 
 /* Scheme and port that visitors see: as told, else those of the first address. */
-static void karezd_public(const struct karezd *k, const char **scheme, uint16_t *port)
+static void karezd_set_public(struct karezd *k)
 {
 	struct net_addr addr;
 	struct url url;
 	bool tls = false;
 
 	if (k->set.public_url != NULL && url_parse(str_of(k->set.public_url), &url, NULL) == 0) {
-		*scheme = url_is_tls(&url) ? "https" : "http";
-		*port = url.port;
-	} else {
-		*port = 0;
-		if (k->set.listen.n > 0 && door_parse(str_of(k->set.listen.v[0]), &tls, &addr) == 0)
-			*port = net_addr_port(&addr);
-		*scheme = tls ? "https" : "http";
+		tls = url_is_tls(&url);
+		k->port = url.port;
+	} else if (k->set.listen.n > 0 &&
+		   door_parse(str_of(k->set.listen.v[0]), &tls, &addr) == 0) {
+		k->port = net_addr_port(&addr);
 	}
-	if (*port == (strcmp(*scheme, "https") == 0 ? 443 : 80))
-		*port = 0;
+	k->scheme = tls ? "https" : "http";
+	if (k->port == (tls ? 443 : 80))
+		k->port = 0;
+}
+
+/* Without a DNS there are no custom domains; all else works. */
+static void karezd_open_dns(struct karezd *k)
+{
+	struct net_dns_opt opt = {.ev = k->ev,
+				  .servers = (const char *const *)k->set.resolver.v,
+				  .n_servers = k->set.resolver.n};
+	int e = net_dns_new(&opt, &k->dns);
+
+	if (e != 0)
+		log_warn(
+			&k->log,
+			"event=dns code=%s msg=\"custom domains cannot be proven; see --resolver\"",
+			err_name(e));
+}
+
+static int karezd_read_names(struct karezd *k, struct node_opt *opt)
+{
+	struct str host;
+
+	if (hostname_normalise(str_of(k->set.domain), k->domain, &host) != 0)
+		return karezd_fail(k, k->set.domain, "is not a host name");
+	if (k->set.api_host != NULL) {
+		if (hostname_normalise(str_of(k->set.api_host), k->api_host, &host) != 0)
+			return karezd_fail(k, k->set.api_host, "is not a host name");
+		opt->api_host = k->api_host;
+	}
+	k->trusted = must_calloc(k->set.trusted_proxies.n + 1, sizeof *k->trusted);
+	for (size_t i = 0; i < k->set.trusted_proxies.n; i++)
+		if (cidr_parse(str_of(k->set.trusted_proxies.v[i]), &k->trusted[i]) == 0)
+			opt->n_trusted = i + 1;
+	opt->trusted = k->trusted;
+	return 0;
 }
 
 static int karezd_open_node(struct karezd *k)
@@ -208,26 +259,77 @@ static int karezd_open_node(struct karezd *k)
 	struct node_opt opt = {
 		.log = &k->log,
 		.store = k->store,
+		.store_kind = k->store_kind,
 		.domain = k->domain,
-		.allow_registration = k->set.allow_registration,
+		.registration = (enum core_registration)k->set.registration,
+		.auth_hosts = (const char *const *)k->set.auth_hosts.v,
+		.n_auth_hosts = k->set.auth_hosts.n,
+		.auth_url = k->set.auth_url,
 		.deadlines = {.head_ms = (uint32_t)k->set.head_ms,
 			      .idle_ms = (uint32_t)k->set.idle_ms},
 		.sessions_max = (size_t)k->set.sessions_max,
 		.window_total = k->set.window_total,
 	};
-	struct str host;
-	int e;
+	int e = karezd_read_names(k, &opt);
 
-	if (hostname_normalise(str_of(k->set.domain), k->domain, &host) != 0)
-		return karezd_fail(k, k->set.domain, "is not a host name");
-	k->trusted = must_calloc(k->set.trusted_proxies.n + 1, sizeof *k->trusted);
-	for (size_t i = 0; i < k->set.trusted_proxies.n; i++)
-		if (cidr_parse(str_of(k->set.trusted_proxies.v[i]), &k->trusted[i]) == 0)
-			opt.n_trusted = i + 1;
-	opt.trusted = k->trusted;
-	karezd_public(k, &opt.url_scheme, &opt.url_port);
+	if (e != 0)
+		return e;
+	karezd_set_public(k);
+	opt.url_scheme = k->scheme;
+	opt.url_port = k->port;
+	karezd_open_dns(k);
+	if (k->dns != NULL)
+		opt.resolver = resolver_of(k->dns);
+	if ((e = hook_socket_new(k->ev, NULL, &k->hooks)) != 0)
+		return karezd_fail(k, "cannot start", err_text(e));
+	opt.hooks = k->hooks;
 	if ((e = node_new(k->ev, &opt, &k->node)) != 0)
 		return karezd_fail(k, "cannot start", err_text(e));
+	return 0;
+}
+
+/* ---- the first administrator ---- */
+
+/* The one line that lets a person begin. */
+static void karezd_say_login(const struct karezd *k)
+{
+	printf("karez login --server %s://%s", k->scheme, k->domain);
+	if (k->port != 0)
+		printf(":%u", k->port);
+	printf(" --token-file %s\n", k->admin.path);
+	fflush(stdout);
+}
+
+static void karezd_on_started(void *arg, const struct core_started *result)
+{
+	struct karezd *k = arg;
+
+	if (result->e != 0) {
+		k->code = karezd_fail(k, "cannot use the store", result->reason);
+		ev_stop(k->ev);
+		return;
+	}
+	if (result->token[0] != '\0' && admin_token_write(&k->admin, result->token) != 0) {
+		k->code = karezd_fail(k, k->admin.path, k->admin.why);
+		ev_stop(k->ev);
+		return;
+	}
+	if (result->token[0] != '\0')
+		karezd_say_login(k);
+	admin_token_drop(&k->admin);
+	log_info(&k->log, "event=ready");
+}
+
+static int karezd_start(struct karezd *k)
+{
+	char dir[1024], what[1200];
+
+	karezd_state_dir(k, dir, sizeof dir);
+	if (admin_token_prepare(&k->admin, dir) != 0) {
+		str_printf(what, sizeof what, "cannot make a file in %s (see --state-dir)", dir);
+		return karezd_fail(k, what, k->admin.why);
+	}
+	node_start(k->node, karezd_on_started, k);
 	return 0;
 }
 
@@ -242,21 +344,40 @@ static void karezd_raise_nofile(void)
 	}
 }
 
+/* The commands that need a store and nothing else. */
+static int karezd_move_store(struct karezd *k, const char *command)
+{
+	struct karezd_store_opt opt = {.ev = k->ev, .file = k->set.file};
+	int code = karezd_open_store(k);
+
+	opt.store = k->store;
+	opt.where = k->store_kind;
+	if (code != 0)
+		return code;
+	return strcmp(command, "store export") == 0 ? karezd_store_export(&opt)
+						    : karezd_store_import(&opt);
+}
+
 static int karezd_run(struct karezd *k)
 {
+	const char *command = config_command(k->config)->name;
 	int code;
 
 	log_init_stderr(&k->log, (enum log_level)k->set.log_level);
 	if (ev_new(&k->ev) != 0)
 		return karezd_fail(k, "cannot start", "no event loop");
+	if (command != NULL)
+		return karezd_move_store(k, command);
 	if ((code = karezd_open_store(k)) != 0 || (code = karezd_open_tls(k)) != 0 ||
-	    (code = karezd_open_node(k)) != 0 || (code = karezd_open_doors(k)) != 0)
+	    (code = karezd_open_node(k)) != 0)
 		return code;
 	if (ev_signal_new(k->ev, SIGTERM, karezd_on_signal, k, &k->term) != 0 ||
 	    ev_signal_new(k->ev, SIGINT, karezd_on_signal, k, &k->interrupt) != 0)
 		return karezd_fail(k, "cannot start", "no signal handlers");
+	if ((code = karezd_open_doors(k)) != 0 || (code = karezd_start(k)) != 0)
+		return code;
 	ev_run(k->ev);
-	return 0;
+	return k->code;
 }
 
 int main(int argc, char **argv, char **envp)
@@ -267,6 +388,7 @@ int main(int argc, char **argv, char **envp)
 
 	signal(SIGPIPE, SIG_IGN);
 	karezd_raise_nofile();
+	k->admin.fd = -1;
 	k->drain_deadline = (struct ev_timer){.fn = karezd_on_drain_deadline, .arg = k};
 	/* config_finish says what went wrong */
 	(void)!config_load(&karezd_program, &in, &k->set, &k->config);

@@ -3,6 +3,7 @@
 
 #include "app/door.h"
 #include "base/err.h"
+#include "core/core.h"
 #include "proto/cidr.h"
 #include "proto/url.h"
 #include "store/store_redis_url.h"
@@ -51,6 +52,27 @@ static int check_url(struct str value, char *reason, size_t cap)
 	return ERR_INVAL;
 }
 
+/* "IP", "IP:PORT" or "[IPv6]:PORT". */
+static int check_resolver(struct str value, char *reason, size_t cap)
+{
+	struct hostname_authority a;
+	uint8_t ip[16];
+
+	if (cidr_ip_parse(value, ip) == 0 ||
+	    (hostname_split(value, &a) == 0 && a.kind != HOSTNAME_NAME))
+		return 0;
+	str_printf(reason, cap, "is not an address: expected IP, IP:PORT or [IPV6]:PORT");
+	return ERR_INVAL;
+}
+
+static int check_auth_host(struct str value, char *reason, size_t cap)
+{
+	if (str_eq(value, STR("*")) || hostname_authority_ok(value))
+		return 0;
+	str_printf(reason, cap, "is not a host: expected HOST, HOST:PORT or *");
+	return ERR_INVAL;
+}
+
 /* A name with a password in it is judged when the store is opened: what fails here is shown. */
 static int check_store(struct str value, char *reason, size_t cap)
 {
@@ -71,6 +93,9 @@ static int check_store(struct str value, char *reason, size_t cap)
 	str_printf(reason, cap, "is not a Redis store: %s", why);
 	return ERR_INVAL;
 }
+
+static const char *const registrations[] = {
+	[CORE_CLOSED] = "closed", [CORE_BY_INVITATION] = "invitation", [CORE_OPEN] = "open", NULL};
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -103,6 +128,13 @@ static const struct config_option rows[] = {
 	 .help = "Scheme and port of tunnels as visitors see them, when a load balancer stands in "
 		 "front; by default those of the first --listen",
 	 MEMBER(public_url)},
+	{.name = "api-host",
+	 .type = CONFIG_TEXT,
+	 .metavar = "NAME",
+	 .group = "Listening",
+	 .check = check_domain,
+	 .help = "The host name of the API, beside --domain itself; by default api under --domain",
+	 MEMBER(api_host)},
 	{.name = "tls-cert",
 	 .type = CONFIG_TEXT,
 	 .metavar = "FILE",
@@ -123,11 +155,28 @@ static const struct config_option rows[] = {
 	 .help = "Believe Forwarded and X-Forwarded-* from these addresses",
 	 MEMBER(trusted_proxies)},
 
+	{.name = "registration",
+	 .type = CONFIG_ENUM,
+	 .initial = "closed",
+	 .words = registrations,
+	 .group = "Accounts",
+	 .help = "Who may make an account: nobody but administrators, whoever has the code of an "
+		 "invitation, or everybody; an agent without a credential gets one on the fly if "
+		 "it is open",
+	 MEMBER(registration)},
 	{.name = "allow-registration",
 	 .type = CONFIG_FLAG,
 	 .group = "Accounts",
-	 .help = "Give an agent without a credential an account on the fly",
+	 .help = "The same as --registration open",
 	 MEMBER(allow_registration)},
+	{.name = "resolver",
+	 .type = CONFIG_LIST,
+	 .metavar = "ADDRESS",
+	 .group = "Accounts",
+	 .check = check_resolver,
+	 .help = "DNS servers that are asked whether a custom domain is its owner's; by default "
+		 "those of the system",
+	 MEMBER(resolver)},
 	{.name = "store",
 	 .type = CONFIG_TEXT,
 	 .metavar = "STORE",
@@ -146,6 +195,21 @@ static const struct config_option rows[] = {
 	 .help = "What must outlive the process; by default /var/lib/karez, or "
 		 "~/.local/state/karez for an ordinary user",
 	 MEMBER(state_dir)},
+
+	{.name = "auth-url",
+	 .type = CONFIG_TEXT,
+	 .metavar = "URL",
+	 .group = "Visitors",
+	 .check = check_url,
+	 .help = "A service that is asked about every request of a visitor, to any tunnel",
+	 MEMBER(auth_url)},
+	{.name = "auth-hosts",
+	 .type = CONFIG_LIST,
+	 .metavar = "HOST",
+	 .group = "Visitors",
+	 .check = check_auth_host,
+	 .help = "Where the services of single tunnels may be: HOST, HOST:PORT, or * for anywhere",
+	 MEMBER(auth_hosts)},
 
 	{.name = "head-timeout",
 	 .type = CONFIG_DURATION,
@@ -203,6 +267,32 @@ static const struct config_command commands[] = {
 	{.summary = "Run the server"},
 };
 
+static const struct config_option file_args[] = {
+	{.name = "FILE",
+	 .type = CONFIG_TEXT,
+	 .help = "Lines of JSON, one a record; - is standard output",
+	 .offset = offsetof(struct karezd_settings, file),
+	 .flags = CONFIG_REQUIRED | CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+};
+
+static const struct config_command more[] = {
+	{.name = "store export",
+	 .summary = "Write all records of --store into a new file",
+	 .detail = "Stop karezd before, or what changes meanwhile may be missing. The file is as "
+		   "secret as the store itself.",
+	 .args = file_args,
+	 .n_args = ARRAY_LEN(file_args)},
+	{.name = "store import",
+	 .summary = "Read such a file into an empty --store",
+	 .detail = "The whole file is judged before anything is written.",
+	 .args = file_args,
+	 .n_args = ARRAY_LEN(file_args)},
+};
+
+static const struct config_group groups[] = {
+	{.name = "store", .summary = "Move what is kept from one kind of store to another"},
+};
+
 /* TLS needs a certificate, a key, and an address that uses them. */
 static int check_together(struct config *c, void *settings)
 {
@@ -219,6 +309,12 @@ static int check_together(struct config *c, void *settings)
 		return config_fail(c, &set->tls_key, "needs --tls-cert as well");
 	if (set->tls_cert != NULL && !wanted)
 		return config_fail(c, &set->tls_cert, "needs a --listen that begins with tls:");
+	if (set->allow_registration && set->registration != CORE_OPEN &&
+	    config_source(c, &set->registration) > CONFIG_DEFAULT)
+		return config_fail(c, &set->allow_registration,
+				   "says the opposite of --registration; leave one of them out");
+	if (set->allow_registration)
+		set->registration = CORE_OPEN;
 	return 0;
 }
 
@@ -234,6 +330,10 @@ const struct config_program karezd_program = {
 	.n_tables = ARRAY_LEN(tables),
 	.commands = commands,
 	.n_commands = ARRAY_LEN(commands),
+	.more = more,
+	.n_more = ARRAY_LEN(more),
+	.groups = groups,
+	.n_groups = ARRAY_LEN(groups),
 	.check = check_together,
 	.manual_section = 8,
 	.manual_date = "November 21, 2026",
@@ -248,7 +348,9 @@ const struct config_program karezd_program = {
 		"Take no new visitors, let running ones finish, exit. A second one exits at "
 		"once.\n.El\n"
 		".Sh FILES\n.Bl -tag -width Ds\n.It Pa /var/lib/karez/karez.db\n"
-		"Accounts and tunnels.\n.El\n"
+		"Accounts and tunnels.\n"
+		".It Pa /var/lib/karez/admin-token\n"
+		"The first administrator's token, written when there is no account yet.\n.El\n"
 		".Sh EXAMPLES\nOn one machine, to try it out:\n"
 		".Dl karezd --domain localhost --listen 127.0.0.1:8080 --allow-registration\n"
 		".Sh SEE ALSO\n.Xr karez 1\n",

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
+#include "api/api.h"
 #include "base/err.h"
-#include "core/core.h"
 #include "gateway/gateway.h"
 #include "ingress/http_ingress.h"
 #include "ingress/page.h"
@@ -12,14 +12,23 @@
 /* While draining: how often it is looked whether anything still runs, in milliseconds. */
 #define DRAIN_CHECK_MS 50
 
+/* How long it is waited before a start that failed is tried again, in milliseconds. */
+#define START_AGAIN_MS 1000
+
 struct node {
 	struct ev *ev;
 	struct node_opt opt;
+	char api_host[HOSTNAME_MAX + 1];
+	struct passwords *passwords;  /* owned */
 	struct core *core;	      /* owned */
 	struct gateway *gateway;      /* owned */
 	struct http_ingress *ingress; /* owned */
+	struct api *api;	      /* owned */
 	struct list conns;	      /* owned */
-	bool draining;
+	bool draining, started;
+	struct ev_timer start_again;
+	void (*on_started)(void *arg, const struct core_started *result);
+	void *on_started_arg;
 	struct ev_timer drain_check;
 	void (*drained)(void *arg);
 	void *drained_arg;
@@ -53,6 +62,8 @@ static void node_own_request(struct node *n, struct http_conn *c, const struct h
 {
 	if (gateway_wants(req))
 		gateway_request(n->gateway, c, req);
+	else if (api_wants(req))
+		api_request(n->api, c, req);
 	else if (str_eq(req->path, STR("/")) &&
 		 (req->method == HTTP_GET || req->method == HTTP_HEAD))
 		node_welcome(n, c, req);
@@ -60,28 +71,51 @@ static void node_own_request(struct node *n, struct http_conn *c, const struct h
 		page_reply(c, ERR_NOTFOUND, page_kind_of(req), req->host);
 }
 
+/* Whose host is this? */
+enum node_door {
+	NODE_NOBODY, /* not a host name */
+	NODE_OWN,
+	NODE_OPEN,   /* the register call */
+	NODE_TUNNEL, /* a name under our domain */
+	NODE_ELSEWHERE,
+};
+
+/* host: normalised. *name is set for NODE_TUNNEL. */
+static enum node_door node_find_door(const struct node *n, const struct http_request *req,
+				     struct str host, struct str *name)
+{
+	struct str domain = str_of(n->opt.domain);
+	struct hostname_authority authority;
+
+	if (str_eq(host, domain) || str_eq(host, str_of(n->api_host)) ||
+	    str_eq(host, STR("localhost")))
+		return NODE_OWN;
+	if (hostname_under(host, domain, name))
+		return str_eq(*name, STR("open")) ? NODE_OPEN : NODE_TUNNEL;
+	if (hostname_split(req->host, &authority) == 0 && authority.kind != HOSTNAME_NAME)
+		return NODE_OWN;
+	return NODE_ELSEWHERE;
+}
+
 static void node_on_request(void *arg, struct http_conn *c, const struct http_request *req)
 {
 	struct node *n = ((struct node_conn *)arg)->node;
+	enum node_door door = NODE_NOBODY;
 	char text[HOSTNAME_MAX + 1];
-	struct str host, name, domain = str_of(n->opt.domain);
-	struct hostname_authority authority;
+	struct str host, name;
 
-	if (n->draining) {
+	if (req->host.len > 0 && hostname_normalise(req->host, text, &host) == 0)
+		door = node_find_door(n, req, host, &name);
+	if (n->draining && !(door == NODE_OWN && api_wants(req))) {
 		page_reply(c, ERR_DRAIN, page_kind_of(req), req->host);
-	} else if (req->host.len == 0 || hostname_normalise(req->host, text, &host) != 0) {
-		page_reply(c, ERR_NOROUTE, page_kind_of(req), req->host);
-	} else if (hostname_under(host, domain, &name)) {
-		if (str_eq(name, STR("api")))
-			node_own_request(n, c, req);
-		else
-			http_ingress_request(n->ingress, c, name, req);
-	} else if (str_eq(host, domain) || str_eq(host, STR("localhost")) ||
-		   (hostname_split(req->host, &authority) == 0 &&
-		    authority.kind != HOSTNAME_NAME)) {
-		node_own_request(n, c, req);
-	} else {
-		page_reply(c, ERR_NOROUTE, page_kind_of(req), req->host);
+		return;
+	}
+	switch (door) {
+	case NODE_NOBODY: page_reply(c, ERR_NOROUTE, page_kind_of(req), req->host); break;
+	case NODE_OWN: node_own_request(n, c, req); break;
+	case NODE_OPEN: api_open(n->api, c, req); break;
+	case NODE_TUNNEL: http_ingress_request(n->ingress, c, name, req); break;
+	case NODE_ELSEWHERE: http_ingress_request_at(n->ingress, c, host, req); break;
 	}
 }
 
@@ -138,6 +172,7 @@ void node_drain(struct node *n, void (*done)(void *arg), void *arg)
 	n->drained = done;
 	n->drained_arg = arg;
 	gateway_drain(n->gateway);
+	api_drain(n->api);
 	LIST_FOR_EACH_SAFE (link, &n->conns)
 		http_conn_drain(CONTAINER_OF(link, struct node_conn, link)->http);
 	ev_timer_set(n->ev, &n->drain_check, 0);
@@ -155,6 +190,70 @@ void node_stats(const struct node *n, struct node_stats *out)
 		out->n_conns++;
 }
 
+/* ---- the start ---- */
+
+static void node_try_start(void *arg);
+
+static void node_start_later(struct node *n, int e, const char *reason)
+{
+	log_warn(n->opt.log, "event=start code=%s again_ms=%u msg=\"%s\"", err_name(e),
+		 START_AGAIN_MS, reason);
+	ev_timer_set(n->ev, &n->start_again, START_AGAIN_MS);
+}
+
+static void node_on_started(void *arg, const struct core_started *result)
+{
+	struct node *n = arg;
+
+	if (result->e == ERR_CLOSED) {
+		; /* the node goes */
+	} else if (result->e != 0 && result->e != ERR_UNSUPPORTED) {
+		node_start_later(n, result->e, result->reason);
+	} else {
+		n->started = result->e == 0;
+		n->on_started(n->on_started_arg, result);
+	}
+}
+
+static void node_try_start(void *arg)
+{
+	struct node *n = arg;
+	int e = core_start(n->core, node_on_started, n);
+
+	if (e != 0)
+		node_start_later(n, e, err_text(e));
+}
+
+void node_start(struct node *n, void (*started)(void *arg, const struct core_started *result),
+		void *arg)
+{
+	n->on_started = started;
+	n->on_started_arg = arg;
+	node_try_start(n);
+}
+
+/* ---- what the API asks ---- */
+
+static bool node_is_ready(void *arg, const char **why)
+{
+	const struct node *n = arg;
+
+	*why = n->draining ? "the server is shutting down" : "the server is starting";
+	return n->started && !n->draining;
+}
+
+static void node_facts(void *arg, struct api_facts *out)
+{
+	struct node_stats s;
+
+	node_stats(arg, &s);
+	*out = (struct api_facts){.sessions = s.n_sessions,
+				  .streams = s.n_streams,
+				  .connections = s.n_conns,
+				  .exchanges = s.n_exchanges,
+				  .window_used = s.window_used};
+}
+
 /* ---- life ---- */
 
 void node_free(struct node *n)
@@ -162,8 +261,10 @@ void node_free(struct node *n)
 	if (n == NULL)
 		return;
 	ev_timer_stop(n->ev, &n->drain_check);
+	ev_timer_stop(n->ev, &n->start_again);
 	http_ingress_free(n->ingress);
 	gateway_free(n->gateway); /* before the connections whose logins are under way */
+	api_free(n->api);	  /* the same */
 	LIST_FOR_EACH_SAFE (link, &n->conns) {
 		struct node_conn *nc = CONTAINER_OF(link, struct node_conn, link);
 
@@ -172,39 +273,97 @@ void node_free(struct node *n)
 		ev_free_later(n->ev, nc);
 	}
 	core_free(n->core);
+	password_free(n->passwords);
 	ev_free_later(n->ev, n);
 }
 
-int node_new(struct ev *ev, const struct node_opt *opt, struct node **out)
+static int node_new_core(struct node *n)
 {
-	struct node *n = calloc(1, sizeof *n);
+	const struct node_opt *opt = &n->opt;
 	struct core_opt core = {
 		.log = opt->log,
 		.store = opt->store,
 		.domain = opt->domain,
 		.url_scheme = opt->url_scheme,
 		.url_port = opt->url_port,
-		.allow_registration = opt->allow_registration,
+		.registration = opt->registration,
+		.resolver = opt->resolver,
+		.auth_hosts = opt->auth_hosts,
+		.n_auth_hosts = opt->n_auth_hosts,
 	};
-	struct gateway_opt gateway = {.log = opt->log,
+	int e = password_new(n->ev, &n->passwords);
+
+	return e != 0 ? e : core_new(n->ev, &core, &n->core);
+}
+
+static int node_new_api(struct node *n)
+{
+	const struct node_opt *opt = &n->opt;
+	struct api_opt api = {
+		.core = n->core,
+		.passwords = n->passwords,
+		.log = opt->log,
+		.domain = opt->domain,
+		.host = n->api_host,
+		.scheme = opt->url_scheme,
+		.port = opt->url_port,
+		.registration = opt->registration,
+		.store = opt->store_kind != NULL ? opt->store_kind : "",
+		.ready = node_is_ready,
+		.facts = node_facts,
+		.arg = n,
+	};
+
+	return api_new(n->ev, &api, &n->api);
+}
+
+static int node_new_doors(struct node *n)
+{
+	const struct node_opt *opt = &n->opt;
+	struct gateway_opt gateway = {.core = n->core,
+				      .log = opt->log,
 				      .budget_cap = opt->window_total,
 				      .sessions_max = opt->sessions_max};
-	struct http_ingress_opt ingress = {.trusted = opt->trusted,
+	struct http_ingress_opt ingress = {.core = n->core,
+					   .trusted = opt->trusted,
 					   .n_trusted = opt->n_trusted,
-					   .log = opt->log};
-	int e = ERR_NOMEM;
+					   .log = opt->log,
+					   .passwords = n->passwords,
+					   .net = opt->hooks,
+					   .auth_url = opt->auth_url};
+	int e;
+
+	if ((e = gateway_new(n->ev, &gateway, &n->gateway)) != 0 ||
+	    (e = http_ingress_new(n->ev, &ingress, &n->ingress)) != 0)
+		return e;
+	return node_new_api(n);
+}
+
+/* The API's name: as told, or right under the domain. A long domain has no room for one. */
+static void node_set_api_host(struct node *n)
+{
+	if (n->opt.api_host != NULL)
+		(void)!str_copy(n->api_host, sizeof n->api_host, str_of(n->opt.api_host));
+	else if (str_of(n->opt.domain).len + 4 <= HOSTNAME_MAX)
+		str_printf(n->api_host, sizeof n->api_host, "api.%s", n->opt.domain);
+	else
+		str_printf(n->api_host, sizeof n->api_host, "%s", n->opt.domain);
+}
+
+int node_new(struct ev *ev, const struct node_opt *opt, struct node **out)
+{
+	struct node *n = calloc(1, sizeof *n);
+	int e;
 
 	if (n == NULL)
 		return ERR_NOMEM;
 	n->ev = ev;
 	n->opt = *opt;
 	n->drain_check = (struct ev_timer){.fn = node_on_drain_check, .arg = n};
+	n->start_again = (struct ev_timer){.fn = node_try_start, .arg = n};
 	list_init(&n->conns);
-	if ((e = core_new(ev, &core, &n->core)) != 0)
-		goto out;
-	gateway.core = ingress.core = n->core;
-	if ((e = gateway_new(ev, &gateway, &n->gateway)) != 0 ||
-	    (e = http_ingress_new(ev, &ingress, &n->ingress)) != 0)
+	node_set_api_host(n);
+	if ((e = node_new_core(n)) != 0 || (e = node_new_doors(n)) != 0)
 		goto out;
 	MOVE(*out, n);
 out:

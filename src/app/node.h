@@ -1,23 +1,32 @@
 /*
- * A node: store, core, gateway and ingress wired together, and the connections they serve. It takes
- * wires from whoever has them: listening sockets in karezd, memory in the simulation.
+ * A node: store, core, gateway, ingress and API wired together, and the connections they serve. It
+ * takes wires from whoever has them: listening sockets in karezd, memory in the simulation.
  */
 #ifndef KAREZ_APP_NODE_H
 #define KAREZ_APP_NODE_H
 
+#include "core/core.h"
 #include "http/http_conn.h"
+#include "ingress/hook_net.h"
 #include "proto/cidr.h"
-#include "store/store.h"
 
 struct node;
 
+/* All that is borrowed outlives the node. */
 struct node_opt {
-	struct log *log;     /* borrowed: the process's */
-	struct store *store; /* borrowed: outlives the node */
-	const char *domain;  /* normalised; borrowed */
+	struct log *log;	/* borrowed: the process's */
+	struct store *store;	/* borrowed */
+	const char *store_kind; /* for administrators: "sqlite"; borrowed, NULL: not told */
+	const char *domain;	/* normalised; borrowed */
+	const char *api_host;	/* normalised; borrowed; NULL: api.<domain> */
 	const char *url_scheme;
 	uint16_t url_port; /* 0: the scheme's own */
-	bool allow_registration;
+	enum core_registration registration;
+	struct core_resolver resolver; /* ask NULL: no custom domains */
+	const char *const *auth_hosts; /* [n_auth_hosts] see core_opt; borrowed */
+	size_t n_auth_hosts;
+	struct hook_net *hooks;	    /* borrowed; NULL: no hook answers */
+	const char *auth_url;	    /* the operator's hook; borrowed, NULL: none */
 	const struct cidr *trusted; /* borrowed */
 	size_t n_trusted;
 	struct http_deadlines deadlines;
@@ -29,6 +38,15 @@ int node_new(struct ev *ev, const struct node_opt *opt, struct node **out) MUST_
 
 /* Ends everything at once. NULL is allowed. */
 void node_free(struct node *n);
+
+/*
+ * Bring the records to this version's schema, and make the first administrator; until then the node
+ * says that it is not ready. While the store does not answer it is tried again and again.
+ *   started  called once unless node_free() comes first: see core_start(); its e is 0 or
+ *            ERR_UNSUPPORTED.
+ */
+void node_start(struct node *n, void (*started)(void *arg, const struct core_started *result),
+		void *arg);
 
 /* Who a wire comes from. */
 struct node_visitor {

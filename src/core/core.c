@@ -12,32 +12,46 @@
 #include "base/err.h"
 #include "core/core_internal.h"
 
-_Static_assert(CORE_LOGINS_MAX + CORE_ATTACHES_MAX + CORE_LOOKUPS_MAX < STORE_PENDING_MAX,
+_Static_assert(CORE_LOGINS_MAX + CORE_ATTACHES_MAX + CORE_LOOKUPS_MAX + CORE_MANAGES_MAX +
+			       CORE_REFRESHES_MAX <
+		       STORE_PENDING_MAX,
 	       "more questions than the store takes");
 
 /* ---- life ---- */
 
+static void core_map_init(struct core *c, struct map *m)
+{
+	uint8_t seed[16];
+
+	ev_random(c->ev, seed, sizeof seed);
+	map_init(m, seed);
+}
+
 int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
 {
 	struct core *c = calloc(1, sizeof *c);
-	uint8_t seed[16];
+	int e;
 
 	if (c == NULL)
 		return ERR_NOMEM;
 	c->ev = ev;
 	c->opt = *opt;
-	ev_random(ev, seed, sizeof seed);
-	map_init(&c->tunnels, seed);
-	ev_random(ev, seed, sizeof seed);
-	map_init(&c->members, seed);
+	core_map_init(c, &c->tunnels);
+	core_map_init(c, &c->hosts);
+	core_map_init(c, &c->members);
+	core_map_init(c, &c->grants);
+	core_map_init(c, &c->owners);
 	ev_random(ev, c->loop_key, sizeof c->loop_key);
+	ev_random(ev, c->secret.key, sizeof c->secret.key);
+	list_init(&c->visitors);
 	list_init(&c->calls);
-	list_init(&c->making);
-	list_init(&c->secret.waiting);
 	c->register_left = CORE_REGISTER_BURST;
 	c->register_ms = ev_now_ms(ev);
-	*out = c;
-	return 0;
+	if ((e = refresh_new(c, &c->refresh)) != 0)
+		free(c);
+	else
+		*out = c;
+	return e;
 }
 
 void core_free(struct core *c)
@@ -50,11 +64,28 @@ void core_free(struct core *c)
 
 		call->closed(call);
 	}
-	CHECK(c->tunnels.n == 0 && c->members.n == 0);
-	account_forget_secret(c);
+	CHECK(c->tunnels.n == 0 && c->hosts.n == 0 && c->members.n == 0);
+	CHECK(c->grants.n == 0 && c->owners.n == 0);
+	refresh_free(c->refresh);
 	map_free(&c->tunnels);
+	map_free(&c->hosts);
 	map_free(&c->members);
+	map_free(&c->grants);
+	map_free(&c->owners);
+	explicit_bzero(&c->secret, sizeof c->secret);
 	free(c);
+}
+
+/* ---- records ---- */
+
+void core_on_record(struct core *c, const struct store_record *rec)
+{
+	if (str_eq(rec->kind, RECORD_ACCOUNT))
+		grant_on_account(c, rec);
+	else if (str_eq(rec->kind, RECORD_CREDENTIAL))
+		grant_on_credential(c, rec);
+	else if (str_eq(rec->kind, RECORD_TUNNEL))
+		tunnel_on_record(c, rec);
 }
 
 /* ---- questions ---- */
@@ -63,9 +94,9 @@ int core_call_begin(struct core *c, struct core_call *call, enum core_call_kind 
 		    void (*start)(void *call))
 {
 	static const size_t max[CORE_CALL_KINDS] = {
-		[CORE_LOGIN] = CORE_LOGINS_MAX,
-		[CORE_ATTACH] = CORE_ATTACHES_MAX,
-		[CORE_LOOKUP] = CORE_LOOKUPS_MAX,
+		[CORE_LOGIN] = CORE_LOGINS_MAX,	     [CORE_ATTACH] = CORE_ATTACHES_MAX,
+		[CORE_LOOKUP] = CORE_LOOKUPS_MAX,    [CORE_MANAGE] = CORE_MANAGES_MAX,
+		[CORE_REFRESH] = CORE_REFRESHES_MAX,
 	};
 
 	if (c->n_calls[kind] >= max[kind])
@@ -113,10 +144,9 @@ int core_call_get(struct core_call *call, struct str kind, struct str key, core_
 	return core_call_asked(call, step, e);
 }
 
-int core_call_put(struct core_call *call, const struct store_record *rec, uint64_t expected,
-		  core_step_fn step)
+int core_call_list(struct core_call *call, const struct store_page *page, core_step_fn step)
 {
-	int e = store_put(call->core->opt.store, rec, expected, core_on_answer, call);
+	int e = store_list(call->core->opt.store, *page, core_on_answer, call);
 
 	return core_call_asked(call, step, e);
 }

@@ -7,22 +7,40 @@
 #ifndef KAREZ_CORE_CORE_H
 #define KAREZ_CORE_CORE_H
 
+#include "core/access.h"
+#include "core/digest.h"
 #include "session/session.h"
 #include "store/store.h"
 
 struct core;
+struct login;
+struct rights;
 
-/* Sessions that one tunnel may have, at most, and tunnels that one session may serve. */
-#define CORE_SESSIONS_PER_TUNNEL 64
+/* Tunnels that one session may serve. */
 #define CORE_TUNNELS_PER_SESSION 1024
-/* Records of tunnels that one account may have, at most. */
-#define CORE_TUNNELS_PER_ACCOUNT 100
 /* Bytes of a bearer token as text, of an account's number, and of an agent's id, NUL included. */
-#define CORE_TOKEN_TEXT	  64
-#define CORE_ACCOUNT_TEXT 20
-#define CORE_AGENT_TEXT	  65
-/* Bytes of a sentence for a person, NUL included. */
-#define CORE_REASON_TEXT 256
+#define CORE_TOKEN_TEXT	 64
+#define CORE_NUMBER_TEXT 20
+#define CORE_AGENT_TEXT	 65
+
+/* Who may make an account. */
+enum core_registration { CORE_CLOSED, CORE_BY_INVITATION, CORE_OPEN };
+
+/* How custom domains are proven: questions to the DNS, answered later. */
+enum core_dns_type { CORE_DNS_TXT, CORE_DNS_CNAME };
+struct core_resolver {
+	/*
+	 * Ask for the texts, or for the chain of canonical names (lower case), of a name.
+	 *   done  called once, never before this returns: 0 with [n] texts, ERR_NOTFOUND, or why
+	 *         there is no answer.
+	 * Returns a handle for cancel(), or NULL when too much is being asked.
+	 */
+	void *(*ask)(void *arg, enum core_dns_type type, struct str name,
+		     void (*done)(void *done_arg, int e, const struct str *texts, size_t n),
+		     void *done_arg);
+	void (*cancel)(void *arg, void *handle);
+	void *arg;
+};
 
 struct core_opt {
 	struct log *log;     /* borrowed: the process's */
@@ -32,13 +50,34 @@ struct core_opt {
 	 * port. */
 	const char *url_scheme;
 	uint16_t url_port;
-	bool allow_registration;
+	enum core_registration registration;
+	struct core_resolver resolver; /* ask NULL: there are no custom domains */
+	/* [n_auth_hosts] "host" or "host:port" that a tunnel's auth hook may be at, "*" for any;
+	 * borrowed. */
+	const char *const *auth_hosts;
+	size_t n_auth_hosts;
 };
 
 int core_new(struct ev *ev, const struct core_opt *opt, struct core **out) MUST_CHECK;
 
 /* Members must have left. Calls that wait for the store are answered with ERR_CLOSED first. */
 void core_free(struct core *c);
+
+struct core_started {
+	int e; /* 0; ERR_UNSUPPORTED (records of a newer karez); the store's */
+	const char *reason;
+	/* The token of the first administrator, made just now; "" when there is one already. */
+	char token[CORE_TOKEN_TEXT];
+};
+
+/*
+ * Bring the store's records to this version's schema, and make the first administrator's account
+ * if there is none. Calls made meanwhile wait for nothing: they work on records as they find them.
+ *   done  called exactly once, never before this returns.
+ * Returns 0 or ERR_NOMEM.
+ */
+int core_start(struct core *c, void (*done)(void *arg, const struct core_started *result),
+	       void *arg) MUST_CHECK;
 
 /* ---- logging in ---- */
 
@@ -49,33 +88,39 @@ struct core_agent {
 	unsigned carrier; /* which of its parallel sessions */
 };
 
+/* What somebody presents to prove an account. */
+struct core_proof {
+	enum core_proof_type {
+		CORE_PROOF_NONE,   /* nothing: an account is made on the fly, if that is open */
+		CORE_PROOF_BEARER, /* a token, or an account's number as the API takes it */
+		CORE_PROOF_SSH_KEY, /* "SHA256:<base64>" of a key whose signature was verified */
+		CORE_PROOF_CERTIFICATE, /* a name of a certificate that was verified */
+	} type;
+	struct str text; /* any bytes */
+};
+
 struct core_login {
 	/*
 	 * 0, ERR_AUTH, ERR_DENIED, ERR_DISABLED, ERR_LIMIT, or the store's: ERR_IO, ERR_FULL,
 	 * ERR_TIMEOUT, ERR_NOMEM, ERR_CLOSED.
 	 */
 	int e;
-	const char *reason;		 /* a sentence for a person when e is not 0 */
-	char account[CORE_ACCOUNT_TEXT]; /* "XXXX-XXXX-XXXX-XXXX" */
-	char token[CORE_TOKEN_TEXT];	 /* the token of an account made just now, else "" */
+	const char *reason;	       /* a sentence for a person when e is not 0 */
+	struct access_who who;	       /* when e is 0 */
+	char number[CORE_NUMBER_TEXT]; /* of an account made just now, else "" */
+	char token[CORE_TOKEN_TEXT];   /* the same */
 };
 
 /*
- * Prove who is there.
- *   token  as presented; empty: make an account on the fly, if registration is open.
- *   done   called exactly once, never before this returns; the result is borrowed for the call.
- * Returns 0, or without a callback: ERR_LIMIT (too many are logging in now), ERR_NOMEM.
+ * Prove who is there. Unknown and wrong take the same path and the same time.
+ *   done  called exactly once, never before this returns; the result is borrowed for the call.
+ * Returns NULL, without a callback, when too many are logging in now or memory is short.
  */
-int core_login(struct core *c, struct str token,
-	       void (*done)(void *arg, const struct core_login *result), void *arg) MUST_CHECK;
+struct login *core_login(struct core *c, const struct core_proof *proof,
+			 void (*done)(void *arg, const struct core_login *result), void *arg);
 
-/*
- * How logs name an account: its number is nearly a secret and stands in none.
- *   out  gets 8 hexadecimal digits, the same as long as the store lives.
- * Returns out.
- */
-#define CORE_TAG_TEXT 9
-const char *core_owner_tag(const struct core *c, const char *account, char out[CORE_TAG_TEXT]);
+/* Never call back. */
+void core_login_cancel(struct login *l);
 
 /* ---- members: sessions of agents that are logged in ---- */
 
@@ -90,29 +135,36 @@ struct member_owner {
 	 *   reason  a sentence for a person.
 	 */
 	void (*detached)(void *arg, const char *tunnel, int code, const char *reason);
-	/* The core wants the session closed (credential revoked, replaced); say why to the agent.
+	/*
+	 * The core wants the session closed; say why to the agent: ERR_REPLACED, ERR_AUTH
+	 * (revoked, or over), ERR_DISABLED, ERR_DELETED (the account), ERR_DISCONNECTED.
 	 */
 	void (*expelled)(void *arg, int code, const char *reason);
 };
 
 struct member_opt {
 	struct session *session; /* borrowed: its owner calls member_leave() before it dies */
-	const char *account;	 /* as core_login() gave it; copied */
+	const struct access_who *who; /* as core_login() gave it; copied */
 	struct core_agent agent;
+	struct visit_end peer;
 	const struct member_owner *owner;
 	void *arg;
 };
 
-/* The same agent, epoch and carrier again replaces the member before (expelled with ERR_REPLACED).
+/*
+ * The same agent, epoch and carrier again replaces the member before (expelled with ERR_REPLACED).
+ *   reason  filled on failure.
+ * Returns 0, ERR_LIMIT (the account's quota of sessions), ERR_NOMEM, or what access_decide() says.
  */
-int member_join(struct core *c, const struct member_opt *opt, struct member **out) MUST_CHECK;
+int member_join(struct core *c, const struct member_opt *opt, struct member **out,
+		char reason[CORE_REASON_TEXT]) MUST_CHECK;
 
 /* The session is gone or going: all its tunnels lose it at once. NULL is allowed. */
 void member_leave(struct member *m);
 
 struct core_attached {
-	int e; /* 0, ERR_EXISTS, ERR_RESERVED, ERR_INVAL, ERR_LIMIT, ERR_DISABLED, ERR_REPLACED, the
-		  store's */
+	int e; /* 0, ERR_EXISTS, ERR_RESERVED, ERR_INVAL, ERR_LIMIT, ERR_DISABLED, ERR_DENIED,
+		  ERR_REPLACED, the store's */
 	const char *reason;	     /* a sentence for a person, ASCII; "" when e is 0 */
 	char name[HOSTNAME_MAX + 1]; /* "" when what was asked for is no name */
 	char url[HOSTNAME_MAX + 32]; /* where visitors reach it */
@@ -152,6 +204,9 @@ struct tunnel;
  */
 struct tunnel *core_tunnel(struct core *c, struct str name);
 
+/* The same for a whole host name, lower case, that is a tunnel's custom domain. */
+struct tunnel *core_tunnel_at(struct core *c, struct str host);
+
 /*
  * Why does nobody serve this name?
  *   done  called exactly once, never before this returns: ERR_NOROUTE (no such tunnel),
@@ -161,9 +216,58 @@ struct tunnel *core_tunnel(struct core *c, struct str name);
  */
 struct core_lookup *core_lookup(struct core *c, struct str name, void (*done)(void *arg, int e),
 				void *arg);
+/* The same for a host name that may be a custom domain. */
+struct core_lookup *core_lookup_at(struct core *c, struct str host, void (*done)(void *arg, int e),
+				   void *arg);
 void core_lookup_cancel(struct core_lookup *l);
 
 const char *tunnel_name(const struct tunnel *t);
+
+/* What the ingress must know of a tunnel's record. Immutable; a change makes another one. */
+struct tunnel_settings {
+	unsigned refs;
+	enum tunnel_kind kind;
+	bool rewrite;		     /* Host, Origin and Referer become the target's */
+	const struct rights *rights; /* owned; NULL: everybody is let in */
+	uint64_t version;	     /* of the record */
+	char *target;		     /* owned; as the agent or the API gave it, may be empty */
+};
+
+/* Never NULL; borrowed until the loop next turns. */
+const struct tunnel_settings *tunnel_settings(const struct tunnel *t);
+
+/*
+ * A visitor that is being served, for those who ask who is there. Embedded in its owner, who ends
+ * it before it, or the tunnel's name, dies.
+ */
+struct core_visitor {
+	struct list link;
+	const struct visit *visit; /* borrowed: the owner's */
+	int64_t since_ms;
+};
+
+void core_visitor_begin(struct core *c, struct core_visitor *v, const struct visit *visit);
+void core_visitor_end(struct core_visitor *v);
+
+/* What is told about a session and a visitor. Values. */
+struct core_session_info {
+	uint64_t number;
+	char account[CORE_ID_TEXT], agent[CORE_AGENT_TEXT];
+	unsigned carrier;
+	uint64_t epoch;
+	struct visit_end peer;
+	int64_t since_ms; /* wall clock */
+	uint64_t rtt_us;  /* 0: not known */
+	size_t n_streams;
+	bool draining;
+};
+
+struct core_visitor_info {
+	struct visit_end peer;
+	enum visit_ingress ingress;
+	char host[HOSTNAME_AUTHORITY_MAX + 1];
+	int64_t since_ms;
+};
 
 /*
  * Which session should serve a visitor now? The one that moves the fewest bytes, then the one with
@@ -188,5 +292,34 @@ int tunnel_dial(struct tunnel *t, struct visit *visit, uint64_t *place,
 /* A number that nobody else's log shows for this node and tunnel: to find loops by. 16 hex digits.
  */
 void tunnel_loop_mark(const struct tunnel *t, char out[17]);
+
+/* ---- what the API asks besides records ---- */
+
+/*
+ * Does the store answer? It is asked, whatever this process remembers.
+ *   done  called exactly once, never before this returns: 0 or the store's error.
+ * Returns a handle for core_check_cancel(), or NULL when memory or the store's queue is short.
+ */
+struct core_check;
+struct core_check *core_check(struct core *c, void (*done)(void *arg, int e), void *arg);
+void core_check_cancel(struct core_check *k); /* NULL is allowed */
+
+/*
+ * The fingerprint of a secret of visitors, as struct rights keeps it, under the store's key.
+ * Returns 0, ERR_NOMEM, or ERR_AGAIN: nobody has logged in yet, so the key has not been read.
+ */
+int core_fingerprint(const struct core *c, struct str secret,
+		     char out[DIGEST_HEX_TEXT]) MUST_CHECK;
+
+/* Who serves a tunnel on this node now. */
+struct core_serving {
+	const char *name; /* borrowed: the tunnel's */
+	size_t n_sessions, n_visitors;
+	int64_t since_ms; /* wall clock: the oldest of its sessions; 0: none */
+};
+
+/* Fill in [n] of them, at most CORE_SERVING_MAX, their names all different. */
+#define CORE_SERVING_MAX 100
+void core_serving(struct core *c, struct core_serving *v, size_t n);
 
 #endif

@@ -7,11 +7,15 @@
 #include "core/digest.h"
 #include "core/record.h"
 
-/* Questions under way at most, by kind: together no more than the store takes (STORE_PENDING_MAX).
+/*
+ * Questions under way at most, by kind: each has one call at the store at a time, so together they
+ * are fewer than the store takes (STORE_PENDING_MAX).
  */
-#define CORE_LOGINS_MAX	  256
-#define CORE_ATTACHES_MAX 256
-#define CORE_LOOKUPS_MAX  448
+#define CORE_LOGINS_MAX	   192
+#define CORE_ATTACHES_MAX  192
+#define CORE_LOOKUPS_MAX   320
+#define CORE_MANAGES_MAX   256
+#define CORE_REFRESHES_MAX 32
 
 /* Accounts that strangers may make: so many at once, then one more each second. */
 #define CORE_REGISTER_BURST    256
@@ -20,12 +24,25 @@
 /* Others who change the same records at the same moment: how often we look again. */
 #define CORE_TRIES_MAX 16
 
+/* How often the records behind what lives here are read again: another node may have changed them.
+ */
+#define CORE_REFRESH_MS 10000
+
 struct core_call;
+struct refresh;
+struct txn;
 
 /* The next step of a call: the store has answered. It may free the call. */
 typedef void (*core_step_fn)(struct core_call *call, const struct store_answer *answer);
 
-enum core_call_kind { CORE_LOGIN, CORE_ATTACH, CORE_LOOKUP, CORE_CALL_KINDS };
+enum core_call_kind {
+	CORE_LOGIN,
+	CORE_ATTACH,
+	CORE_LOOKUP,
+	CORE_MANAGE,
+	CORE_REFRESH,
+	CORE_CALL_KINDS,
+};
 
 /*
  * The head of a question that is answered later. It lives in core->calls until core_call_end();
@@ -42,42 +59,75 @@ struct core_call {
 	void (*closed)(struct core_call *call);
 };
 
-/* The key of the tokens' fingerprints: a record, so that all nodes of a store share it. */
+/* The key of the fingerprints: a record, so that all nodes of a store share it. */
 struct secret {
-	bool loaded, loading;
-	unsigned tries; /* other nodes that were faster, in this loading */
-	uint8_t key[DIGEST_LEN];
-	struct list waiting; /* of account_login.line */
+	bool loaded;
+	uint8_t key[DIGEST_LEN]; /* until it is loaded: the one to store if there is none */
 };
 
 struct core {
 	struct ev *ev;
 	struct core_opt opt;
-	struct map tunnels; /* of struct tunnel, by name */
-	struct map members; /* of struct member, by who they are */
-	size_t n_members;   /* also those that were expelled and have not left */
+	struct map tunnels;   /* of struct tunnel, by name */
+	struct map hosts;     /* of struct tunnel_host, by custom domain */
+	struct map members;   /* of struct member, by who they are */
+	struct map grants;    /* of struct grant, by "<account>/<credential>" */
+	struct map owners;    /* of struct owner, by account */
+	size_t n_members;     /* also those that were expelled and have not left */
+	struct list visitors; /* of core_visitor.link */
 	struct list calls;
 	size_t n_calls[CORE_CALL_KINDS];
 	struct secret secret;
-	struct list making; /* of attach.turn: who makes a record; the first one is at it */
 	uint64_t places, member_number; /* given last */
 	uint64_t loop_key[2];
-	unsigned register_left; /* accounts that may be made now */
-	uint64_t register_ms;	/* when register_left was counted last */
+	unsigned register_left;	  /* accounts that may be made now */
+	uint64_t register_ms;	  /* when register_left was counted last */
+	struct refresh *refresh;  /* owned */
+	struct member *rechecked; /* weak: its leaving clears it; see tunnel_recheck() */
+};
+
+/* An account of which sessions live here. */
+struct owner {
+	struct map_entry entry; /* in core->owners */
+	struct core *core;
+	char account[CORE_ID_TEXT];
+	size_t n_members; /* that are not expelled */
+	uint64_t sessions_max;
+	uint64_t version;   /* of the record that said so; 0: not read yet */
+	struct list grants; /* of grant.of_owner; it lives as long as one is there */
+};
+
+/* A credential from which sessions live here, as its record says now. */
+struct grant {
+	struct map_entry entry; /* in core->grants */
+	struct owner *owner;
+	struct list of_owner;
+	struct access_who who;
+	struct list members;  /* of member.of_grant; it lives as long as one is there */
+	bool revoked;	      /* its record is gone */
+	bool held;	      /* somebody walks its members: it must not be freed */
+	struct ev_timer over; /* when the credential's time is up */
+	uint64_t version;     /* of the credential's record; 0: not read yet */
+	uint64_t proof;	      /* siphash of its proof: another one is another secret */
+	char key[2 * CORE_ID_TEXT];
 };
 
 struct member {
 	struct map_entry entry; /* in core->members unless expelled */
 	struct core *core;
 	struct member_opt opt;
-	char account[CORE_ACCOUNT_TEXT];
+	struct grant *grant; /* borrowed: its list of members holds it */
+	struct list of_grant;
 	uint64_t number;
+	int64_t since_ms;    /* wall clock */
 	struct list serving; /* of serving.of_member */
 	size_t n_serving;
 	struct list attaches; /* of attach.link */
 	struct ev_task expel;
 	bool expelled;
-	char who[CORE_ACCOUNT_TEXT + CORE_AGENT_TEXT + 48];
+	int why; /* it is expelled for */
+	char reason[CORE_REASON_TEXT];
+	char who[CORE_ID_TEXT + CORE_AGENT_TEXT + 48];
 };
 
 /* One member serves one tunnel. */
@@ -90,12 +140,25 @@ struct serving {
 	uint64_t tried; /* the dial that has failed here */
 };
 
+/* A custom domain of a tunnel that is served. */
+struct tunnel_host {
+	struct map_entry entry; /* in core->hosts */
+	struct list link;	/* in tunnel->hosts */
+	struct tunnel *tunnel;
+	char host[HOSTNAME_MAX + 1];
+};
+
 struct tunnel {
 	struct map_entry entry;
 	struct core *core;
+	struct tunnel_settings *settings; /* one reference is ours */
+	enum tunnel_policy policy;
+	size_t sessions_max;
+	struct list hosts;   /* of tunnel_host.link, owned */
 	struct list serving; /* of serving.of_tunnel */
 	size_t n_serving;
-	uint64_t dials; /* so far */
+	uint64_t dials;		    /* so far */
+	char account[CORE_ID_TEXT]; /* whose it is */
 	char name[HOSTNAME_MAX + 1];
 };
 
@@ -115,10 +178,16 @@ void core_call_end(struct core_call *call);
  */
 int core_call_get(struct core_call *call, struct str kind, struct str key,
 		  core_step_fn step) MUST_CHECK;
-int core_call_put(struct core_call *call, const struct store_record *rec, uint64_t expected,
-		  core_step_fn step) MUST_CHECK;
+int core_call_list(struct core_call *call, const struct store_page *page,
+		   core_step_fn step) MUST_CHECK;
 int core_call_batch(struct core_call *call, const struct store_write *writes, size_t n,
 		    core_step_fn step) MUST_CHECK;
+
+/*
+ * A record has been written, or read again: what lives here follows at once.
+ *   rec  value empty and version 0: it has been dropped.
+ */
+void core_on_record(struct core *c, const struct store_record *rec);
 
 /* A store's error as callers may see it: what would mean something else to an agent is ERR_IO. */
 int core_store_err(int e);
@@ -126,21 +195,130 @@ int core_store_err(int e);
 /* A sentence for a person about such an error. */
 void core_store_reason(int e, char reason[CORE_REASON_TEXT]);
 
+/* ---- account.c: what accounts are made of ---- */
+
+/* Number and token of a new account, as text. Source of the letters: none looks like another. */
+void account_make_number(struct ev *ev, char out[CORE_NUMBER_TEXT]);
+void account_make_token(struct ev *ev, char out[CORE_TOKEN_TEXT]);
+void account_make_id(struct ev *ev, char out[CORE_ID_TEXT]);
+
+/*
+ * Is this text a number: 16 of its letters in any case, hyphens and spaces anywhere?
+ *   out  gets the NUL-terminated letters, upper case.
+ * Returns 0 or ERR_INVAL.
+ */
+#define ACCOUNT_LETTERS 16
+int account_read_number(struct str text, char out[ACCOUNT_LETTERS + 1]) MUST_CHECK;
+
+/* What is shown of a token, to tell it from others. */
+void account_token_shown(const char *token, char out[RECORD_PUBLIC_TEXT]);
+
+/* May a stranger make one more account now? */
+bool account_may_register(struct core *c);
+
+/* Why is it switched off? For a person; cut to fit. */
+void account_off_reason(const struct record_account *r, char reason[CORE_REASON_TEXT]);
+
+/* A new account, all random parts made before its transaction starts. A value: wipe it. */
+struct account_new {
+	struct record_account record;
+	char number[CORE_NUMBER_TEXT]; /* "": it gets none */
+	char token[CORE_TOKEN_TEXT];
+	char token_id[CORE_ID_TEXT];
+};
+void account_new_make(struct core *c, struct account_new *n);
+
+/* Write it: the account, its number and first token. Errors as txn_put(). */
+int account_new_write(struct txn *t, const struct account_new *n) MUST_CHECK;
+
+/* Read and write an account. Return as txn_get() and txn_put(), ERR_IO when it is damaged. */
+int account_get(struct txn *t, struct str id, struct record_account *out,
+		const struct store_record **rec) MUST_CHECK;
+int account_put(struct txn *t, struct str old, const struct record_account *r) MUST_CHECK;
+
+/* ---- credential.c ---- */
+
+/* The id of the credential that an account's number is; bytes of a certificate's name at most. */
+#define ACCOUNT_NUMBER_ID      "number"
+#define CREDENTIAL_SUBJECT_MAX 200
+
+/* A credential's id; its time of making is set, too. */
+void credential_make_id(struct core *c, struct record_credential *r);
+
+/*
+ * The key of the proof that a secret makes: "token:<fingerprint>", "number:<fingerprint>".
+ * Returns as txn_secret().
+ */
+int credential_secret_proof(struct txn *t, enum credential_type type, struct str secret,
+			    char out[RECORD_PROOF_TEXT]) MUST_CHECK;
+
+/* The same for what is no secret: "ssh-key:SHA256:...", "certificate:<name in lower case>". Cut
+ * when it is longer than any that is kept. */
+void credential_public_proof(enum credential_type type, struct str text,
+			     char out[RECORD_PROOF_TEXT]);
+
+/* Write a credential: old empty: a new one with its proof. Errors as txn_put(). */
+int credential_put(struct txn *t, struct str old, const struct record_credential *r) MUST_CHECK;
+
+/* Read one. Returns as txn_get(), ERR_IO when it is damaged. */
+int credential_get(struct txn *t, const char *account, const char *id,
+		   struct record_credential *out, const struct store_record **rec) MUST_CHECK;
+
+/* The same secret is not good any more: was's proof is dropped, r's is written. */
+int credential_renew_proof(struct txn *t, struct str old, const struct record_credential *was,
+			   const struct record_credential *r) MUST_CHECK;
+
+/* Drop it with its proof. Errors as txn_drop(). */
+int credential_drop(struct txn *t, const struct record_credential *r) MUST_CHECK;
+
+/* ---- owned.c ---- */
+
+/* Note, or forget, that something belongs to an account. Errors as txn_put(). */
+int owned_put(struct txn *t, const char *account, struct str kind, struct str key) MUST_CHECK;
+int owned_drop(struct txn *t, const char *account, struct str kind, struct str key) MUST_CHECK;
+
+/* ---- grant.c: what credentials allow, as long as sessions live from them ---- */
+
+/*
+ * The grant of whoever logged in, made when it is not there. Returns 0, ERR_LIMIT (the account's
+ * quota of sessions), ERR_AUTH (revoked meanwhile), ERR_NOMEM, or what access_decide() says.
+ */
+int grant_join(struct member *m, const struct access_who *who,
+	       char reason[CORE_REASON_TEXT]) MUST_CHECK;
+void grant_leave(struct member *m);
+
+/* Their records have changed, or are gone: sessions that may not be any more end. */
+void grant_on_account(struct core *c, const struct store_record *rec);
+void grant_on_credential(struct core *c, const struct store_record *rec);
+
+/* ---- member.c ---- */
+
+/* It serves nothing from now on; its owner is told at the end of the turn. */
+void member_expel(struct member *m, int why, const char *reason);
+
 /* ---- tunnel.c ---- */
 
 /*
  * Let a member serve a tunnel; its own agent's older processes lose it.
- *   name    normalised; the record belongs to the member's account.
+ *   r       its record; it belongs to the member's account.
  *   reason  filled on failure.
- * Returns 0 (also when it does already), ERR_REPLACED, ERR_LIMIT, ERR_NOMEM.
+ * Returns 0 (also when it does already), ERR_REPLACED, ERR_LIMIT, ERR_EXISTS (a later record says
+ * that it is somebody else's), ERR_NOMEM.
  */
-int tunnel_serve(struct member *m, const char *name, char reason[CORE_REASON_TEXT]) MUST_CHECK;
+int tunnel_serve(struct member *m, const struct record_tunnel *r, uint64_t version,
+		 char reason[CORE_REASON_TEXT]) MUST_CHECK;
 
 /* One member serves it no longer. Frees s. event: "detach" or "replaced", for the log. */
 void tunnel_leave(struct serving *s, const char *event);
 
 /* The member's place in a tunnel, NULL if it has none. */
 struct serving *tunnel_find_serving(struct member *m, struct str name);
+
+/* Its record has changed, or is gone: settings, custom domains and sessions follow. */
+void tunnel_on_record(struct core *c, const struct store_record *rec);
+
+/* The member's scope has changed: it loses, with ERR_DENIED, what it may not serve any more. */
+void tunnel_recheck(struct member *m);
 
 /* ---- attach.c ---- */
 
@@ -151,9 +329,12 @@ int attach_begin(struct member *m, struct str name, struct str target,
 /* The member goes: its questions are never answered. */
 void attach_cancel_all(struct member *m);
 
-/* ---- account.c ---- */
+/* ---- refresh.c: what other nodes have changed ---- */
 
-/* The core goes. */
-void account_forget_secret(struct core *c);
+int refresh_new(struct core *c, struct refresh **out) MUST_CHECK;
+void refresh_free(struct refresh *r);
+
+/* Something lives here whose record is to be read at once, and then every CORE_REFRESH_MS. */
+void refresh_add(struct core *c, struct str kind, struct str key);
 
 #endif

@@ -4,9 +4,13 @@
  */
 #include "core/digest.h"
 
+#include <string.h>
+
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "base/base64.h"
 #include "base/err.h"
 
 int digest_keyed(const uint8_t key[DIGEST_LEN], struct str text, char out[DIGEST_HEX_TEXT])
@@ -43,4 +47,38 @@ void digest_base64(const uint8_t bytes[DIGEST_LEN], char out[DIGEST_BASE64_TEXT]
 	out[n++] = digits[held << (6 - bits) & 63];
 	CHECK(n == DIGEST_BASE64_TEXT - 1);
 	out[n] = '\0';
+}
+
+/* Memory that hashing one password may take: what digest_cost asks for, and a little. */
+#define DIGEST_SCRYPT_MEM (UINT64_C(64) << 20)
+
+int digest_ssh(struct str blob, char out[DIGEST_SSH_TEXT])
+{
+	uint8_t hash[DIGEST_LEN];
+
+	if (EVP_Digest(blob.p, blob.len, hash, NULL, EVP_sha256(), NULL) != 1)
+		return ERR_NOMEM;
+	memcpy(out, "SHA256:", 7);
+	base64_encode(BASE64_BARE, hash, sizeof hash, out + 7);
+	return 0;
+}
+
+int digest_scrypt(struct str password, struct str salt, const struct digest_cost *cost,
+		  uint8_t out[DIGEST_LEN])
+{
+	uint64_t n = UINT64_C(1) << MIN(cost->ln, 32), r = cost->r, p = cost->p;
+
+	if (cost->ln < 1 || cost->ln > 32 || r < 1 || r > 1024 || p < 1 || p > 1024 ||
+	    128 * r * n > DIGEST_SCRYPT_MEM)
+		return ERR_INVAL;
+	if (EVP_PBE_scrypt(password.len > 0 ? password.p : "", password.len,
+			   (const unsigned char *)salt.p, salt.len, n, r, p,
+			   2 * DIGEST_SCRYPT_MEM, out, DIGEST_LEN) != 1)
+		return ERR_NOMEM;
+	return 0;
+}
+
+bool digest_same(const void *a, const void *b, size_t n)
+{
+	return CRYPTO_memcmp(a, b, n) == 0;
 }

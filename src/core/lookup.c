@@ -1,88 +1,116 @@
 /* Why nobody serves a name: asked of the store for each visitor that no session can take. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
-#include "core/core_internal.h"
+#include "core/tunnel_txn.h"
 
 struct core_lookup {
-	struct core_call call; /* first: the two are the same pointer */
+	struct core *core;
+	struct txn *txn; /* owned */
 	void (*done)(void *arg, int e);
 	void *arg;
-	char name[HOSTNAME_MAX + 1]; /* "": what was asked for is no name */
+	bool by_host;
+	char name[HOSTNAME_MAX + 1]; /* or the host; "": what was asked for is none */
 };
 
-static void lookup_answer(struct core_lookup *l, int e)
+static bool lookup_is_served(const struct core_lookup *l)
 {
-	void (*done)(void *, int) = l->done;
-	void *arg = l->arg;
+	struct str name = str_of(l->name);
 
-	core_lookup_cancel(l);
-	done(arg, e);
+	return (l->by_host ? core_tunnel_at(l->core, name) : core_tunnel(l->core, name)) != NULL;
 }
 
-static void lookup_on_core_gone(struct core_call *call)
+/* 0: the record is there, and it may be served. */
+static int lookup_run(struct txn *t, void *arg)
 {
-	lookup_answer((struct core_lookup *)call, ERR_CLOSED);
-}
-
-static int lookup_judge(struct core_lookup *l, const struct store_answer *answer)
-{
+	const struct store_record *rec;
+	struct core_lookup *l = arg;
+	struct record_domain d;
 	struct record_tunnel r;
 	int e;
 
-	if (core_tunnel(l->call.core, str_of(l->name)) != NULL)
+	if (l->name[0] == '\0')
+		return ERR_NOTFOUND;
+	if (lookup_is_served(l))
 		return 0;
-	if (answer->e == ERR_NOTFOUND)
-		return ERR_NOROUTE;
-	if (answer->e != 0)
-		return core_store_err(answer->e);
-	if ((e = record_read_tunnel(answer->recs[0].value, &r)) != 0)
-		return e;
-	return r.enabled ? ERR_NOSESSION : ERR_DISABLED;
+	if (!l->by_host)
+		e = tunnel_txn_get(t, str_of(l->name), &r, &rec);
+	else if ((e = tunnel_txn_domain(t, l->name, &d)) == 0)
+		e = tunnel_txn_get(t, str_of(d.tunnel), &r, &rec);
+	return e != 0 || r.enabled ? e : ERR_DISABLED;
 }
 
-static void lookup_on_record(struct core_call *call, const struct store_answer *answer)
-{
-	struct core_lookup *l = (struct core_lookup *)call;
-
-	lookup_answer(l, lookup_judge(l, answer));
-}
-
-static void lookup_on_start(void *arg)
+static void lookup_on_done(void *arg, int e)
 {
 	struct core_lookup *l = arg;
-	struct str name = str_of(l->name);
-	int e = 0;
+	void (*done)(void *, int) = l->done;
+	void *done_arg = l->arg;
 
-	if (name.len == 0)
-		lookup_answer(l, ERR_NOROUTE);
-	else if (core_tunnel(l->call.core, name) != NULL)
-		lookup_answer(l, 0);
-	else if ((e = core_call_get(&l->call, RECORD_TUNNEL, name, lookup_on_record)) != 0)
-		lookup_answer(l, e);
+	if (e == ERR_NOTFOUND)
+		e = ERR_NOROUTE;
+	if (e != ERR_CLOSED && lookup_is_served(l)) /* a session has come meanwhile */
+		e = 0;
+	else if (e == 0)
+		e = ERR_NOSESSION;
+	free(l);
+	done(done_arg, e);
 }
 
-struct core_lookup *core_lookup(struct core *c, struct str name, void (*done)(void *arg, int e),
-				void *arg)
+/* l is taken over; its name is set. */
+static struct core_lookup *lookup_start(struct core_lookup *l)
+{
+	struct txn_opt opt = {.core = l->core,
+			      .kind = CORE_LOOKUP,
+			      .run = lookup_run,
+			      .done = lookup_on_done,
+			      .arg = l};
+
+	if (txn_start(&opt, &l->txn) == 0)
+		return l;
+	free(l);
+	return NULL;
+}
+
+static struct core_lookup *lookup_new(struct core *c, void (*done)(void *arg, int e), void *arg)
 {
 	struct core_lookup *l = calloc(1, sizeof *l);
 
 	if (l == NULL)
 		return NULL;
-	l->call.closed = lookup_on_core_gone;
+	l->core = c;
 	l->done = done;
 	l->arg = arg;
+	return l;
+}
+
+struct core_lookup *core_lookup(struct core *c, struct str name, void (*done)(void *arg, int e),
+				void *arg)
+{
+	struct core_lookup *l = lookup_new(c, done, arg);
+
+	if (l == NULL)
+		return NULL;
 	if (hostname_tunnel(name, l->name) != 0)
 		l->name[0] = '\0';
-	if (core_call_begin(c, &l->call, CORE_LOOKUP, lookup_on_start) != 0) {
-		free(l);
+	return lookup_start(l);
+}
+
+struct core_lookup *core_lookup_at(struct core *c, struct str host, void (*done)(void *arg, int e),
+				   void *arg)
+{
+	struct core_lookup *l = lookup_new(c, done, arg);
+
+	if (l == NULL)
 		return NULL;
-	}
-	return l;
+	l->by_host = true;
+	if (!hostname_ok(host) || str_copy(l->name, sizeof l->name, host) != 0)
+		l->name[0] = '\0';
+	return lookup_start(l);
 }
 
 void core_lookup_cancel(struct core_lookup *l)
 {
-	core_call_end(&l->call);
+	txn_cancel(l->txn);
 	free(l);
 }

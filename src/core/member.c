@@ -15,53 +15,75 @@ static void member_leave_tunnels(struct member *m, const char *event)
 static void member_on_expel(void *arg)
 {
 	struct member *m = arg;
+	char reason[CORE_REASON_TEXT]; /* its owner may let it leave and then tell the agent why */
 
-	m->opt.owner->expelled(m->opt.arg, ERR_REPLACED,
-			       "this connection was replaced by a newer one of the same agent");
+	memcpy(reason, m->reason, sizeof reason);
+	m->opt.owner->expelled(m->opt.arg, m->why, reason);
 }
 
-/* It serves nothing from now on; its owner is told at the end of the turn. */
-static void member_expel(struct member *m)
+void member_expel(struct member *m, int why, const char *reason)
 {
-	char tag[CORE_TAG_TEXT];
+	const char *event = why == ERR_REPLACED ? "replaced" : "expelled";
+	const struct access_who *who = &m->grant->who;
 
-	log_info(m->core->opt.log, "event=replaced owner=%s agent=%s carrier=%u session=%llu",
-		 core_owner_tag(m->core, m->account, tag), m->opt.agent.id, m->opt.agent.carrier,
-		 (unsigned long long)m->number);
+	if (m->expelled)
+		return;
+	log_info(m->core->opt.log,
+		 "event=%s why=%s account=%s credential=%s agent=%s carrier=%u session=%llu", event,
+		 err_name(why), who->account, who->credential, m->opt.agent.id,
+		 m->opt.agent.carrier, (unsigned long long)m->number);
 	m->expelled = true;
+	m->why = why;
+	str_printf(m->reason, sizeof m->reason, "%s", reason);
 	map_del(&m->core->members, &m->entry);
-	member_leave_tunnels(m, "replaced");
+	m->grant->owner->n_members--;
+	member_leave_tunnels(m, event);
 	ev_task_run(m->core->ev, &m->expel);
 }
 
-int member_join(struct core *c, const struct member_opt *opt, struct member **out)
+static void member_replace(struct core *c, struct str who)
+{
+	struct map_entry *old = map_get(&c->members, who);
+
+	if (old != NULL)
+		member_expel(CONTAINER_OF(old, struct member, entry), ERR_REPLACED,
+			     "this connection was replaced by a newer one of the same agent");
+}
+
+int member_join(struct core *c, const struct member_opt *opt, struct member **out,
+		char reason[CORE_REASON_TEXT])
 {
 	struct member *m = calloc(1, sizeof *m);
-	struct map_entry *old;
-	int e = ERR_NOMEM;
 	size_t n;
+	int e;
 
-	if (m == NULL)
-		goto out;
+	if (m == NULL) {
+		core_store_reason(ERR_NOMEM, reason);
+		return ERR_NOMEM;
+	}
 	m->core = c;
 	m->opt = *opt;
-	if ((e = str_copy(m->account, sizeof m->account, str_of(opt->account))) != 0)
-		goto out;
-	m->opt.account = m->account;
 	list_init(&m->serving);
 	list_init(&m->attaches);
 	m->expel = (struct ev_task){.fn = member_on_expel, .arg = m};
-	n = str_printf(m->who, sizeof m->who, "%s/%s/%llu/%u", m->account, opt->agent.id,
+	n = str_printf(m->who, sizeof m->who, "%s/%s/%llu/%u", opt->who->account, opt->agent.id,
 		       (unsigned long long)opt->agent.epoch, opt->agent.carrier);
 	m->entry.key = (struct str){m->who, n};
-	if ((old = map_get(&c->members, m->entry.key)) != NULL)
-		member_expel(CONTAINER_OF(old, struct member, entry));
-	if ((e = map_put(&c->members, &m->entry)) != 0)
+	member_replace(c, m->entry.key); /* first: it may be the one too many */
+	if ((e = grant_join(m, opt->who, reason)) != 0)
 		goto out;
+	m->opt.who = &m->grant->who;
+	if ((e = map_put(&c->members, &m->entry)) != 0) {
+		core_store_reason(e, reason);
+		goto out;
+	}
 	m->number = ++c->member_number;
+	m->since_ms = ev_wall_ms(c->ev);
 	c->n_members++;
 	MOVE(*out, m);
 out:
+	if (m != NULL)
+		grant_leave(m);
 	free(m);
 	return e;
 }
@@ -75,6 +97,7 @@ void member_leave(struct member *m)
 	if (!m->expelled)
 		map_del(&m->core->members, &m->entry);
 	ev_task_cancel(&m->expel);
+	grant_leave(m);
 	m->core->n_members--;
 	free(m);
 }

@@ -22,8 +22,9 @@
 /* Who has asked and waits for his credential to be judged. */
 struct handshake {
 	struct list link;
-	struct gateway *gateway; /* weak: gateway_free() clears it */
-	struct http_conn *conn;	 /* weak: gone, or answered: NULL */
+	struct gateway *gateway; /* borrowed: gateway_free() ends us first */
+	struct http_conn *conn;	 /* borrowed: handshake_on_gone() */
+	struct login *login;	 /* owned */
 	struct ev_timer deadline;
 	struct gateway_agent who;
 };
@@ -137,20 +138,13 @@ static bool gateway_judge(const struct gateway *g, const struct http_request *re
 /* ---- logging in ---- */
 
 /* Whoever asked has been answered, or has gone. */
-static void handshake_settle(struct handshake *hs)
-{
-	if (hs->gateway != NULL)
-		ev_timer_stop(hs->gateway->ev, &hs->deadline);
-	hs->conn = NULL;
-}
-
 static void handshake_free(struct handshake *hs)
 {
-	handshake_settle(hs);
-	if (hs->gateway != NULL) {
-		list_del(&hs->link);
-		hs->gateway->n_handshakes--;
-	}
+	ev_timer_stop(hs->gateway->ev, &hs->deadline);
+	if (hs->login != NULL)
+		core_login_cancel(hs->login);
+	list_del(&hs->link);
+	hs->gateway->n_handshakes--;
 	free(hs);
 }
 
@@ -169,13 +163,14 @@ static void handshake_refuse(struct handshake *hs, int e, const char *reason)
 
 	log_info(hs->gateway->opt.log, "event=login-refused agent=%s peer=%s peer_port=%u code=%s",
 		 hs->who.agent.id, hs->who.peer.ip, hs->who.peer.port, err_name(e));
-	handshake_settle(hs);
+	http_conn_on_gone(c, NULL, NULL);
+	handshake_free(hs);
 	http_problem_reply(c, &p);
 }
 
 static void handshake_on_gone(void *arg)
 {
-	handshake_settle(arg);
+	handshake_free(arg);
 }
 
 static void handshake_on_deadline(void *arg)
@@ -194,7 +189,9 @@ static int gateway_write_answer(const struct core_login *login, char *out, size_
 	http_write_field(&w, STR("Connection"), STR("Upgrade"));
 	http_write_field(&w, STR("Upgrade"), STR(GATEWAY_UPGRADE));
 	http_write_field(&w, STR("Cache-Control"), STR("no-store"));
-	http_write_field(&w, STR("Karez-Account"), str_of(login->account));
+	http_write_field(&w, STR("Karez-Account"), str_of(login->who.account));
+	if (login->number[0] != '\0')
+		http_write_field(&w, STR("Karez-Account-Number"), str_of(login->number));
 	if (login->token[0] != '\0')
 		http_write_field(&w, STR("Karez-Token"), str_of(login->token));
 	return http_write_end(&w, len);
@@ -204,6 +201,8 @@ static void handshake_upgrade(struct handshake *hs, const struct core_login *log
 {
 	char head[GATEWAY_HEAD_MAX];
 	struct http_conn *c = hs->conn;
+	struct gateway *g = hs->gateway;
+	struct gateway_agent who = hs->who;
 	struct wire *wire;
 	size_t len;
 	int e = gateway_write_answer(login, head, &len);
@@ -212,42 +211,39 @@ static void handshake_upgrade(struct handshake *hs, const struct core_login *log
 		handshake_refuse(hs, e, "the server cannot write its answer");
 		return;
 	}
-	memcpy(hs->who.account, login->account, sizeof hs->who.account);
+	who.who = login->who;
 	http_conn_on_gone(c, NULL, NULL);
-	handshake_settle(hs);
+	handshake_free(hs);
 	wire = http_conn_upgrade(c, (struct str){head, len});
 	explicit_bzero(head, sizeof head);
 	if (wire != NULL)
-		gateway_session_start(hs->gateway, wire, &hs->who);
+		gateway_session_start(g, wire, &who);
 }
 
 static void handshake_on_login(void *arg, const struct core_login *login)
 {
 	struct handshake *hs = arg;
 
-	if (hs->conn == NULL)
-		;
-	else if (login->e != 0)
+	hs->login = NULL;
+	if (login->e != 0)
 		handshake_refuse(hs, login->e, login->reason);
 	else if (hs->gateway->draining)
 		handshake_refuse(hs, ERR_DRAIN, "the server is shutting down; try again");
 	else
 		handshake_upgrade(hs, login);
-	handshake_free(hs);
 }
 
 static void handshake_start(struct gateway *g, struct http_conn *c, const struct core_agent *agent,
 			    struct str token)
 {
-	struct http_problem p = {503, ERR_NOMEM, "the server is out of memory; try again later"};
+	struct core_proof proof = {token.len > 0 ? CORE_PROOF_BEARER : CORE_PROOF_NONE, token};
+	struct http_problem p = {503, ERR_LIMIT, "too many agents log in at once; try again"};
 	struct handshake *hs = calloc(1, sizeof *hs);
-	int e = ERR_NOMEM;
 
-	if (hs == NULL || (e = core_login(g->opt.core, token, handshake_on_login, hs)) != 0) {
+	if (hs != NULL)
+		hs->login = core_login(g->opt.core, &proof, handshake_on_login, hs);
+	if (hs == NULL || hs->login == NULL) {
 		free(hs);
-		if (e == ERR_LIMIT)
-			p = (struct http_problem){503, ERR_LIMIT,
-						  "too many agents log in at once; try again"};
 		http_problem_reply(c, &p);
 		return;
 	}
@@ -306,18 +302,12 @@ int gateway_new(struct ev *ev, const struct gateway_opt *opt, struct gateway **o
 
 void gateway_free(struct gateway *g)
 {
-	struct list *link;
-
 	if (g == NULL)
 		return;
 	g->draining = true;
-	while ((link = list_pop(&g->handshakes)) != NULL) {
-		struct handshake *hs = CONTAINER_OF(link, struct handshake, link);
-
-		if (hs->conn != NULL)
-			handshake_refuse(hs, ERR_DRAIN, "the server is shutting down; try again");
-		hs->gateway = NULL; /* it goes when the core answers */
-	}
+	while (!list_empty(&g->handshakes))
+		handshake_refuse(CONTAINER_OF(g->handshakes.next, struct handshake, link),
+				 ERR_DRAIN, "the server is shutting down; try again");
 	gateway_session_end_all(g, ERR_DRAIN, STR("the server is shutting down"));
 	ev_free_later(g->ev, g); /* its budget is in use until the turn ends */
 }

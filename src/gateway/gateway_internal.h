@@ -5,7 +5,6 @@
 #include "gateway/gateway.h"
 #include "session/mux.h"
 
-
 struct gateway {
 	struct ev *ev;
 	struct gateway_opt opt;
@@ -20,7 +19,7 @@ struct gateway {
 struct gateway_agent {
 	struct core_agent agent;
 	struct visit_end peer;
-	char account[CORE_ACCOUNT_TEXT];
+	struct access_who who;
 };
 
 struct gateway_session;

@@ -37,17 +37,16 @@ struct gateway_attach {
 static void gateway_session_log_end(const struct gateway_session *s, int why, struct str reason)
 {
 	uint64_t now = ev_now_ms(s->gateway->ev);
-	char words[SESSION_REASON_MAX + 1], tag[CORE_TAG_TEXT];
+	char words[SESSION_REASON_MAX + 1];
 	size_t n = MIN(reason.len, sizeof words - 1);
 
 	for (size_t i = 0; i < n; i++)
 		words[i] = reason.p[i] == '"' ? '\'' : reason.p[i];
 	words[n] = '\0';
 	log_info(s->gateway->opt.log,
-		 "event=session-closed session=%llu owner=%s agent=%s carrier=%u peer=%s "
+		 "event=session-closed session=%llu account=%s agent=%s carrier=%u peer=%s "
 		 "peer_port=%u rtt_us=%llu seconds=%llu code=%s reason=\"%s\"",
-		 (unsigned long long)s->number,
-		 core_owner_tag(s->gateway->opt.core, s->who.account, tag), s->who.agent.id,
+		 (unsigned long long)s->number, s->who.who.account, s->who.agent.id,
 		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port,
 		 (unsigned long long)s->session->rtt_us,
 		 (unsigned long long)((now - s->opened_ms) / 1000), err_name(why), words);
@@ -311,15 +310,16 @@ static const struct session_owner gateway_session_owner = {
 	.closed = gateway_session_on_closed,
 };
 
-static int gateway_session_join(struct gateway_session *s)
+static int gateway_session_join(struct gateway_session *s, char reason[CORE_REASON_TEXT])
 {
 	struct member_opt opt = {.session = s->session,
-				 .account = s->who.account,
+				 .who = &s->who.who,
 				 .agent = s->who.agent,
+				 .peer = s->who.peer,
 				 .owner = &gateway_member_owner,
 				 .arg = s};
 
-	return member_join(s->gateway->opt.core, &opt, &s->member);
+	return member_join(s->gateway->opt.core, &opt, &s->member, reason);
 }
 
 void gateway_session_start(struct gateway *g, struct wire *wire, const struct gateway_agent *who)
@@ -328,7 +328,7 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 			      .budget = &g->budget,
 			      .owner = &gateway_session_owner};
 	struct gateway_session *s = calloc(1, sizeof *s);
-	char tag[CORE_TAG_TEXT];
+	char reason[CORE_REASON_TEXT];
 	int e = ERR_NOMEM;
 
 	if (s == NULL)
@@ -342,8 +342,13 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 	if ((e = mux_new(g->ev, wire, &opt, &s->session)) != 0)
 		goto out;
 	wire = NULL; /* the session owns it */
-	if ((e = gateway_session_join(s)) != 0) {
-		session_close(s->session, e, STR("the server is out of memory"));
+	if ((e = gateway_session_join(s, reason)) != 0) {
+		log_info(g->opt.log,
+			 "event=session-refused account=%s agent=%s carrier=%u peer=%s "
+			 "peer_port=%u code=%s",
+			 who->who.account, who->agent.id, who->agent.carrier, who->peer.ip,
+			 who->peer.port, err_name(e));
+		session_close(s->session, e, str_of(reason));
 		goto out;
 	}
 	s->number = member_number(s->member);
@@ -351,10 +356,10 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 	g->n_sessions++;
 	gateway_session_watch(s);
 	log_info(g->opt.log,
-		 "event=session-open session=%llu owner=%s agent=%s carrier=%u peer=%s "
+		 "event=session-open session=%llu account=%s agent=%s carrier=%u peer=%s "
 		 "peer_port=%u",
-		 (unsigned long long)s->number, core_owner_tag(g->opt.core, s->who.account, tag),
-		 s->who.agent.id, s->who.agent.carrier, s->who.peer.ip, s->who.peer.port);
+		 (unsigned long long)s->number, s->who.who.account, s->who.agent.id,
+		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port);
 	s = NULL; /* it lives in the list */
 out:
 	wire_close(wire, e);

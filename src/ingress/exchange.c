@@ -9,7 +9,6 @@
 #include "base/err.h"
 #include "ingress/http_ingress_internal.h"
 #include "ingress/recode.h"
-#include "ingress/rewrite.h"
 #include "wire/pump.h"
 #include "wire/relay.h"
 
@@ -31,6 +30,7 @@ struct exchange {
 	size_t scanned;
 
 	struct visit visit; /* for another stream */
+	struct core_visitor seen;
 	enum http_method method;
 	enum page_kind kind;
 	bool visitor_10;   /* the visitor speaks HTTP/1.0 */
@@ -48,6 +48,7 @@ static void exchange_run(struct exchange *x);
 
 static void exchange_release(struct exchange *x)
 {
+	core_visitor_end(&x->seen);
 	list_del(&x->link);
 	x->in->n_exchanges--;
 	pump_free(&x->up);
@@ -186,10 +187,13 @@ struct upgraded {
 	struct list link;
 	struct http_ingress *in;
 	struct relay *relay; /* borrowed: gone when upgraded_on_done() is called */
+	struct visit visit;
+	struct core_visitor seen;
 };
 
 static void upgraded_release(struct upgraded *u)
 {
+	core_visitor_end(&u->seen);
 	list_del(&u->link);
 	u->in->n_upgraded--;
 	ev_free_later(u->in->ev, u);
@@ -216,6 +220,9 @@ static void exchange_upgrade(struct exchange *x)
 	exchange_release(x);
 	opt.a = http_conn_take(c);
 	u->in = in;
+	u->visit = x->visit; /* x is readable until the turn ends */
+	core_visitor_begin(in->opt.core, &u->seen, &u->visit);
+	u->seen.since_ms = x->seen.since_ms;
 	list_push(&in->upgraded, &u->link);
 	in->n_upgraded++;
 	if (relay_new(in->ev, &opt, &u->relay) != 0) {
@@ -398,15 +405,19 @@ static void exchange_on_broken(void *arg, struct wire *w, int why)
 
 /* ---- the start ---- */
 
-static void exchange_set_visit(struct exchange *x, struct http_conn *c, struct tunnel *t,
-			       const struct http_request *req)
+static void exchange_set_visit(struct exchange *x, const char *tunnel,
+			       const struct http_request *req, const struct rewrite_from *from)
 {
+	const struct http_ingress_opt *opt = &x->in->opt;
+
 	x->visit.ingress = VISIT_HTTP;
-	x->visit.tls = http_conn_tls(c);
-	x->visit.visitor = *http_conn_peer(c);
-	x->visit.local = *http_conn_local(c);
+	x->visit.tls = from->tls;
+	rewrite_visitor(&req->head, from, opt->trusted, opt->n_trusted, &x->visit.visitor);
+	if (x->visit.visitor.ip[0] == '\0')
+		x->visit.visitor = *from->peer;
+	x->visit.local = *http_conn_local(x->conn);
 	(void)!str_copy(x->visit.host, sizeof x->visit.host, req->host);
-	(void)!str_copy(x->visit.tunnel, sizeof x->visit.tunnel, str_of(tunnel_name(t)));
+	(void)!str_copy(x->visit.tunnel, sizeof x->visit.tunnel, str_of(tunnel));
 }
 
 static void exchange_set_up(struct exchange *x, const struct http_request *req)
@@ -421,28 +432,39 @@ static void exchange_set_up(struct exchange *x, const struct http_request *req)
 	}
 }
 
+/* Write the head that goes to the target, as the tunnel wants it. */
+static int exchange_write_head(struct exchange *x, const struct tunnel_settings *settings,
+			       const struct http_request *req, const struct rewrite_from *from,
+			       const struct rewrite_pass *pass)
+{
+	struct rewrite_how how = {.pass = pass};
+	struct url target;
+
+	if (settings->rewrite &&
+	    url_parse_target(str_of(settings->target), URL_HTTP, &target, NULL) == 0 &&
+	    (target.scheme == URL_HTTP || target.scheme == URL_HTTPS))
+		how.target = &target;
+	return rewrite_request(&x->up.pending, req, from, &how);
+}
+
 /* Fill in a new exchange; its stream comes last. */
 static int exchange_init(struct exchange *x, struct tunnel *t, const struct http_request *req,
-			 const char *mark)
+			 const struct rewrite_pass *pass)
 {
-	const struct http_ingress_opt *opt = &x->in->opt;
-	struct rewrite_from from = {
-		.peer = http_conn_peer(x->conn),
-		.tls = http_conn_tls(x->conn),
-		.mark = mark,
-	};
+	struct rewrite_from from;
 	struct str head;
+	char mark[17];
 	int e;
 
-	from.trusted = opt->n_trusted > 0 &&
-		       cidr_match_text(opt->trusted, opt->n_trusted, str_of(from.peer->ip));
+	tunnel_loop_mark(t, mark);
+	http_ingress_from(x->in, x->conn, mark, &from);
 	x->method = req->method;
 	x->kind = page_kind_of(req);
 	x->visitor_10 = req->head.minor == 0;
 	x->upgrade = req->head.upgrade.len > 0;
-	exchange_set_visit(x, x->conn, t, req);
+	exchange_set_visit(x, tunnel_name(t), req, &from);
 	exchange_set_up(x, req);
-	if ((e = rewrite_request(&x->up.pending, req, &from)) != 0)
+	if ((e = exchange_write_head(x, tunnel_settings(t), req, &from, pass)) != 0)
 		return e;
 	head = buf_str(&x->up.pending);
 	if (x->up.left == 0 && (e = buf_add(&x->again, head.p, head.len, REWRITE_MAX)) != 0)
@@ -451,21 +473,15 @@ static int exchange_init(struct exchange *x, struct tunnel *t, const struct http
 }
 
 void exchange_start(struct http_ingress *in, struct http_conn *c, struct tunnel *t,
-		    const struct http_request *req)
+		    const struct http_request *req, const struct rewrite_pass *pass)
 {
-	struct exchange *x;
-	char mark[17];
+	struct exchange *x = calloc(1, sizeof *x);
 	int e = ERR_NOMEM;
 
-	tunnel_loop_mark(t, mark);
-	if (rewrite_is_loop(req, mark)) {
-		page_reply(c, ERR_LOOP, page_kind_of(req), req->host);
-		return;
-	}
-	if ((x = calloc(1, sizeof *x)) != NULL) {
+	if (x != NULL) {
 		x->in = in;
 		x->conn = c;
-		e = exchange_init(x, t, req, mark);
+		e = exchange_init(x, t, req, pass);
 	}
 	if (e != 0) {
 		if (x != NULL) {
@@ -478,6 +494,7 @@ void exchange_start(struct http_ingress *in, struct http_conn *c, struct tunnel 
 	}
 	list_push(&in->exchanges, &x->link);
 	in->n_exchanges++;
+	core_visitor_begin(in->opt.core, &x->seen, &x->visit);
 	x->visitor = http_conn_borrow(c, &exchange_owner, x);
 	x->up.src = x->down.dst = x->visitor;
 	exchange_run(x);

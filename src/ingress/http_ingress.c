@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "ingress/guard.h"
 #include "ingress/http_ingress_internal.h"
 
 /* A visitor that waits to hear why its name is not served. */
@@ -42,8 +43,8 @@ static void why_not_on_answer(void *arg, int e)
 	why_not_release(q);
 }
 
-static void why_not_ask(struct http_ingress *in, struct http_conn *c, struct str name,
-			const struct http_request *req)
+void http_ingress_explain(struct http_ingress *in, struct http_conn *c,
+			  const struct http_ingress_name *name, const struct http_request *req)
 {
 	struct why_not *q = calloc(1, sizeof *q);
 
@@ -52,7 +53,9 @@ static void why_not_ask(struct http_ingress *in, struct http_conn *c, struct str
 	q->in = in;
 	q->conn = c;
 	q->kind = page_kind_of(req);
-	if ((q->lookup = core_lookup(in->opt.core, name, why_not_on_answer, q)) == NULL)
+	q->lookup = name->whole ? core_lookup_at(in->opt.core, name->text, why_not_on_answer, q)
+				: core_lookup(in->opt.core, name->text, why_not_on_answer, q);
+	if (q->lookup == NULL)
 		goto busy;
 	list_push(&in->lookups, &q->link);
 	http_conn_on_gone(c, why_not_on_gone, q);
@@ -62,17 +65,57 @@ busy:
 	page_reply(c, ERR_LIMIT, page_kind_of(req), req->host);
 }
 
+struct tunnel *http_ingress_find(struct http_ingress *in, const struct http_ingress_name *name)
+{
+	return name->whole ? core_tunnel_at(in->opt.core, name->text)
+			   : core_tunnel(in->opt.core, name->text);
+}
+
+void http_ingress_from(const struct http_ingress *in, const struct http_conn *c, const char *mark,
+		       struct rewrite_from *from)
+{
+	const struct http_ingress_opt *opt = &in->opt;
+
+	*from = (struct rewrite_from){.peer = http_conn_peer(c),
+				      .tls = http_conn_tls(c),
+				      .mark = mark};
+	from->trusted = opt->n_trusted > 0 &&
+			cidr_match_text(opt->trusted, opt->n_trusted, str_of(from->peer->ip));
+}
+
+static void http_ingress_serve(struct http_ingress *in, struct http_conn *c,
+			       const struct http_ingress_name *name, const struct http_request *req)
+{
+	struct tunnel *t;
+	char mark[17];
+
+	if (req->method == HTTP_CONNECT) {
+		page_reply(c, ERR_UNSUPPORTED, page_kind_of(req), req->host);
+		return;
+	}
+	if ((t = http_ingress_find(in, name)) == NULL) {
+		http_ingress_explain(in, c, name, req);
+		return;
+	}
+	tunnel_loop_mark(t, mark); /* before the guard: its hook may be behind this tunnel */
+	if (rewrite_is_loop(req, mark))
+		page_reply(c, ERR_LOOP, page_kind_of(req), req->host);
+	else if (guard_is_needed(in->guard, tunnel_settings(t)))
+		guard_request(in->guard, c, t, name, req);
+	else
+		exchange_start(in, c, t, req, NULL);
+}
+
 void http_ingress_request(struct http_ingress *in, struct http_conn *c, struct str name,
 			  const struct http_request *req)
 {
-	struct tunnel *t;
+	http_ingress_serve(in, c, &(struct http_ingress_name){.text = name}, req);
+}
 
-	if (req->method == HTTP_CONNECT)
-		page_reply(c, ERR_UNSUPPORTED, page_kind_of(req), req->host);
-	else if ((t = core_tunnel(in->opt.core, name)) != NULL)
-		exchange_start(in, c, t, req);
-	else
-		why_not_ask(in, c, name, req);
+void http_ingress_request_at(struct http_ingress *in, struct http_conn *c, struct str host,
+			     const struct http_request *req)
+{
+	http_ingress_serve(in, c, &(struct http_ingress_name){.text = host, .whole = true}, req);
 }
 
 size_t http_ingress_load(const struct http_ingress *in)
@@ -82,6 +125,9 @@ size_t http_ingress_load(const struct http_ingress *in)
 
 int http_ingress_new(struct ev *ev, const struct http_ingress_opt *opt, struct http_ingress **out)
 {
+	static const struct idle_limits idle = {.per_key = IDLE_PER_PLACE,
+						.total = IDLE_TOTAL,
+						.ms = IDLE_MS};
 	struct http_ingress *in = calloc(1, sizeof *in);
 	int e;
 
@@ -92,8 +138,9 @@ int http_ingress_new(struct ev *ev, const struct http_ingress_opt *opt, struct h
 	list_init(&in->exchanges);
 	list_init(&in->lookups);
 	list_init(&in->upgraded);
-	if ((e = idle_new(ev, &in->idle)) != 0) {
-		free(in);
+	if ((e = idle_new(ev, &idle, &in->idle)) != 0 || (e = guard_new(in, &in->guard)) != 0) {
+		idle_free(in->idle);
+		ev_free_later(ev, in);
 		return e;
 	}
 	*out = in;
@@ -104,6 +151,7 @@ void http_ingress_free(struct http_ingress *in)
 {
 	if (in == NULL)
 		return;
+	guard_free(in->guard);
 	exchange_abort_all(in);
 	LIST_FOR_EACH_SAFE (link, &in->lookups) {
 		struct why_not *q = CONTAINER_OF(link, struct why_not, link);

@@ -23,6 +23,7 @@ struct idle_stream {
 
 struct idle_pool {
 	struct ev *ev;
+	struct idle_limits limits;
 	struct map buckets;
 	struct list by_age; /* oldest first */
 	size_t n;
@@ -68,8 +69,8 @@ static void idle_on_timer(void *arg)
 	while (!list_empty(&p->by_age)) {
 		struct idle_stream *s = CONTAINER_OF(p->by_age.next, struct idle_stream, age);
 
-		if (s->since_ms + IDLE_MS > now) {
-			ev_timer_set(p->ev, &p->timer, s->since_ms + IDLE_MS - now);
+		if (s->since_ms + p->limits.ms > now) {
+			ev_timer_set(p->ev, &p->timer, s->since_ms + p->limits.ms - now);
 			return;
 		}
 		wire_close(idle_remove(s), 0);
@@ -102,10 +103,10 @@ static struct idle_bucket *idle_bucket(struct idle_pool *p, uint64_t key)
 
 void idle_put(struct idle_pool *p, uint64_t key, struct wire *w)
 {
-	struct idle_bucket *b = p->n >= IDLE_TOTAL ? NULL : idle_bucket(p, key);
+	struct idle_bucket *b = p->n >= p->limits.total ? NULL : idle_bucket(p, key);
 	struct idle_stream *s = NULL;
 
-	if (b == NULL || b->n >= IDLE_PER_PLACE || (s = calloc(1, sizeof *s)) == NULL) {
+	if (b == NULL || b->n >= p->limits.per_key || (s = calloc(1, sizeof *s)) == NULL) {
 		if (b != NULL && b->n == 0) {
 			map_del(&p->buckets, &b->entry);
 			free(b);
@@ -124,7 +125,7 @@ void idle_put(struct idle_pool *p, uint64_t key, struct wire *w)
 	wire_own(w, &idle_owner, s);
 	wire_want(w, WIRE_READ);
 	if (!ev_timer_is_set(&p->timer))
-		ev_timer_set(p->ev, &p->timer, IDLE_MS);
+		ev_timer_set(p->ev, &p->timer, p->limits.ms);
 }
 
 struct wire *idle_take(struct idle_pool *p, uint64_t key, uint32_t max_idle_ms)
@@ -145,7 +146,7 @@ struct wire *idle_take(struct idle_pool *p, uint64_t key, uint32_t max_idle_ms)
 	return w;
 }
 
-int idle_new(struct ev *ev, struct idle_pool **out)
+int idle_new(struct ev *ev, const struct idle_limits *limits, struct idle_pool **out)
 {
 	struct idle_pool *p = calloc(1, sizeof *p);
 	uint8_t seed[16];
@@ -153,6 +154,7 @@ int idle_new(struct ev *ev, struct idle_pool **out)
 	if (p == NULL)
 		return ERR_NOMEM;
 	p->ev = ev;
+	p->limits = *limits;
 	ev_random(ev, seed, sizeof seed);
 	map_init(&p->buckets, seed);
 	list_init(&p->by_age);

@@ -1,6 +1,7 @@
 /*
  * Streams whose request is answered, kept open for the next request of the same tunnel: so a
- * visitor that does not keep its own connection alive does not cost the target one.
+ * visitor that does not keep its own connection alive does not cost the target one. Connections to
+ * hooks are kept in the same way.
  */
 #ifndef KAREZ_INGRESS_IDLE_H
 #define KAREZ_INGRESS_IDLE_H
@@ -8,6 +9,12 @@
 #include "wire/wire.h"
 
 struct idle_pool;
+
+/* How much is kept. */
+struct idle_limits {
+	size_t per_key, total; /* at most */
+	uint32_t ms;	       /* for how long */
+};
 
 /* Streams kept for one session of one tunnel and for all, at most. */
 #define IDLE_PER_PLACE 256
@@ -18,14 +25,14 @@ struct idle_pool;
  */
 #define IDLE_MS 4000
 
-int idle_new(struct ev *ev, struct idle_pool **out) MUST_CHECK;
+int idle_new(struct ev *ev, const struct idle_limits *limits, struct idle_pool **out) MUST_CHECK;
 
 /* Closes all streams. NULL is allowed. */
 void idle_free(struct idle_pool *p);
 
 /*
  * Keep a stream.
- *   key  whose it is: the place of its session at its tunnel, see tunnel_choose().
+ *   key  whose it is: of a stream the place of its session at its tunnel, see tunnel_choose().
  *   w    owned by the pool from now on, or closed at once when it is full.
  */
 void idle_put(struct idle_pool *p, uint64_t key, struct wire *w);

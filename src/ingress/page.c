@@ -42,6 +42,18 @@ static const struct page_row rows[] = {
 	 "The agent is connected, but its target closed the connection or does not speak HTTP."},
 };
 
+/* The code is that of the error; a hook that fails has none of its own. */
+static const struct page_row refusals[] = {
+	[PAGE_ADDRESS] = {ERR_DENIED, 403, "You cannot come in from where you are",
+			  "The owner of this tunnel lets in certain addresses only."},
+	[PAGE_CREDENTIAL] = {ERR_AUTH, 401, "Who are you?",
+			     "This tunnel asks for a user name and password, or for a token."},
+	[PAGE_AMBIGUOUS] = {ERR_PROTO, 400, "The request is malformed",
+			    "It has more than one Authorization field."},
+	[PAGE_HOOK] = {ERR_UNREACH, 502, "The service that decides about visitors does not answer",
+		       "Nobody is let in meanwhile. Try again later."},
+};
+
 static const struct page_row *page_row_of(int e)
 {
 	const struct page_row *row = rows;
@@ -103,21 +115,38 @@ static size_t page_format(char *out, size_t cap, const struct page_row *row, enu
 	}
 }
 
-void page_reply(struct http_conn *c, int e, enum page_kind kind, struct str host)
+/* What every page has. */
+static const struct http_field page_no_store = {.name = {"Cache-Control", 13},
+						.value = {"no-store", 8}};
+static const struct http_field page_retry = {.name = {"Retry-After", 11}, .value = {"2", 1}};
+
+/* fields: [n] that the row's own do not have. */
+static void page_send(struct http_conn *c, const struct page_row *row, const struct page_refused *r)
 {
 	static const char *const types[] = {"text/plain; charset=utf-8", "text/html; charset=utf-8",
 					    "application/problem+json"};
-	static const struct http_field fields[] = {
-		{.name = {"Cache-Control", 13}, .value = {"no-store", 8}},
-		{.name = {"Retry-After", 11}, .value = {"2", 1}},
-	};
-	const struct page_row *row = page_row_of(e);
+	struct http_field fields[2 + PAGE_FIELDS_MAX] = {page_no_store};
 	char text[2048];
 	struct http_page page = {.status = row->status,
-				 .content_type = str_of(types[kind]),
+				 .content_type = str_of(types[r->kind]),
 				 .fields = fields,
-				 .n_fields = row->status == 503 ? 2 : 1};
+				 .n_fields = 1};
 
-	page.body = (struct str){text, page_format(text, sizeof text, row, kind, host)};
+	if (row->status == 503)
+		fields[page.n_fields++] = page_retry;
+	CHECK(r->n_fields <= PAGE_FIELDS_MAX);
+	for (size_t i = 0; i < r->n_fields; i++)
+		fields[page.n_fields++] = r->fields[i];
+	page.body = (struct str){text, page_format(text, sizeof text, row, r->kind, r->host)};
 	http_conn_reply(c, &page);
+}
+
+void page_reply(struct http_conn *c, int e, enum page_kind kind, struct str host)
+{
+	page_send(c, page_row_of(e), &(struct page_refused){.kind = kind, .host = host});
+}
+
+void page_refuse(struct http_conn *c, const struct page_refused *r)
+{
+	page_send(c, &refusals[r->why], r);
 }

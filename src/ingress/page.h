@@ -18,4 +18,26 @@ enum page_kind page_kind_of(const struct http_request *req);
  */
 void page_reply(struct http_conn *c, int e, enum page_kind kind, struct str host);
 
+/* Why the rights of a tunnel let somebody not in. */
+enum page_refusal {
+	PAGE_ADDRESS,	 /* 403: not from there */
+	PAGE_CREDENTIAL, /* 401: none, or not the right one */
+	PAGE_AMBIGUOUS,	 /* 400: several Authorization fields */
+	PAGE_HOOK,	 /* 502: the service that decides does not answer */
+};
+
+/*
+ * Answer with the page of a refusal.
+ *   fields  borrowed: [n_fields] that are added, PAGE_FIELDS_MAX at most.
+ */
+#define PAGE_FIELDS_MAX 4
+struct page_refused {
+	enum page_refusal why;
+	enum page_kind kind;
+	struct str host; /* as the visitor asked, may be empty */
+	const struct http_field *fields;
+	size_t n_fields;
+};
+void page_refuse(struct http_conn *c, const struct page_refused *r);
+
 #endif

@@ -9,6 +9,9 @@
 /* Enough for the fields we add ourselves, without the lists of trusted proxies. */
 #define OWN_FIELDS 2048
 
+/* The lists of a trusted proxy: X-Forwarded-For, Forwarded, Via. */
+#define CHAINS (3 * REWRITE_CHAIN_MAX)
+
 /* Source: RFC 8586. */
 static const struct str loop_name = {"CDN-Loop", 8};
 
@@ -36,25 +39,49 @@ static int rewrite_end(struct http_writer *w, struct buf *out)
 	return e;
 }
 
+/* ---- what the other side is told about the way ---- */
+
+/*
+ * All values of a list field, joined; of too many those that stand last, which our neighbours
+ * wrote. *whole  set to whether these are all.
+ */
+static struct str rewrite_chain(const struct http_head *h, enum http_field_id id,
+				char text[REWRITE_CHAIN_MAX], bool *whole)
+{
+	size_t len = 0;
+
+	*whole = true;
+	for (const struct http_field *f = http_head_find(h, id); f != NULL;
+	     f = http_head_find_next(h, f)) {
+		if (f->value.len == 0)
+			continue;
+		if (len > 0 && len + 2 + f->value.len <= REWRITE_CHAIN_MAX) {
+			memcpy(text + len, ", ", 2);
+			len += 2;
+		} else if (len > 0) {
+			*whole = false;
+			len = 0;
+		}
+		if (f->value.len > REWRITE_CHAIN_MAX) {
+			*whole = false;
+			continue;
+		}
+		memcpy(text + len, f->value.p, f->value.len);
+		len += f->value.len;
+	}
+	return (struct str){text, len};
+}
+
 /* All values of a list field that came, joined, and one more. */
 static void rewrite_list(struct http_writer *w, const struct http_head *h, enum http_field_id id,
 			 struct str name, struct str last)
 {
-	char text[4096];
-	struct str joined = {text, 0};
+	char text[REWRITE_CHAIN_MAX + 2 + FORWARDED_MAX];
+	struct str joined;
+	bool whole;
 
-	for (const struct http_field *f = http_head_find(h, id); f != NULL;
-	     f = http_head_find_next(h, f)) {
-		size_t len;
-
-		if (f->value.len == 0)
-			continue;
-		if (joined.len + f->value.len + last.len + 4 > sizeof text)
-			break; /* a chain of proxies that long is of no use to anybody */
-		if (forwarded_append(joined, f->value, text, sizeof text, &len) == 0)
-			joined.len = len;
-	}
-	if (joined.len > 0) {
+	joined = rewrite_chain(h, id, text, &whole);
+	if (joined.len > 0 && last.len <= FORWARDED_MAX) {
 		memcpy(text + joined.len, ", ", 2);
 		memcpy(text + joined.len + 2, last.p, last.len);
 		last = (struct str){text, joined.len + 2 + last.len};
@@ -102,25 +129,224 @@ static void rewrite_forwarding(struct http_writer *w, const struct http_request 
 	http_write_field(w, loop_name, str_of(from->mark));
 }
 
-int rewrite_request(struct buf *out, const struct http_request *req,
-		    const struct rewrite_from *from)
+void rewrite_visitor(const struct http_head *h, const struct rewrite_from *from,
+		     const struct cidr *proxies, size_t n, struct visit_end *out)
 {
-	char path[HTTP_TARGET_MAX + 2];
+	char text[REWRITE_CHAIN_MAX];
+	struct forwarded element;
+	struct str rest;
+	bool whole;
+	int e;
+
+	*out = *from->peer;
+	if (!from->trusted)
+		return;
+	rest = rewrite_chain(h, HTTP_FIELD_X_FORWARDED_FOR, text, &whole);
+	while ((e = forwarded_prev_xff(&rest, &element)) == 0) {
+		if (visit_end_set(out, element.for_ip, 0) != 0)
+			return; /* "unknown", or not an address */
+		if (!cidr_match_text(proxies, n, element.for_ip))
+			return;
+	}
+	if (e != ERR_NOTFOUND || !whole)
+		*out = (struct visit_end){0};
+}
+
+/* ---- names that are not for everybody ---- */
+
+/*
+ * Does a name begin like this? What is no letter or digit counts as '-': targets that make
+ * variables of names cannot tell them apart. lower  NUL-terminated.
+ */
+static bool rewrite_begins(struct str name, const char *lower)
+{
+	size_t i;
+
+	for (i = 0; lower[i] != '\0'; i++) {
+		char c = i < name.len ? ascii_lower(name.p[i]) : '\0';
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '\0')
+			c = '-';
+		if (c != lower[i])
+			return false;
+	}
+	return true;
+}
+
+bool rewrite_is_identity(struct str name)
+{
+	static const char *const whole[] = {"remote-user", "remote-groups", "remote-name",
+					    "remote-email"};
+
+	if (rewrite_begins(name, "x-auth-"))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(whole); i++)
+		if (name.len == strlen(whole[i]) && rewrite_begins(name, whole[i]))
+			return true;
+	return false;
+}
+
+/* What a hook is told by us alone, and what would change its answer's form. */
+static bool rewrite_is_not_asked(struct str name)
+{
+	static const char *const begins[] = {"x-original-", "x-forwarded-", "x-karez-", "if-"};
+
+	for (size_t i = 0; i < ARRAY_LEN(begins); i++)
+		if (rewrite_begins(name, begins[i]))
+			return true;
+	return rewrite_is_identity(name) || str_eq_nocase(name, STR("expect")) ||
+	       str_eq_nocase(name, STR("range")) || str_eq_nocase(name, STR("accept-encoding"));
+}
+
+/* ---- requests ---- */
+
+/* What all requests leave out, and write themselves. */
+#define REWRITE_NEVER \
+	(HTTP_F_HOP | HTTP_F_FRAMING | HTTP_F_ALIAS | HTTP_F_HOST | HTTP_F_FORWARDING | HTTP_F_VIA)
+
+/* Path and query as the target sees them. */
+static struct str rewrite_target(const struct http_request *req, char room[HTTP_TARGET_MAX + 2])
+{
 	struct str target = req->path;
+
+	if (target.len > 0 && (target.p[0] == '/' || target.p[0] == '*'))
+		return target;
+	room[0] = '/';
+	if (target.len > 0)
+		memcpy(room + 1, target.p, target.len);
+	return (struct str){room, target.len + 1};
+}
+
+/* The scheme that the visitor used, as far as we can know. */
+static struct str rewrite_scheme(const struct http_request *req, const struct rewrite_from *from)
+{
+	const struct http_field *f = NULL;
+
+	if (from->trusted)
+		f = http_head_find(&req->head, HTTP_FIELD_X_FORWARDED_PROTO);
+	if (f != NULL && str_eq_nocase(f->value, STR("https")))
+		return STR("https");
+	if (f != NULL && str_eq_nocase(f->value, STR("http")))
+		return STR("http");
+	return from->tls ? STR("https") : STR("http");
+}
+
+/* Whose origin becomes which. */
+struct rewrite_origin {
+	struct str scheme, host; /* the visitor's */
+	char target[16 + HOSTNAME_AUTHORITY_MAX];
+	char authority[HOSTNAME_AUTHORITY_MAX + 1]; /* of the target */
+};
+
+static void rewrite_set_origin(struct rewrite_origin *o, const struct http_request *req,
+			       const struct rewrite_from *from, const struct url *target)
+{
+	o->scheme = rewrite_scheme(req, from);
+	o->host = req->host;
+	url_format_authority(target, o->authority);
+	str_printf(o->target, sizeof o->target, "%s://%s", url_is_tls(target) ? "https" : "http",
+		   o->authority);
+}
+
+/* Does a URL begin with the origin that the visitor used? What follows it: *rest. */
+static bool rewrite_is_own(const struct rewrite_origin *o, struct str url, struct str *rest)
+{
+	size_t n = o->scheme.len + 3, end = n;
+
+	if (url.len < n || !str_eq_nocase((struct str){url.p, o->scheme.len}, o->scheme) ||
+	    memcmp(url.p + o->scheme.len, "://", 3) != 0)
+		return false;
+	while (end < url.len && url.p[end] != '/' && url.p[end] != '?' && url.p[end] != '#')
+		end++;
+	*rest = (struct str){url.p + end, url.len - end};
+	return hostname_authority_same((struct str){url.p + n, end - n}, o->host,
+				       str_eq(o->scheme, STR("https")) ? 443 : 80);
+}
+
+/* One Origin or Referer. */
+static void rewrite_write_origin(struct http_writer *w, const struct http_field *f,
+				 const struct rewrite_origin *o)
+{
+	char text[HTTP_TARGET_MAX];
+	struct str rest;
+	size_t len;
+
+	if (!rewrite_is_own(o, f->value, &rest)) {
+		http_write_field(w, f->name, f->value);
+		return;
+	}
+	len = str_printf(text, sizeof text, "%s", o->target);
+	if (rest.len > sizeof text - len)
+		rest.len = 0; /* a Referer may be cut to the origin: RFC 9110 10.1.3 */
+	if (rest.len > 0)
+		memcpy(text + len, rest.p, rest.len);
+	http_write_field(w, f->name, (struct str){text, len + rest.len});
+}
+
+/* The visitor's fields, but for those that are taken away or changed. */
+static void rewrite_fields(struct http_writer *w, const struct http_head *h,
+			   const struct rewrite_pass *pass, const struct rewrite_origin *o)
+{
+	for (size_t i = 0; i < h->n_fields; i++) {
+		const struct http_field *f = &h->fields[i];
+
+		if ((f->flags & REWRITE_NEVER) != 0 ||
+		    (f->id == HTTP_FIELD_AUTHORIZATION && pass->drop_authorization) ||
+		    (pass->judged && rewrite_is_identity(f->name)))
+			continue;
+		if (o != NULL && (f->id == HTTP_FIELD_ORIGIN || f->id == HTTP_FIELD_REFERER))
+			rewrite_write_origin(w, f, o);
+		else
+			http_write_field(w, f->name, f->value);
+	}
+	for (size_t i = 0; i < pass->n_fields; i++)
+		http_write_field(w, pass->fields[i].name, pass->fields[i].value);
+}
+
+/* Bytes that the rights and the target's origin may add. */
+static size_t rewrite_more(const struct http_request *req, const struct rewrite_how *how)
+{
+	size_t more = 0;
+
+	for (size_t i = 0; how->pass != NULL && i < how->pass->n_fields; i++)
+		more += how->pass->fields[i].name.len + how->pass->fields[i].value.len + 4;
+	if (how->target == NULL)
+		return more;
+	more += sizeof((struct rewrite_origin *)0)->target;
+	for (size_t i = 0; i < req->head.n_fields; i++)
+		if (req->head.fields[i].id == HTTP_FIELD_ORIGIN ||
+		    req->head.fields[i].id == HTTP_FIELD_REFERER)
+			more += sizeof((struct rewrite_origin *)0)->target;
+	return more;
+}
+
+int rewrite_request(struct buf *out, const struct http_request *req,
+		    const struct rewrite_from *from, const struct rewrite_how *how)
+{
+	static const struct rewrite_how as_it_is;
+	static const struct rewrite_pass nothing;
+	struct rewrite_origin origin, *o = NULL;
+	char path[HTTP_TARGET_MAX + 2];
 	struct http_writer w;
 	int e;
 
-	if ((e = rewrite_begin(&w, out, &req->head, from->trusted ? 3 * 4096 : 0)) != 0)
+	how = how != NULL ? how : &as_it_is;
+	if ((e = rewrite_begin(&w, out, &req->head,
+			       (from->trusted ? CHAINS : 0) + rewrite_more(req, how))) != 0)
 		return e;
-	if (target.len == 0 || (target.p[0] != '/' && target.p[0] != '*')) {
-		path[0] = '/';
-		memcpy(path + 1, target.p, target.len);
-		target = (struct str){path, target.len + 1};
+	if (how->target != NULL) {
+		o = &origin;
+		rewrite_set_origin(o, req, from, how->target);
 	}
-	http_write_request(&w, req->method_name, target);
-	if (req->host.len > 0)
+	http_write_request(&w, req->method_name, rewrite_target(req, path));
+	if (o != NULL)
+		http_write_field(&w, STR("Host"), str_of(o->authority));
+	else if (req->host.len > 0)
 		http_write_field(&w, STR("Host"), req->host);
-	http_write_fields(&w, &req->head, HTTP_F_HOST | HTTP_F_FORWARDING | HTTP_F_VIA);
+	if (o == NULL && how->pass == NULL)
+		http_write_fields(&w, &req->head, HTTP_F_HOST | HTTP_F_FORWARDING | HTTP_F_VIA);
+	else
+		rewrite_fields(&w, &req->head, how->pass != NULL ? how->pass : &nothing, o);
 	http_write_framing(&w, &req->head);
 	rewrite_forwarding(&w, req, from);
 	if (req->head.upgrade.len > 0) {
@@ -129,6 +355,54 @@ int rewrite_request(struct buf *out, const struct http_request *req,
 	}
 	return rewrite_end(&w, out);
 }
+
+/* The whole URL that the visitor asked for. */
+static void rewrite_original_url(struct http_writer *w, const struct http_request *req,
+				 const struct rewrite_from *from, struct str target)
+{
+	char text[16 + HOSTNAME_AUTHORITY_MAX + HTTP_TARGET_MAX + 2];
+	struct pen pen = pen_on(text, sizeof text);
+
+	pen_str(&pen, rewrite_scheme(req, from));
+	pen_str(&pen, STR("://"));
+	pen_str(&pen, req->host);
+	if (!str_eq(target, STR("*"))) /* RFC 9110 7.1 */
+		pen_str(&pen, target);
+	CHECK(!pen.full);
+	http_write_field(w, STR("X-Original-URL"), (struct str){text, pen_len(&pen)});
+}
+
+int rewrite_ask(struct buf *out, const struct http_request *req, const struct rewrite_from *from,
+		const struct rewrite_question *q)
+{
+	char path[HTTP_TARGET_MAX + 2], authority[HOSTNAME_AUTHORITY_MAX + 1];
+	struct str target = rewrite_target(req, path);
+	size_t more = 2 * target.len + URL_PATH_MAX + 2 * HOSTNAME_AUTHORITY_MAX + HOSTNAME_MAX;
+	struct http_writer w;
+	int e;
+
+	if ((e = rewrite_begin(&w, out, &req->head, more + (from->trusted ? CHAINS : 0))) != 0)
+		return e;
+	url_format_authority(q->hook, authority);
+	http_write_request(&w, STR("GET"), str_of(q->hook->path));
+	http_write_field(&w, STR("Host"), str_of(authority));
+	for (size_t i = 0; i < req->head.n_fields; i++) {
+		const struct http_field *f = &req->head.fields[i];
+
+		if ((f->flags & REWRITE_NEVER) == 0 && !rewrite_is_not_asked(f->name) &&
+		    !(f->id == HTTP_FIELD_AUTHORIZATION && q->drop_authorization))
+			http_write_field(&w, f->name, f->value);
+	}
+	http_write_field(&w, STR("X-Original-Method"), req->method_name);
+	rewrite_original_url(&w, req, from, target);
+	http_write_field(&w, STR("X-Forwarded-Method"), req->method_name);
+	http_write_field(&w, STR("X-Forwarded-Uri"), target);
+	http_write_field(&w, STR("X-Karez-Tunnel"), str_of(q->tunnel));
+	rewrite_forwarding(&w, req, from);
+	return rewrite_end(&w, out);
+}
+
+/* ---- answers, and loops ---- */
 
 int rewrite_response(struct buf *out, const struct http_response *res,
 		     const struct rewrite_answer *how)

@@ -123,7 +123,7 @@ static void world_start_node(struct world *w)
 		.store = w->store,
 		.domain = WORLD_DOMAIN,
 		.url_scheme = "http",
-		.allow_registration = true,
+		.registration = CORE_OPEN,
 		.deadlines = {.head_ms = 5000, .idle_ms = 8000},
 		.sessions_max = 64,
 		.window_total = 64 * 1024 * 1024,
@@ -184,12 +184,13 @@ static void world_make_accounts(struct world *w)
 			       .store = w->store,
 			       .domain = WORLD_DOMAIN,
 			       .url_scheme = "http",
-			       .allow_registration = true};
+			       .registration = CORE_OPEN};
+	struct core_proof nobody = {.type = CORE_PROOF_NONE};
 	struct core *c;
 
 	CHECK(core_new(w->ev, &opt, &c) == 0);
 	for (unsigned i = 0; i < WORLD_ACCOUNTS; i++)
-		CHECK(core_login(c, STR(""), world_on_login, w) == 0);
+		CHECK(core_login(c, &nobody, world_on_login, w) != NULL);
 	ev_sim_run_for(w->ev, 1);
 	CHECK(w->n_tokens == WORLD_ACCOUNTS);
 	core_free(c);

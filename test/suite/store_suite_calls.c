@@ -279,25 +279,6 @@ static void test_known_never_misses_a_write(void **state)
 	known_is(t, "k", NULL);
 }
 
-static void test_known_is_bounded(void **state)
-{
-	struct store_rig *t = *state;
-	static char value[STORE_VALUE_MAX];
-	char key[16];
-
-	for (unsigned i = 0; i < 200; i++) { /* 12.5 MiB */
-		str_printf(key, sizeof key, "%u", i);
-		struct store_record rec = store_rig_rec("t", key, "");
-
-		rec.value = (struct str){value, sizeof value};
-		store_rig_put(t, rec, 0);
-		store_rig_get(t, "t", key);
-		assert_true(known(t, key));
-		assert_true(known(t, "0")); /* what is used stays */
-	}
-	assert_false(known(t, "1"));
-}
-
 int store_suite_calls(const struct store_maker *maker)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,7 +292,6 @@ int store_suite_calls(const struct store_maker *maker)
 		STORE_RIG_TEST(maker, test_close_midway),
 		STORE_RIG_TEST(maker, test_known_after_reading),
 		STORE_RIG_TEST(maker, test_known_never_misses_a_write),
-		STORE_RIG_TEST(maker, test_known_is_bounded),
 	};
 
 	return cmocka_run_group_tests_name("calls", tests, NULL, NULL);

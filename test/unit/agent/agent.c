@@ -357,6 +357,9 @@ static const struct {
 	{"it is moved for now", false, 0, "LIMIT", "balance", 0},
 	{"the session is replaced", true, ERR_REPLACED, NULL, "newer", ERR_REPLACED},
 	{"the credential is revoked", true, ERR_AUTH, NULL, "revoked", ERR_AUTH},
+	{"its owner ends it", true, ERR_DISCONNECTED, NULL, "come back on Monday",
+	 ERR_DISCONNECTED},
+	{"the account is deleted", true, ERR_DELETED, NULL, "deleted", ERR_DELETED},
 	{"denied, in words", true, ERR_DENIED, NULL, "go away", ERR_DENIED},
 	{"denied by the kernel: no words", true, ERR_DENIED, NULL, "", 0},
 	{"the server stops", true, ERR_DRAIN, NULL, "restart", 0},
@@ -395,6 +398,28 @@ static void test_what_is_taken_away(void **state)
 		}
 		rig_close(&r);
 	}
+}
+
+/* One session of several is ended by a person: the agent does not come back with the others. */
+static void test_disconnected(void **state)
+{
+	struct fake_session *s;
+	struct rig r;
+
+	rig_open(&r);
+	r.opt.n_sessions = 2;
+	rig_start(&r);
+	rig_run(&r, 2000);
+	assert_int_equal(fake_n_up(&r.fake), 2);
+	s = fake_up(&r.fake, 0);
+	session_close(s->session, ERR_DISCONNECTED, STR("that is enough"));
+	s->session = NULL;
+	rig_run(&r, 5000);
+	assert_int_equal(r.n_ended, 1);
+	assert_int_equal(r.ended_code, ERR_DISCONNECTED);
+	assert_string_equal(r.reason, "that is enough");
+	assert_int_equal(fake_n_up(&r.fake), 0);
+	rig_close(&r);
 }
 
 static void test_a_wrong_control_line(void **state)
@@ -486,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_a_server_that_says_nothing),
 		cmocka_unit_test(test_attach_refusals),
 		cmocka_unit_test(test_what_is_taken_away),
+		cmocka_unit_test(test_disconnected),
 		cmocka_unit_test(test_a_wrong_control_line),
 		cmocka_unit_test(test_a_machine_that_slept),
 		cmocka_unit_test(test_waking_up_does_not_wait),

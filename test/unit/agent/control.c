@@ -125,6 +125,7 @@ static const struct {
 	{"DISABLED", ERR_DISABLED, true},
 	{"DELETED", ERR_DELETED, true},
 	{"REPLACED", ERR_REPLACED, true},
+	{"DISCONNECTED", ERR_DISCONNECTED, true},
 	{"UNSUPPORTED", ERR_UNSUPPORTED, true},
 	{"LIMIT", ERR_LIMIT, false},
 	{"DRAIN", ERR_DRAIN, false},

@@ -17,17 +17,17 @@ static const struct core_agent laptop = {.id = "laptop", .epoch = 100, .carrier 
 
 struct world {
 	struct core_rig r;
-	char ann[CORE_ACCOUNT_TEXT], bob[CORE_ACCOUNT_TEXT];
+	struct access_who ann, bob;
 	struct fake a, b; /* a session of each */
 };
 
 static void world_open(struct world *w)
 {
 	core_rig_new(&w->r, true);
-	core_rig_account(&w->r, w->ann);
-	core_rig_account(&w->r, w->bob);
-	fake_join(&w->a, &w->r, w->ann, &laptop);
-	fake_join(&w->b, &w->r, w->bob, &laptop);
+	core_rig_account(&w->r, &w->ann);
+	core_rig_account(&w->r, &w->bob);
+	fake_join(&w->a, &w->r, &w->ann, &laptop);
+	fake_join(&w->b, &w->r, &w->bob, &laptop);
 }
 
 static void world_close(struct world *w)
@@ -40,6 +40,13 @@ static void world_close(struct world *w)
 static int attach_e(struct fake *f, const char *name)
 {
 	return core_rig_attach(f, name, "").result.e;
+}
+
+/* A record of a tunnel, written past the core; more: members, with a comma in front. */
+static const char *own_record(char record[256], const char *account, const char *more)
+{
+	str_printf(record, 256, "{\"account\":\"%s\",\"kind\":\"http\"%s}", account, more);
+	return record;
 }
 
 static void test_names_belong_to_accounts(void **state)
@@ -84,8 +91,8 @@ static void test_names_belong_to_accounts(void **state)
 
 		if (told.result.e != steps[i].want)
 			fail_msg("%s: %s (%s)", steps[i].why, err_name(told.result.e), told.reason);
-		assert_null(strstr(told.reason, w.ann));
-		assert_null(strstr(told.reason, w.bob));
+		assert_null(strstr(told.reason, w.ann.account));
+		assert_null(strstr(told.reason, w.bob.account));
 		if (told.result.e == ERR_EXISTS)
 			assert_non_null(strstr(told.reason, "--name"));
 	}
@@ -115,7 +122,7 @@ static void test_urls(void **state)
 		assert_int_equal(core_new(w.r.ev, &w.r.opt, &c), 0);
 		core_free(w.r.core);
 		w.r.core = c;
-		fake_join(&w.a, &w.r, w.ann, &laptop);
+		fake_join(&w.a, &w.r, &w.ann, &laptop);
 		assert_string_equal(core_rig_attach(&w.a, "Demo", "").result.url, cases[i].want);
 		world_close(&w);
 	}
@@ -143,51 +150,50 @@ static void test_random_names(void **state)
 	world_close(&w);
 }
 
-/* Every random name that is shorter than judge_e is taken. */
-static int short_names_taken(struct core_rig *r, const struct store_req *req)
-{
-	bool makes = req->verb == STORE_WRITE && req->n_writes == 3;
-
-	return makes && (int)req->writes[0].rec.key.len < r->judge_e ? ERR_CONFLICT : 0;
-}
-
+/* The same world every time: what was drawn there is drawn again, and is taken now. */
 static void test_random_names_grow(void **state)
 {
+	char taken[CORE_TRIES_MAX][HOSTNAME_MAX + 1];
+	struct told_attach told;
 	struct world w;
 
-	world_open(&w);
-	w.r.judge = short_names_taken;
-	for (int len = 5; len <= 8; len++) {
-		w.r.judge_e = len;
-		assert_int_equal(strlen(core_rig_attach(&w.a, "", "").result.name), len);
+	for (size_t n = 0; n <= CORE_TRIES_MAX; n++) {
+		world_open(&w);
+		for (size_t i = 0; i < n; i++)
+			core_rig_put(&w.r, "claim", taken[i], "{\"account\":\"x\"}");
+		told = core_rig_attach(&w.a, "", "");
+		if (n == CORE_TRIES_MAX) { /* it ends */
+			assert_int_equal(told.result.e, ERR_LIMIT);
+			assert_non_null(strstr(told.reason, "no free name"));
+			assert_int_equal(attach_e(&w.a, ""), 0);
+		} else {
+			assert_int_equal(told.result.e, 0);
+			assert_int_equal(strlen(told.result.name), 4 + n / 3);
+			memcpy(taken[n], told.result.name, sizeof taken[n]);
+		}
+		world_close(&w);
 	}
-	w.r.judge_e = 99; /* it ends */
-	assert_int_equal(attach_e(&w.a, ""), ERR_LIMIT);
-	w.r.judge = NULL;
-	assert_int_equal(attach_e(&w.a, ""), 0);
-	world_close(&w);
 }
 
 static void test_records_outlive_sessions(void **state)
 {
+	char record[256], *value;
 	struct world w;
-	char *value;
 
 	world_open(&w);
 	assert_int_equal(core_rig_attach(&w.a, "demo", "http://localhost:3000").result.e, 0);
 	value = core_rig_get(&w.r, "tunnel", "demo");
 	assert_non_null(strstr(value, "\"target\":\"http://localhost:3000\""));
-	assert_non_null(strstr(value, w.ann));
+	assert_non_null(strstr(value, w.ann.account));
 	free(value);
 	fake_leave(&w.a);
 	assert_null(core_tunnel(w.r.core, STR("demo")));
 	assert_int_equal(attach_e(&w.b, "demo"), ERR_EXISTS);
+	fake_join(&w.a, &w.r, &w.ann, &laptop);
 
 	/* an unknown member, of a later version, stays when the hint changes */
 	core_rig_put(&w.r, "tunnel", "later",
-		     "{\"account\":\"x\",\"kind\":\"http\",\"target\":\"old\",\"pet\":\"cat\"}");
-	core_rig_put(&w.r, "claim", "later", "{\"account\":\"x\"}");
-	fake_join(&w.a, &w.r, "x", &laptop);
+		     own_record(record, w.ann.account, ",\"target\":\"old\",\"pet\":\"cat\""));
 	assert_int_equal(core_rig_attach(&w.a, "later", "new").result.e, 0);
 	value = core_rig_get(&w.r, "tunnel", "later");
 	assert_non_null(strstr(value, "\"target\":\"new\""));
@@ -199,27 +205,43 @@ static void test_records_outlive_sessions(void **state)
 static void test_records_decide(void **state)
 {
 	static const struct {
-		const char *why, *record;
+		const char *why, *record; /* "": the account's own, with `more` in it */
+		const char *more;
 		int want;
 	} cases[] = {
-		{"switched off", "{\"account\":\"x\",\"kind\":\"http\",\"enabled\":false}",
-		 ERR_DISABLED},
-		{"of another kind", "{\"account\":\"x\",\"kind\":\"tcp\"}", ERR_INVAL},
-		{"damaged", "{\"account\":", ERR_IO},
-		{"nobody's", "{\"kind\":\"http\"}", ERR_IO},
+		{"switched off", "", ",\"enabled\":false", ERR_DISABLED},
+		{"of another kind", "", ",\"kind\":\"tcp\"", ERR_IO}, /* a member twice */
+		{"of a kind that is not served", "{\"account\":\"%s\",\"kind\":\"tcp\"}", NULL,
+		 ERR_INVAL},
+		{"of a kind of a later version", "{\"account\":\"%s\",\"kind\":\"gopher\"}", NULL,
+		 ERR_IO},
+		{"damaged", "{\"account\":", NULL, ERR_IO},
+		{"nobody's", "{\"kind\":\"http\"}", NULL, ERR_IO},
 		{"an account's name that is too long",
-		 "{\"account\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxx\",\"kind\":\"http\"}", ERR_IO},
-		{"as it should be", "{\"account\":\"x\",\"kind\":\"http\"}", 0},
+		 "{\"account\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxx\",\"kind\":\"http\"}", NULL, ERR_IO},
+		{"somebody else's", "{\"account\":\"x\",\"kind\":\"http\"}", NULL, ERR_EXISTS},
+		{"a right that cannot be read is no right for all", "",
+		 ",\"rights\":{\"allow\":[\"everybody\"]}", ERR_IO},
+		{"an unknown policy", "", ",\"policy\":\"best\"", ERR_IO},
+		{"as it should be", "", "", 0},
 	};
+	char record[256];
 	struct world w;
 
 	world_open(&w);
-	fake_leave(&w.a);
-	fake_join(&w.a, &w.r, "x", &laptop);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *account = w.ann.account, *percent = strchr(cases[i].record, '%');
 		int e;
 
-		core_rig_put(&w.r, "tunnel", "demo", cases[i].record);
+		if (cases[i].more != NULL)
+			own_record(record, account, cases[i].more);
+		else if (percent != NULL)
+			str_printf(record, sizeof record, "%.*s%s%s",
+				   (int)(percent - cases[i].record), cases[i].record, account,
+				   percent + 2);
+		else
+			str_printf(record, sizeof record, "%s", cases[i].record);
+		core_rig_put(&w.r, "tunnel", "demo", record);
 		if ((e = attach_e(&w.a, "demo")) != cases[i].want)
 			fail_msg("%s: %s", cases[i].why, err_name(e));
 	}
@@ -248,7 +270,7 @@ static void test_account_has_a_limit(void **state)
 	char name[16];
 
 	world_open(&w);
-	for (int i = 0; i < CORE_TUNNELS_PER_ACCOUNT; i++) {
+	for (int i = 0; i < RECORD_TUNNELS_USUAL; i++) {
 		snprintf(name, sizeof name, "t%d", i);
 		assert_int_equal(attach_e(&w.a, name), 0);
 	}
@@ -264,10 +286,10 @@ static void test_account_has_a_limit(void **state)
 static void test_session_has_a_limit(void **state)
 {
 	struct world w;
-	char name[16], record[64];
+	char name[16], record[256];
 
 	world_open(&w);
-	snprintf(record, sizeof record, "{\"account\":\"%s\",\"kind\":\"http\"}", w.ann);
+	own_record(record, w.ann.account, "");
 	for (int i = 0; i <= CORE_TUNNELS_PER_SESSION; i++) {
 		snprintf(name, sizeof name, "t%d", i);
 		core_rig_put(&w.r, "tunnel", name, record);
@@ -281,23 +303,28 @@ static void test_session_has_a_limit(void **state)
 
 static void test_many_at_once(void **state)
 {
-	struct told_attach told[40] = {{0}};
+	static struct told_attach told[120];
+	char name[16], *value;
 	struct world w;
-	char name[16];
 
+	memset(told, 0, sizeof told);
 	world_open(&w);
-	for (int i = 0; i < 40; i++) { /* every name is asked for twice, the last two are random */
-		snprintf(name, sizeof name, "n%d", i / 2);
-		assert_int_equal(member_attach(w.a.member, str_of(i < 38 ? name : ""), STR(""),
+	for (int i = 0; i < 120; i++) { /* 98 names, some asked for twice, and two random ones */
+		snprintf(name, sizeof name, "n%d", i % 98);
+		assert_int_equal(member_attach(w.a.member, str_of(i < 118 ? name : ""), STR(""),
 					       core_rig_on_attached, &told[i]),
 				 0);
 	}
 	core_rig_run(&w.r);
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 120; i++) {
 		assert_int_equal(told[i].calls, 1);
-		assert_int_equal(told[i].result.e, 0);
+		if (told[i].result.e != 0)
+			fail_msg("%d: %s", i, told[i].reason);
 	}
-	assert_int_equal(w.a.member->n_serving, 21);
+	assert_int_equal(w.a.member->n_serving, 100);
+	value = core_rig_get(&w.r, "account", w.ann.account);
+	assert_non_null(strstr(value, "\"n_tunnels\":100"));
+	free(value);
 	world_close(&w);
 }
 
@@ -326,7 +353,7 @@ static void test_nodes_race(void **state)
 		world_open(&w);
 		node = w.r; /* the same store and loop */
 		assert_int_equal(core_new(w.r.ev, &w.r.opt, &node.core), 0);
-		fake_join(&f, &node, cases[i].same_account ? w.ann : w.bob, &laptop);
+		fake_join(&f, &node, cases[i].same_account ? &w.ann : &w.bob, &laptop);
 		assert_int_equal(member_attach(w.a.member, str_of(cases[i].first), STR(""),
 					       core_rig_on_attached, &told[0]),
 				 0);
@@ -337,8 +364,8 @@ static void test_nodes_race(void **state)
 		if (told[0].result.e != 0 || told[1].result.e != cases[i].want_second)
 			fail_msg("%s: %s, %s", cases[i].why, err_name(told[0].result.e),
 				 err_name(told[1].result.e));
-		account = core_rig_get(&w.r, "account", w.ann);
-		snprintf(want, sizeof want, "\"n_tunnels\":%d,",
+		account = core_rig_get(&w.r, "account", w.ann.account);
+		snprintf(want, sizeof want, "\"n_tunnels\":%d",
 			 strcmp(cases[i].second, "tom") == 0 ? 2 : 1);
 		assert_non_null(strstr(account, want));
 		free(account);
@@ -361,8 +388,8 @@ static void test_newer_process_takes_over(void **state)
 	other.epoch = 50;
 	assert_int_equal(attach_e(&w.a, "demo"), 0);
 	assert_int_equal(attach_e(&w.a, "more"), 0);
-	fake_join(&n, &w.r, w.ann, &newer);
-	fake_join(&o, &w.r, w.ann, &other);
+	fake_join(&n, &w.r, &w.ann, &newer);
+	fake_join(&o, &w.r, &w.ann, &other);
 	assert_int_equal(attach_e(&o, "demo"), 0); /* another agent of the account shares it */
 	assert_int_equal(w.a.n_detached, 0);
 
@@ -394,12 +421,12 @@ static void test_ghosts_may_leave_while_told(void **state)
 	world_open(&w);
 	for (unsigned i = 0; i < ARRAY_LEN(old); i++) {
 		agent.carrier = i + 1;
-		fake_join(&old[i], &w.r, w.ann, &agent);
+		fake_join(&old[i], &w.r, &w.ann, &agent);
 		old[i].leave_when_told = true;
 		assert_int_equal(attach_e(&old[i], "demo"), 0);
 	}
 	agent.epoch++;
-	fake_join(&n, &w.r, w.ann, &agent);
+	fake_join(&n, &w.r, &w.ann, &agent);
 	assert_int_equal(attach_e(&n, "demo"), 0);
 	for (unsigned i = 0; i < ARRAY_LEN(old); i++) {
 		assert_int_equal(old[i].n_detached, 1);
@@ -420,14 +447,14 @@ static void test_same_carrier_replaces(void **state)
 	world_open(&w);
 	assert_int_equal(attach_e(&w.a, "demo"), 0);
 	second.carrier = 1;
-	fake_join(&carrier, &w.r, w.ann, &second);
+	fake_join(&carrier, &w.r, &w.ann, &second);
 	assert_int_equal(attach_e(&carrier, "demo"), 0);
 
 	/* the connection was lost and comes back before its old end has noticed */
 	assert_int_equal(member_attach(w.a.member, STR("late"), STR(""), core_rig_on_attached,
 				       &late),
 			 0);
-	fake_join(&again, &w.r, w.ann, &laptop);
+	fake_join(&again, &w.r, &w.ann, &laptop);
 	assert_int_equal(w.a.n_expelled, 0); /* not from inside a call */
 	assert_int_equal(member_n_tunnels(w.a.member), 0);
 	core_rig_run(&w.r);
@@ -453,7 +480,7 @@ static void test_replaced_may_leave_first(void **state)
 	struct world w;
 
 	world_open(&w);
-	fake_join(&again, &w.r, w.ann, &laptop);
+	fake_join(&again, &w.r, &w.ann, &laptop);
 	fake_leave(&w.a); /* in the same turn, before it is told */
 	core_rig_run(&w.r);
 	assert_int_equal(w.a.n_expelled, 0);
@@ -463,25 +490,24 @@ static void test_replaced_may_leave_first(void **state)
 
 static void test_sessions_per_tunnel(void **state)
 {
-	static struct fake f[CORE_SESSIONS_PER_TUNNEL + 1];
+	static struct fake f[RECORD_SESSIONS_MAX + 1];
 	struct core_agent agent = laptop;
 	struct world w;
 
 	world_open(&w);
-	for (unsigned i = 0; i <= CORE_SESSIONS_PER_TUNNEL; i++) {
+	for (unsigned i = 0; i <= RECORD_SESSIONS_MAX; i++) {
 		agent.carrier = i + 1;
-		fake_join(&f[i], &w.r, w.ann, &agent);
-		assert_int_equal(attach_e(&f[i], "demo"),
-				 i < CORE_SESSIONS_PER_TUNNEL ? 0 : ERR_LIMIT);
+		fake_join(&f[i], &w.r, &w.ann, &agent);
+		assert_int_equal(attach_e(&f[i], "demo"), i < RECORD_SESSIONS_MAX ? 0 : ERR_LIMIT);
 	}
 	fake_leave(&f[3]);
-	assert_int_equal(attach_e(&f[CORE_SESSIONS_PER_TUNNEL], "demo"), 0);
+	assert_int_equal(attach_e(&f[RECORD_SESSIONS_MAX], "demo"), 0);
 	/* a newer process comes in although it is full of its own ghosts */
 	agent.epoch++;
-	fake_join(&f[3], &w.r, w.ann, &agent);
+	fake_join(&f[3], &w.r, &w.ann, &agent);
 	assert_int_equal(attach_e(&f[3], "demo"), 0);
 	assert_int_equal(core_tunnel(w.r.core, STR("demo"))->n_serving, 1);
-	for (unsigned i = 0; i <= CORE_SESSIONS_PER_TUNNEL; i++)
+	for (unsigned i = 0; i <= RECORD_SESSIONS_MAX; i++)
 		fake_leave(&f[i]);
 	world_close(&w);
 }
@@ -504,26 +530,52 @@ static void test_detach(void **state)
 	world_close(&w);
 }
 
-/* The n-th request, from 0, is answered with judge_e / 100's remainder; n is judge_e / 100. */
-static int fail_nth(struct core_rig *r, const struct store_req *req)
+/* What is asked about this kind is answered with judge_e, so often. */
+static struct {
+	const char *kind;
+	enum store_verb verb;
+	unsigned times;
+} fails; /* the judge gets nothing else to look at */
+
+static int fail_kind(struct core_rig *r, const struct store_req *req)
 {
-	return (int)r->n_asked == r->judge_e / 100 ? r->judge_e % 100 : 0;
+	if (req->verb != fails.verb || fails.times == 0 ||
+	    !str_eq(req->writes[0].rec.kind, str_of(fails.kind)))
+		return 0;
+	fails.times--;
+	return r->judge_e;
+}
+
+static void fail_next(struct core_rig *r, enum store_verb verb, const char *kind, unsigned times,
+		      int e)
+{
+	ev_sim_run_for(r->ev, STORE_PEEK_MS + 1); /* nothing is known by heart */
+	fails.verb = verb;
+	fails.kind = kind;
+	fails.times = times;
+	r->judge = fail_kind;
+	r->judge_e = e;
 }
 
 static void test_store_fails(void **state)
 {
 	static const struct {
 		const char *why;
-		int nth, e, want;
+		enum store_verb verb;
+		const char *kind; /* of a write: its first line's */
+		unsigned times;
+		int e, want;
 	} cases[] = {
-		{"the tunnel cannot be read", 0, ERR_IO, ERR_IO},
-		{"the account cannot be read", 1, ERR_IO, ERR_IO},
-		{"the account is gone", 1, ERR_NOTFOUND, ERR_DISABLED},
-		{"the claim cannot be read", 2, ERR_TIMEOUT, ERR_TIMEOUT},
-		{"nothing can be written", 3, ERR_FULL, ERR_FULL},
-		{"read-only does not sound final", 3, ERR_DENIED, ERR_IO},
-		{"another node was faster: look again", 3, ERR_CONFLICT, 0},
-		{"no failure at all", 4, ERR_IO, 0},
+		{"the tunnel cannot be read", STORE_GET, "tunnel", 1, ERR_IO, ERR_IO},
+		{"the account cannot be read", STORE_GET, "account", 1, ERR_IO, ERR_IO},
+		{"the account is gone", STORE_GET, "account", 1, ERR_NOTFOUND, ERR_DISABLED},
+		{"the claim cannot be read", STORE_GET, "claim", 1, ERR_TIMEOUT, ERR_TIMEOUT},
+		{"what is owned cannot be read", STORE_GET, "owned", 1, ERR_IO, ERR_IO},
+		{"nothing can be written", STORE_WRITE, "account", 1, ERR_FULL, ERR_FULL},
+		{"read-only does not sound final", STORE_WRITE, "account", 1, ERR_DENIED, ERR_IO},
+		{"another node was faster: look again", STORE_WRITE, "account", 1, ERR_CONFLICT, 0},
+		{"always faster", STORE_WRITE, "account", CORE_TRIES_MAX, ERR_CONFLICT, ERR_LIMIT},
+		{"no failure at all", STORE_WRITE, "claim", 1, ERR_IO, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -531,12 +583,11 @@ static void test_store_fails(void **state)
 		int e;
 
 		world_open(&w);
-		w.r.judge = fail_nth;
-		w.r.judge_e = cases[i].nth * 100 + cases[i].e;
-		w.r.n_asked = 0;
+		fail_next(&w.r, cases[i].verb, cases[i].kind, cases[i].times, cases[i].e);
 		if ((e = attach_e(&w.a, "demo")) != cases[i].want)
 			fail_msg("%s: %s", cases[i].why, err_name(e));
 		w.r.judge = NULL;
+		ev_sim_run_for(w.r.ev, STORE_PEEK_MS + 1);
 		assert_int_equal(attach_e(&w.a, "demo"), 0); /* the line goes on */
 		assert_int_equal(attach_e(&w.b, "next"), 0);
 		world_close(&w);
@@ -550,53 +601,73 @@ static void test_a_hint_never_stops_a_tunnel(void **state)
 
 	world_open(&w);
 	assert_int_equal(core_rig_attach(&w.a, "demo", "old").result.e, 0);
-	w.r.judge = fail_nth;
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
-		w.r.n_asked = 0;
-		w.r.judge_e = 100 + errors[i];
+		fail_next(&w.r, STORE_WRITE, "tunnel", CORE_TRIES_MAX, errors[i]);
 		assert_int_equal(core_rig_attach(&w.a, "demo", "new").result.e, 0);
+		assert_true(fails.times < CORE_TRIES_MAX);
 	}
 	world_close(&w);
 }
 
-/* The request number judge_e, from 0, waits. */
-static int hold_nth(struct core_rig *r, const struct store_req *req)
+/* Requests of this kind wait. */
+static int hold_kind(struct core_rig *r, const struct store_req *req)
 {
-	return (int)r->n_asked == r->judge_e ? CORE_RIG_HOLD : 0;
+	bool held = req->verb == fails.verb && str_eq(req->writes[0].rec.kind, str_of(fails.kind));
+
+	return held ? CORE_RIG_HOLD : 0;
 }
 
 static void test_leaving_cancels(void **state)
 {
+	static const struct {
+		enum store_verb verb;
+		const char *kind;
+		bool in_line; /* others of the account wait behind it */
+	} cases[] = {
+		{STORE_GET, "tunnel", false},	{STORE_GET, "account", true},
+		{STORE_GET, "claim", true},	{STORE_GET, "owned", true},
+		{STORE_WRITE, "account", true},
+	};
+	struct core_agent other = laptop;
+	struct fake second;
 	struct world w;
 
 	world_open(&w);
-	for (int nth = 0; nth < 4; nth++) {
-		struct told_attach left = {0}, behind = {0};
+	str_printf(other.id, sizeof other.id, "desktop");
+	fake_join(&second, &w.r, &w.ann, &other);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct told_attach left = {0}, behind = {0}, beside = {0};
 		char name[16];
 
-		snprintf(name, sizeof name, "held%d", nth);
-		w.r.n_asked = 0;
-		w.r.judge = hold_nth;
-		w.r.judge_e = nth;
+		snprintf(name, sizeof name, "held%zu", i);
+		ev_sim_run_for(w.r.ev, STORE_PEEK_MS + 1);
+		fails.verb = cases[i].verb;
+		fails.kind = cases[i].kind;
+		w.r.judge = hold_kind;
 		assert_int_equal(member_attach(w.a.member, str_of(name), STR(""),
 					       core_rig_on_attached, &left),
 				 0);
 		core_rig_run(&w.r);
-		assert_int_equal(w.r.n_asked, nth + 1);
+		w.r.judge = NULL;
+		assert_int_equal(member_attach(second.member, STR(""), STR(""),
+					       core_rig_on_attached, &behind),
+				 0);
 		assert_int_equal(member_attach(w.b.member, STR(""), STR(""), core_rig_on_attached,
-					       &behind),
+					       &beside),
 				 0);
 		core_rig_run(&w.r);
-		assert_int_equal(behind.calls, nth == 0); /* not in line yet, or first in it */
+		assert_int_equal(beside.calls, 1); /* another account, another line */
+		assert_int_equal(behind.calls, !cases[i].in_line);
 		fake_leave(&w.a);
 		core_rig_run(&w.r);
 		assert_int_equal(behind.calls, 1);
 		assert_int_equal(behind.result.e, 0);
 		core_rig_release(&w.r);
 		assert_int_equal(left.calls, 0);
-		fake_join(&w.a, &w.r, w.ann, &laptop);
+		fake_join(&w.a, &w.r, &w.ann, &laptop);
 		assert_int_equal(attach_e(&w.a, name), 0);
 	}
+	fake_leave(&second);
 	world_close(&w);
 }
 

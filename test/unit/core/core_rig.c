@@ -110,7 +110,7 @@ void core_rig_new(struct core_rig *r, bool allow_registration)
 				   .domain = "localhost",
 				   .url_scheme = "http",
 				   .url_port = 8080,
-				   .allow_registration = allow_registration};
+				   .registration = allow_registration ? CORE_OPEN : CORE_CLOSED};
 	assert_int_equal(core_new(r->ev, &r->opt, &r->core), 0);
 }
 
@@ -184,9 +184,10 @@ void core_rig_on_login(void *arg, const struct core_login *result)
 
 struct told_login core_rig_login(struct core_rig *r, struct str token)
 {
+	struct core_proof proof = {token.len > 0 ? CORE_PROOF_BEARER : CORE_PROOF_NONE, token};
 	struct told_login told = {0};
 
-	assert_int_equal(core_login(r->core, token, core_rig_on_login, &told), 0);
+	assert_non_null(core_login(r->core, &proof, core_rig_on_login, &told));
 	assert_int_equal(told.calls, 0);
 	core_rig_run(r);
 	assert_int_equal(told.calls, 1);
@@ -195,12 +196,12 @@ struct told_login core_rig_login(struct core_rig *r, struct str token)
 	return told;
 }
 
-void core_rig_account(struct core_rig *r, char account[CORE_ACCOUNT_TEXT])
+void core_rig_account(struct core_rig *r, struct access_who *who)
 {
 	struct told_login told = core_rig_login(r, STR(""));
 
 	assert_int_equal(told.result.e, 0);
-	memcpy(account, told.result.account, CORE_ACCOUNT_TEXT);
+	*who = told.result.who;
 }
 
 void core_rig_on_attached(void *arg, const struct core_attached *result)
@@ -268,11 +269,12 @@ static void fake_on_expelled(void *arg, int code, const char *reason)
 
 static const struct member_owner fake_owner = {fake_on_detached, fake_on_expelled};
 
-void fake_join(struct fake *f, struct core_rig *r, const char *account,
+void fake_join(struct fake *f, struct core_rig *r, const struct access_who *who,
 	       const struct core_agent *agent)
 {
+	char reason[CORE_REASON_TEXT];
 	struct member_opt opt = {.session = &f->session,
-				 .account = account,
+				 .who = who,
 				 .agent = *agent,
 				 .owner = &fake_owner,
 				 .arg = f};
@@ -281,7 +283,7 @@ void fake_join(struct fake *f, struct core_rig *r, const char *account,
 	f->rig = r;
 	f->session.ops = &fake_ops;
 	f->session.ev = r->ev;
-	assert_int_equal(member_join(r->core, &opt, &f->member), 0);
+	assert_int_equal(member_join(r->core, &opt, &f->member, reason), 0);
 }
 
 void fake_leave(struct fake *f)

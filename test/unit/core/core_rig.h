@@ -75,10 +75,10 @@ struct told_attach core_rig_attach(struct fake *f, const char *name, const char 
 void core_rig_on_login(void *arg, const struct core_login *result);
 void core_rig_on_attached(void *arg, const struct core_attached *result);
 
-/* Register; the account's number is copied to account. */
-void core_rig_account(struct core_rig *r, char account[CORE_ACCOUNT_TEXT]);
+/* Register. */
+void core_rig_account(struct core_rig *r, struct access_who *who);
 
-void fake_join(struct fake *f, struct core_rig *r, const char *account,
+void fake_join(struct fake *f, struct core_rig *r, const struct access_who *who,
 	       const struct core_agent *agent);
 void fake_leave(struct fake *f);
 

@@ -53,13 +53,13 @@ static void test_answers(void **state)
 		{"a NUL in it", {"demo\0", 5}, ERR_NOROUTE},
 	};
 	static char longest[1000];
-	char account[CORE_ACCOUNT_TEXT];
+	struct access_who who;
 	struct core_rig r;
 	struct fake f;
 
 	core_rig_new(&r, true);
-	core_rig_account(&r, account);
-	fake_join(&f, &r, account, &(struct core_agent){.id = "a"});
+	core_rig_account(&r, &who);
+	fake_join(&f, &r, &who, &(struct core_agent){.id = "a"});
 	assert_int_equal(core_rig_attach(&f, "demo", "").result.e, 0);
 	core_rig_put(&r, "tunnel", "away", "{\"account\":\"x\",\"kind\":\"http\"}");
 	core_rig_put(&r, "tunnel", "off",
@@ -96,14 +96,14 @@ static void test_store_fails(void **state)
 
 static void test_a_session_comes_meanwhile(void **state)
 {
-	char account[CORE_ACCOUNT_TEXT];
+	struct access_who who;
 	struct told t = {0};
 	struct core_rig r;
 	struct fake f;
 
 	core_rig_new(&r, true);
-	core_rig_account(&r, account);
-	fake_join(&f, &r, account, &(struct core_agent){.id = "a"});
+	core_rig_account(&r, &who);
+	fake_join(&f, &r, &who, &(struct core_agent){.id = "a"});
 	r.judge = core_rig_hold_all;
 	assert_non_null(core_lookup(r.core, STR("demo"), told_on_done, &t));
 	core_rig_run(&r);

@@ -15,7 +15,7 @@
 
 struct world {
 	struct core_rig r;
-	char account[CORE_ACCOUNT_TEXT];
+	struct access_who who;
 	struct fake f[N_SESSIONS];
 	struct tunnel *tunnel; /* "demo", served by all of them */
 	uint64_t place;	       /* of the last dial */
@@ -24,11 +24,11 @@ struct world {
 static void world_open(struct world *w)
 {
 	core_rig_new(&w->r, true);
-	core_rig_account(&w->r, w->account);
+	core_rig_account(&w->r, &w->who);
 	for (unsigned i = 0; i < N_SESSIONS; i++) {
 		struct core_agent agent = {.id = "laptop", .epoch = 1, .carrier = i};
 
-		fake_join(&w->f[i], &w->r, w->account, &agent);
+		fake_join(&w->f[i], &w->r, &w->who, &agent);
 		assert_int_equal(core_rig_attach(&w->f[i], "demo", "").result.e, 0);
 	}
 	w->tunnel = core_tunnel(w->r.core, STR("demo"));
@@ -171,7 +171,7 @@ static void test_places(void **state)
 	for (unsigned i = 0; i < N_SESSIONS; i++)
 		fake_leave(&w.f[i]);
 	core_rig_run(&w.r);
-	fake_join(&w.f[0], &w.r, w.account, &(struct core_agent){.id = "laptop", .epoch = 1});
+	fake_join(&w.f[0], &w.r, &w.who, &(struct core_agent){.id = "laptop", .epoch = 1});
 	assert_int_equal(core_rig_attach(&w.f[0], "demo", "").result.e, 0);
 	w.tunnel = core_tunnel(w.r.core, STR("demo"));
 	assert_true(tunnel_choose(w.tunnel) > N_SESSIONS); /* never one that was given before */
@@ -217,7 +217,7 @@ static void test_loop_mark(void **state)
 	assert_int_equal(core_new(w.r.ev, &w.r.opt, &c), 0); /* another node */
 	core_free(w.r.core);
 	w.r.core = c;
-	fake_join(&w.f[0], &w.r, w.account, &(struct core_agent){.id = "laptop", .epoch = 1});
+	fake_join(&w.f[0], &w.r, &w.who, &(struct core_agent){.id = "laptop", .epoch = 1});
 	assert_int_equal(core_rig_attach(&w.f[0], "demo", "").result.e, 0);
 	tunnel_loop_mark(core_tunnel(c, STR("demo")), elsewhere);
 	assert_string_not_equal(demo, elsewhere);

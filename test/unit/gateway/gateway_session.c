@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/core_internal.h"
+#include "core/manage.h"
 #include "unit/gateway/gateway_rig.h"
 
 static void test_a_session(void **state)
@@ -23,11 +25,15 @@ static void test_a_session(void **state)
 	world_open(&w);
 	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", token);
 	assert_int_equal(strlen(token), 46);
-	assert_int_equal(strlen(agent_field(&a, "Karez-Account", none)), 19);
+	assert_int_equal(strlen(agent_field(&a, "Karez-Account", none)), 12);
+	assert_int_equal(strlen(agent_field(&a, "Karez-Account-Number", none)), 19);
 	assert_non_null(strstr(w.r.last_line, "event=session-open"));
 	assert_non_null(strstr(w.r.last_line, "peer=192.0.2.7 peer_port=4711"));
 	agent_connect(&b, &w, ASK_WHO("laptop", "5", "1"), token, again);
 	assert_string_equal(again, ""); /* it has one */
+	assert_string_equal(agent_field(&b, "Karez-Account-Number", none), "");
+	assert_string_equal(agent_field(&b, "Karez-Account", none),
+			    agent_field(&a, "Karez-Account", again));
 	assert_int_equal(gateway_n_sessions(w.gateway), 2);
 
 	agent_tell(&a, "{\"op\":\"attach\",\"ref\":7,\"kind\":\"http\",\"name\":\"Demo\","
@@ -260,6 +266,66 @@ static void test_a_newer_process_takes_over(void **state)
 	world_close(&w);
 }
 
+static void on_managed(void *arg, const struct manage_answer *answer)
+{
+	assert_int_equal(answer->e, 0);
+	*(size_t *)arg = answer->n;
+}
+
+/* A person ends it: the agent hears the sentence. */
+static void test_a_disconnected_agent_is_told(void **state)
+{
+	struct access_who root = {.account = "root", .enabled = true, .admin = true};
+	struct manage_asker by = {&root, on_managed, NULL};
+	struct agent a, b;
+	struct world w;
+	size_t n = 0;
+
+	world_open(&w);
+	by.arg = &n;
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	agent_connect(&b, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":1,\"name\":\"one\"}");
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":1,\"name\":\"two\"}");
+	assert_non_null(
+		manage_disconnect(w.r.core, &by, STR("one"), 0, STR("come back\ntomorrow")));
+	world_run(&w);
+	assert_int_equal(n, 1);
+	assert_true(a.closed);
+	assert_int_equal(a.why, ERR_DISCONNECTED);
+	assert_string_equal(a.reason, "come back tomorrow");
+	assert_false(b.closed);
+	agent_hang_up(&b);
+	world_close(&w);
+}
+
+/* Members may be refused when they are logged in already: the agent hears why. */
+static void test_an_account_has_so_many_sessions(void **state)
+{
+	char token[128], account[128], record[256];
+	struct agent a, b;
+	struct world w;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", token);
+	agent_field(&a, "Karez-Account", account);
+	str_printf(record, sizeof record, "{\"enabled\":true,\"quota\":{\"sessions\":1}}");
+	core_rig_put(&w.r, "account", account, record);
+	ev_sim_run_for(w.r.ev, 2 * CORE_REFRESH_MS);
+	agent_dial(&b, &w);
+	str_printf(record, sizeof record,
+		   ASK_TOP ASK_WHO("laptop", "5", "1") "Authorization: Bearer %s\r\n\r\n", token);
+	agent_send(&b, record);
+	assert_int_equal(agent_answer(&b), 101);
+	world_run(&w);
+	assert_int_equal(gateway_n_sessions(w.gateway), 1);
+	assert_non_null(strstr(w.r.last_line, "event=session-refused"));
+	assert_non_null(strstr(w.r.last_line, "code=LIMIT"));
+	agent_hang_up(&b);
+	agent_hang_up(&a);
+	world_close(&w);
+}
+
 static void test_drain(void **state)
 {
 	struct world w;
@@ -318,6 +384,8 @@ int main(void)
 		cmocka_unit_test(test_serving_nothing_ends),
 		cmocka_unit_test(test_a_lost_connection_is_replaced),
 		cmocka_unit_test(test_a_newer_process_takes_over),
+		cmocka_unit_test(test_a_disconnected_agent_is_told),
+		cmocka_unit_test(test_an_account_has_so_many_sessions),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_too_many_sessions),
 	};

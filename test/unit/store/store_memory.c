@@ -70,6 +70,32 @@ static void test_known_for_a_while(void **state)
 	assert_false(store_peek(t->store, STR("x"), STR("stays"), &rec));
 }
 
+static bool memory_knows(struct store_rig *t, const char *key)
+{
+	struct store_record rec;
+
+	return store_peek(t->store, STR("t"), str_of(key), &rec);
+}
+
+static void test_known_is_bounded(void **state)
+{
+	struct store_rig *t = *state;
+	static char value[STORE_VALUE_MAX];
+	char key[16];
+
+	for (unsigned i = 0; i < 200; i++) { /* 12.5 MiB */
+		str_printf(key, sizeof key, "%u", i);
+		struct store_record rec = store_rig_rec("t", key, "");
+
+		rec.value = (struct str){value, sizeof value};
+		store_rig_put(t, rec, 0);
+		store_rig_get(t, "t", key);
+		assert_true(memory_knows(t, key));
+		assert_true(memory_knows(t, "0")); /* what is used stays */
+	}
+	assert_false(memory_knows(t, "1"));
+}
+
 static struct store_told *memory_put_big(struct store_rig *t, unsigned i, int64_t expires_ms)
 {
 	static char value[STORE_VALUE_MAX];
@@ -147,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORE_RIG_TEST(&memory, test_expires_as_time_passes),
 		STORE_RIG_TEST(&memory, test_known_for_a_while),
+		STORE_RIG_TEST(&memory, test_known_is_bounded),
 		STORE_RIG_TEST(&memory, test_full),
 		STORE_RIG_TEST(&memory, test_sweep),
 		STORE_RIG_TEST(&memory, test_names),

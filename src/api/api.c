@@ -1,0 +1,309 @@
+/*
+ * The course of a call, the same for all: find its route, read its body, see who asks, do it,
+ * answer. What it waits for is cancelled when nobody waits for it any more.
+ */
+#include "api/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api_internal.h"
+#include "base/err.h"
+#include "http/http_collect.h"
+
+/* ---- the end of a call ---- */
+
+static void api_call_cancel(struct api_call *call)
+{
+	if (call->login != NULL)
+		core_login_cancel(call->login);
+	manage_cancel(call->manage);
+	password_cancel(call->job);
+	core_check_cancel(call->check);
+	ev_timer_stop(call->api->ev, &call->deadline);
+}
+
+void api_call_free(struct api_call *call)
+{
+	api_call_cancel(call);
+	json_free(call->body);
+	if (call->made != NULL)
+		explicit_bzero(call->made, sizeof *call->made);
+	free(call->made);
+	if (call->state_free != NULL)
+		call->state_free(call->state);
+	free(call->state);
+	list_del(&call->link);
+	call->api->n_calls--;
+	ev_free_later(call->api->ev, call);
+}
+
+static void api_call_on_gone(void *arg)
+{
+	api_call_free(arg);
+}
+
+/* ---- management calls ---- */
+
+static void api_on_managed(void *arg, const struct manage_answer *answer)
+{
+	struct api_call *call = arg;
+
+	call->manage = NULL;
+	if (answer->e != 0)
+		api_refuse_answer(call, answer);
+	else
+		call->tell(call, answer);
+}
+
+struct manage_asker api_asker(struct api_call *call)
+{
+	return (struct manage_asker){.who = call->known ? &call->who : NULL,
+				     .done = api_on_managed,
+				     .arg = call};
+}
+
+void api_wait(struct api_call *call, struct manage *m,
+	      void (*tell)(struct api_call *call, const struct manage_answer *answer))
+{
+	call->manage = m;
+	call->tell = tell;
+	if (m == NULL)
+		api_refuse_busy(call);
+}
+
+/* ---- who asks ---- */
+
+static void api_run(struct api_call *call)
+{
+	char reason[CORE_REASON_TEXT];
+	struct access_ask ask = {.act = ACCESS_ADMIN, .now_ms = ev_wall_ms(call->api->ev)};
+	int e = 0;
+
+	if (call->route->who == API_ADMIN)
+		e = access_decide(&call->who, &ask, reason);
+	if (e != 0)
+		api_refuse(call, e, NULL, "%s", reason);
+	else
+		call->route->run(call);
+}
+
+static void api_on_login(void *arg, const struct core_login *result)
+{
+	struct api_call *call = arg;
+
+	call->login = NULL;
+	if (result->e != 0) {
+		api_refuse(call, result->e, NULL, "%s", result->reason);
+		return;
+	}
+	call->known = true;
+	call->who = result->who;
+	if (result->token[0] != '\0' && (call->made = calloc(1, sizeof *call->made)) == NULL) {
+		api_refuse_memory(call);
+		return;
+	}
+	if (call->made != NULL)
+		*call->made = *result;
+	api_run(call);
+}
+
+static void api_login(struct api_call *call)
+{
+	struct core_proof proof = {.type = CORE_PROOF_BEARER, .text = call->credential};
+
+	if (call->credential.len == 0 && call->route->who == API_ANY_OPEN) {
+		proof.type = CORE_PROOF_NONE;
+	} else if (call->credential.len == 0) {
+		if (call->route->who == API_MAYBE || call->route->who == API_ANYBODY)
+			api_run(call);
+		else
+			api_refuse(call, ERR_AUTH, NULL,
+				   "this needs a credential: \"Authorization: Bearer <token>\"");
+		return;
+	}
+	call->login = core_login(call->api->opt.core, &proof, api_on_login, call);
+	if (call->login == NULL)
+		api_refuse_busy(call);
+}
+
+/* ---- the body ---- */
+
+static void api_on_body(void *arg, int e, struct str body)
+{
+	struct api_call *call = arg;
+	const struct api_route *route = call->route;
+	struct api_fault fault;
+
+	call->collecting = false;
+	if (e != 0) {
+		http_collect_refuse(call->conn, e);
+		api_call_free(call);
+	} else if (route->body != NULL && body.len > 0 &&
+		   api_body_parse(body, route->body, route->flags & API_WHOLE, &call->body,
+				  &fault) != 0) {
+		api_refuse_fault(call, &fault);
+	} else {
+		api_login(call);
+	}
+}
+
+/* Returns true when the body is as the route wants it, as far as its head tells. */
+static bool api_judge_body(struct api_call *call, const struct http_request *req)
+{
+	static const char say_json[] =
+		"the body must be sent as JSON: \"Content-Type: application/json\"";
+	bool there = api_request_has_body(req);
+
+	if (call->route->body == NULL)
+		return true;
+	if (there && !api_request_is_json(req)) {
+		api_refuse_status(call, 415, ERR_UNSUPPORTED, say_json);
+		return false;
+	}
+	if (!there && (call->route->flags & API_NEEDS_BODY)) {
+		api_refuse(call, ERR_INVAL, NULL, "there is no body; it %s", say_json + 9);
+		return false;
+	}
+	return true;
+}
+
+static void api_read_body(struct api_call *call, const struct http_request *req)
+{
+	if (!api_judge_body(call, req))
+		return;
+	if (!api_request_has_body(req)) {
+		api_login(call);
+	} else if (http_collect(call->conn, req, API_BODY_MAX, api_on_body, call) != 0) {
+		api_refuse_memory(call);
+	} else {
+		call->collecting = true;
+	}
+}
+
+/* ---- the start of a call ---- */
+
+static struct api_call *api_call_new(struct api *a, struct http_conn *c,
+				     const struct http_request *req)
+{
+	struct api_call *call = NULL;
+
+	if (a->n_calls < API_CALLS_MAX)
+		call = calloc(1, sizeof *call + api_request_room(req));
+	if (call == NULL)
+		return NULL;
+	call->api = a;
+	call->conn = c;
+	list_push(&a->calls, &call->link);
+	a->n_calls++;
+	http_conn_on_gone(c, api_call_on_gone, call);
+	return call;
+}
+
+static void api_start(struct api *a, struct http_conn *c, const struct http_request *req,
+		      const struct api_route_match *match)
+{
+	struct api_fault fault;
+	struct api_call *call;
+
+	if (a->draining && !(match->route->flags & API_NODE)) {
+		api_refuse_early(c, 0, ERR_DRAIN, "the server is shutting down; try again", NULL);
+	} else if ((call = api_call_new(a, c, req)) == NULL) {
+		api_refuse_early(c, 503, ERR_LIMIT,
+				 "the server has too much to do at the moment; try again", NULL);
+	} else if (api_request_read(call, req, match, &fault) != 0) {
+		api_refuse_fault(call, &fault);
+	} else {
+		api_read_body(call, req);
+	}
+}
+
+static void api_serve(struct api *a, struct http_conn *c, const struct http_request *req,
+		      struct str path)
+{
+	struct api_route_match match;
+	int e = api_route_find(req->method, path, &match);
+	const struct http_field extra[] = {
+		{.name = STR("Allow"), .value = str_of(match.allow)},
+	};
+	struct http_page options = {.status = 204, .fields = extra, .n_fields = 1};
+
+	if (e == ERR_NOTFOUND)
+		api_refuse_early(c, 0, e,
+				 "there is no such route; /v1/openapi.json tells which there are",
+				 NULL);
+	else if (e == 0)
+		api_start(a, c, req, &match);
+	else if (req->method == HTTP_OPTIONS)
+		http_conn_reply(c, &options);
+	else
+		api_refuse_early(c, 405, ERR_UNSUPPORTED,
+				 "this route does not know the method; see Allow", match.allow);
+}
+
+bool api_wants(const struct http_request *req)
+{
+	struct str path = {req->path.p, str_find(req->path, '?')};
+
+	if (str_eq(path, STR("/v1/connect")))
+		return false;
+	return str_starts(path, STR("/v1/")) || str_eq(path, STR("/ping")) ||
+	       str_eq(path, STR("/health"));
+}
+
+void api_request(struct api *a, struct http_conn *c, const struct http_request *req)
+{
+	api_serve(a, c, req, (struct str){req->path.p, str_find(req->path, '?')});
+}
+
+void api_open(struct api *a, struct http_conn *c, const struct http_request *req)
+{
+	struct str path = {req->path.p, str_find(req->path, '?')};
+
+	if (path.len == 0 || str_eq(path, STR("/")))
+		path = STR("/v1/open");
+	api_serve(a, c, req, path);
+}
+
+/* ---- life ---- */
+
+int api_new(struct ev *ev, const struct api_opt *opt, struct api **out)
+{
+	struct api *a = calloc(1, sizeof *a);
+	int e;
+
+	if (a == NULL)
+		return ERR_NOMEM;
+	a->ev = ev;
+	a->opt = *opt;
+	a->started_ms = ev_now_ms(ev);
+	list_init(&a->calls);
+	api_json_url(a, str_of(a->opt.host), a->base);
+	if ((e = api_openapi_write(a)) != 0)
+		goto out;
+	MOVE(*out, a);
+out:
+	api_free(a);
+	return e;
+}
+
+void api_free(struct api *a)
+{
+	if (a == NULL)
+		return;
+	a->draining = true;
+	while (!list_empty(&a->calls)) {
+		struct api_call *call = CONTAINER_OF(a->calls.next, struct api_call, link);
+
+		if (call->collecting)
+			http_conn_recall(call->conn);
+		api_refuse(call, ERR_DRAIN, NULL, "the server is shutting down; try again");
+	}
+	buf_free(&a->document);
+	ev_free_later(a->ev, a);
+}
+
+void api_drain(struct api *a)
+{
+	a->draining = true;
+}

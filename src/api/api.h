@@ -1,0 +1,67 @@
+/*
+ * The HTTP API under /v1: accounts, credentials, tunnels, who is connected, and the node itself.
+ * Every route, parameter and member of a body stands in one table; what is refused and what
+ * /v1/openapi.json says both come from it. Source: doc/api.md.
+ */
+#ifndef KAREZ_API_API_H
+#define KAREZ_API_API_H
+
+#include "core/manage.h"
+#include "core/password.h"
+#include "http/http_conn.h"
+
+/* Calls under way at most; bytes of a body; how long the store may take to answer /v1/ready. */
+#define API_CALLS_MAX 256
+#define API_BODY_MAX  (64 * 1024)
+#define API_READY_MS  1000
+
+struct api;
+
+/* What a node does now. A value. */
+struct api_facts {
+	uint64_t sessions, streams, connections, exchanges, window_used;
+};
+
+struct api_opt {
+	struct core *core;	     /* borrowed: outlives the API */
+	struct passwords *passwords; /* borrowed: the same */
+	struct log *log;	     /* borrowed: the process's */
+	const char *domain;	     /* normalised; borrowed */
+	const char *host;	     /* its own name, "api.example.org"; borrowed */
+	const char *scheme;	     /* of public URLs: "http" or "https" */
+	uint16_t port;		     /* 0: the scheme's */
+	enum core_registration registration;
+	const char *store; /* its kind, for administrators: "sqlite" */
+	/* May visitors and agents be sent here? *why is set to a sentence when not. */
+	bool (*ready)(void *arg, const char **why);
+	void (*facts)(void *arg, struct api_facts *out);
+	void *arg; /* of both */
+};
+
+/* Returns 0 or ERR_NOMEM. */
+int api_new(struct ev *ev, const struct api_opt *opt, struct api **out) MUST_CHECK;
+
+/*
+ * Calls under way are answered with 503. Before the connections are closed, and before core_free()
+ * and password_free(). NULL is allowed.
+ */
+void api_free(struct api *a);
+
+/* From now on it says that it is not ready, and changes nothing more. */
+void api_drain(struct api *a);
+
+/* Is this request for us: does its path begin with /v1/, or is it /ping or /health? /v1/connect is
+ * the gateway's. */
+bool api_wants(const struct http_request *req);
+
+/*
+ * Serve such a request.
+ *   c    has the request in hand; it is answered now or later.
+ *   req  borrowed for the call.
+ */
+void api_request(struct api *a, struct http_conn *c, const struct http_request *req);
+
+/* Serve a request to the host open.<domain>: its "/" is the route /v1/open. */
+void api_open(struct api *a, struct http_conn *c, const struct http_request *req);
+
+#endif

@@ -1,0 +1,62 @@
+/* The way from a path to its row of the table. */
+#include "api/api_route.h"
+
+#include "base/err.h"
+
+/* Does the path fit? A name in braces takes one segment that is not empty. */
+static bool api_route_fits(struct str pattern, struct str path, struct str params[API_PARAMS_MAX])
+{
+	struct str want, got;
+	size_t n = 0;
+
+	while (str_next(&pattern, '/', &want)) {
+		if (!str_next(&path, '/', &got))
+			return false;
+		if (str_starts(want, STR("{"))) {
+			if (got.len == 0)
+				return false;
+			params[n++] = got;
+		} else if (!str_eq(want, got)) {
+			return false;
+		}
+	}
+	return path.p == NULL;
+}
+
+static void api_route_allow(struct api_route_match *m, enum http_method method)
+{
+	static const char *const names[] = {
+#define METHOD(name) [HTTP_##name] = #name,
+#include "proto/http_method.def"
+#undef METHOD
+	};
+	size_t n = str_of(m->allow).len;
+
+	str_printf(m->allow + n, sizeof m->allow - n, "%s%s%s", n == 0 ? "" : ", ", names[method],
+		   method == HTTP_GET ? ", HEAD" : "");
+}
+
+int api_route_find(enum http_method method, struct str path, struct api_route_match *out)
+{
+	enum http_method wanted = method == HTTP_HEAD ? HTTP_GET : method;
+	struct str params[API_PARAMS_MAX] = {0};
+
+	*out = (struct api_route_match){0};
+	for (size_t i = 0; i < api_route_n; i++) {
+		const struct api_route *r = &api_route_table[i];
+
+		if (!api_route_fits(str_of(r->path), path, params))
+			continue;
+		api_route_allow(out, r->method);
+		if (r->method != wanted)
+			continue;
+		out->route = r;
+		for (size_t j = 0; j < API_PARAMS_MAX; j++)
+			out->params[j] = params[j];
+		return 0;
+	}
+	if (out->allow[0] == '\0')
+		return ERR_NOTFOUND;
+	api_route_allow(out, HTTP_OPTIONS);
+	return ERR_UNSUPPORTED;
+}

@@ -1,0 +1,487 @@
+/* What the API's objects are made of. Bounds are those of the records behind them. */
+#include "api/api_schema.h"
+
+#include "core/manage.h"
+#include "core/password.h"
+#include "proto/json.h"
+
+#define FIELDS(array) .fields = (array), .n_fields = ARRAY_LEN(array)
+
+#define TEXT(n, most, what)                                                  \
+	{                                                                    \
+		.name = (n), .type = API_TEXT, .max = (most), .help = (what) \
+	}
+#define NUMBER(n, most, what)                                                  \
+	{                                                                      \
+		.name = (n), .type = API_NUMBER, .max = (most), .help = (what) \
+	}
+#define FLAG(n, what)                                         \
+	{                                                     \
+		.name = (n), .type = API_BOOL, .help = (what) \
+	}
+#define TIME(n, what)                                         \
+	{                                                     \
+		.name = (n), .type = API_TIME, .help = (what) \
+	}
+#define OBJECT(n, schema, what)                                                  \
+	{                                                                        \
+		.name = (n), .type = API_OBJECT, .of = &(schema), .help = (what) \
+	}
+
+/* The same, told but not taken. */
+#define TOLD_TEXT(n, what)                                             \
+	{                                                              \
+		.name = (n), .type = API_TEXT, .flags = API_READ_ONLY, \
+		.max = RECORD_PUBLIC_TEXT - 1, .help = (what)          \
+	}
+#define TOLD_NUMBER(n, what)                                                                     \
+	{                                                                                        \
+		.name = (n), .type = API_NUMBER, .flags = API_READ_ONLY, .max = JSON_NUMBER_MAX, \
+		.help = (what)                                                                   \
+	}
+#define TOLD_FLAG(n, what)                                                            \
+	{                                                                             \
+		.name = (n), .type = API_BOOL, .flags = API_READ_ONLY, .help = (what) \
+	}
+#define TOLD_TIME(n, what)                                                            \
+	{                                                                             \
+		.name = (n), .type = API_TIME, .flags = API_READ_ONLY, .help = (what) \
+	}
+#define TOLD_OBJECT(n, schema, what)                                                      \
+	{                                                                                 \
+		.name = (n), .type = API_OBJECT, .flags = API_READ_ONLY, .of = &(schema), \
+		.help = (what)                                                            \
+	}
+
+#define QUOTA_MAX 1000000
+#define USES_MAX  1000000
+
+static const char *const kinds[] = {"http", "tcp", "tls", NULL};
+static const char *const policies[] = {"least-conn", "round-robin", "failover", NULL};
+static const char *const types[] = {"number", "token", "ssh-key", "certificate", NULL};
+static const char *const new_types[] = {"token", "ssh-key", "certificate", NULL};
+static const char *const registrations[] = {"closed", "invitation", "open", NULL};
+static const char *const statuses[] = {"ok", "ready", NULL};
+
+/* ---- accounts ---- */
+
+const struct api_schema api_schema_empty = {.name = "Nothing", .help = "An object without members"};
+
+static const struct api_field problem_fields[] = {
+	TOLD_TEXT("type", "Always about:blank"),
+	TOLD_TEXT("title", "What the code means, for people"),
+	TOLD_NUMBER("status", "The status of the answer"),
+	TOLD_TEXT("detail", "What is wrong here and what to do, for people"),
+	TOLD_TEXT("code", "What is wrong, for programs: stable"),
+	TOLD_TEXT("error", "The same as code, for scripts written for exposr"),
+	TOLD_TEXT("field", "The member of the body or query that is at fault"),
+};
+const struct api_schema api_schema_problem = {.name = "Problem",
+					      .help = "Why a request is refused (RFC 9457)",
+					      FIELDS(problem_fields)};
+
+static const struct api_field quota_fields[] = {
+	NUMBER("tunnels", QUOTA_MAX, "Tunnels that it may have"),
+	NUMBER("sessions", QUOTA_MAX, "Sessions of agents at one time, on one node"),
+	NUMBER("credentials", QUOTA_MAX, "Credentials that it may have"),
+};
+static const struct api_schema quota = {.name = "Quota", FIELDS(quota_fields)};
+
+static const struct api_field usage_fields[] = {
+	TOLD_NUMBER("tunnels", "Tunnels that it has"),
+	TOLD_NUMBER("credentials", "Credentials that it has"),
+};
+static const struct api_schema usage = {.name = "Usage", FIELDS(usage_fields)};
+
+static const struct api_field account_fields[] = {
+	TOLD_TEXT("id", "Names it; public"),
+	TEXT("name", RECORD_NAME_TEXT - 1, "For people"),
+	FLAG("enabled", "False: nothing that it owns can be used"),
+	TEXT("reason", RECORD_WHY_TEXT - 1, "Why it is switched off"),
+	FLAG("admin", "May use the routes under /v1/admin"),
+	TOLD_FLAG("automatic", "Made on the fly for an agent that had no credential"),
+	TOLD_TIME("created_at", "When it was made"),
+	TOLD_TIME("used_at", "Last use, to the hour"),
+	OBJECT("quota", quota, "What it may have"),
+	TOLD_OBJECT("usage", usage, "What it has"),
+};
+const struct api_schema api_schema_account = {.name = "Account",
+					      .help = "Whoever owns tunnels",
+					      FIELDS(account_fields)};
+
+static const struct api_field account_new_fields[] = {
+	TEXT("invitation", 128, "The code of an invitation, where the server asks for one"),
+	TEXT("name", RECORD_NAME_TEXT - 1, "For people"),
+};
+const struct api_schema api_schema_account_new = {.name = "NewAccount", FIELDS(account_new_fields)};
+
+static const struct api_field account_made_fields[] = {
+	TOLD_TEXT("id", "Names it; public"),
+	TOLD_TEXT("account_id", "Its number: a secret that proves the account, told once"),
+	TOLD_TEXT("account_id_hr", "The same with hyphens, to be written down"),
+	TOLD_TEXT("token", "A first token, told once"),
+};
+const struct api_schema api_schema_account_made = {.name = "MadeAccount",
+						   FIELDS(account_made_fields)};
+
+static const struct api_field account_self_fields[] = {
+	TEXT("name", RECORD_NAME_TEXT - 1, "For people"),
+};
+const struct api_schema api_schema_account_self = {.name = "AccountChange",
+						   FIELDS(account_self_fields)};
+
+static const struct api_field account_disable_fields[] = {
+	{.name = "disable", .type = API_BOOL, .flags = API_REQUIRED, .help = "True: switch it off"},
+	TEXT("reason", RECORD_WHY_TEXT - 1, "Why"),
+};
+const struct api_schema api_schema_account_disable = {.name = "Disable",
+						      FIELDS(account_disable_fields)};
+
+static const struct api_field number_fields[] = {
+	TOLD_TEXT("account_id", "The new number, told once; the old one is good for nothing now"),
+	TOLD_TEXT("account_id_hr", "The same with hyphens"),
+};
+const struct api_schema api_schema_number = {.name = "Number", FIELDS(number_fields)};
+
+static const struct api_field old_token_fields[] = {
+	TOLD_TEXT("token", "The account's number in base64, as exposr's programs send it"),
+};
+const struct api_schema api_schema_old_token = {.name = "NumberToken", FIELDS(old_token_fields)};
+
+/* ---- credentials ---- */
+
+static const struct api_field scope_fields[] = {
+	{.name = "tunnels",
+	 .type = API_LIST,
+	 .max = 64,
+	 .text_max = HOSTNAME_MAX,
+	 .help = "Names of tunnels, or \"*.tim\" for all names under tim; empty: all"},
+	{.name = "kinds",
+	 .type = API_LIST,
+	 .max = TUNNEL_KINDS,
+	 .text_max = 8,
+	 .words = kinds,
+	 .help = "Kinds of tunnels; empty: all"},
+	{.name = "ports",
+	 .type = API_LIST,
+	 .max = ACCESS_PORTS_MAX,
+	 .text_max = 11,
+	 .help = "Ports of TCP tunnels, \"443\" or \"2000-2010\"; empty: all"},
+	{.name = "expires_at",
+	 .type = API_TIME,
+	 .flags = API_NULLABLE,
+	 .help = "From when it is good for nothing; not there: never"},
+};
+static const struct api_schema scope = {.name = "Scope",
+					.help = "What a credential is good for; replaced whole",
+					FIELDS(scope_fields)};
+
+static const struct api_field credential_fields[] = {
+	TOLD_TEXT("id", "Names it within its account"),
+	{.name = "type",
+	 .type = API_TEXT,
+	 .flags = API_READ_ONLY,
+	 .max = 16,
+	 .words = types,
+	 .help = "What it is"},
+	TEXT("name", RECORD_NAME_TEXT - 1, "For people"),
+	TOLD_TEXT("shown", "A token's first characters, a public key, a certificate's subject"),
+	OBJECT("scope", scope, "What it is good for"),
+	TOLD_TIME("created_at", "When it was made"),
+	TOLD_TIME("used_at", "Last use, to the minute"),
+	TOLD_FLAG("self", "It is the one that this request was made with"),
+	TOLD_TEXT("token", "The token itself, told once: when it is made"),
+};
+const struct api_schema api_schema_credential = {.name = "Credential",
+						 .help = "One way to prove an account",
+						 FIELDS(credential_fields)};
+
+static const struct api_field credential_new_fields[] = {
+	{.name = "type",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .max = 16,
+	 .words = new_types,
+	 .help = "What it is"},
+	TEXT("name", RECORD_NAME_TEXT - 1, "For people"),
+	OBJECT("scope", scope, "What it is good for; not there: everything, for ever"),
+	{.name = "key",
+	 .type = API_TEXT,
+	 .flags = API_LINES,
+	 .max = RECORD_PUBLIC_TEXT - 1,
+	 .help = "The line of an OpenSSH public key; with ssh-key"},
+	TEXT("subject", RECORD_PUBLIC_TEXT - 1,
+	     "The name that the certificate is made out to; with certificate"),
+};
+const struct api_schema api_schema_credential_new = {.name = "NewCredential",
+						     FIELDS(credential_new_fields)};
+
+/* ---- tunnels ---- */
+
+static const struct api_field connection_fields[] = {
+	TOLD_FLAG("connected", "Somebody serves it on this node"),
+	TOLD_NUMBER("connections", "Sessions that serve it"),
+	TOLD_TIME("connected_at", "Since when the oldest of them is there"),
+	TOLD_NUMBER("visitors", "Visitors that it serves now"),
+};
+static const struct api_schema connection = {.name = "Connection", FIELDS(connection_fields)};
+
+static const struct api_field old_switch_fields[] = {FLAG("enabled", "exposr's")};
+static const struct api_schema old_switch = {.name = "Switch", FIELDS(old_switch_fields)};
+
+static const struct api_field transport_fields[] = {
+	{.name = "max_connections",
+	 .type = API_NUMBER,
+	 .min = 1,
+	 .max = RECORD_SESSIONS_MAX,
+	 .help = "Sessions that may serve it at one time"},
+	{.name = "policy",
+	 .type = API_TEXT,
+	 .max = 16,
+	 .words = policies,
+	 .help = "Which of its sessions gets a visitor"},
+	TOLD_TEXT("connect_url", "Where agents connect"),
+	{.name = "ws",
+	 .type = API_OBJECT,
+	 .flags = API_IGNORED,
+	 .of = &old_switch,
+	 .help = "exposr's; without effect"},
+	{.name = "ssh",
+	 .type = API_OBJECT,
+	 .flags = API_IGNORED,
+	 .of = &old_switch,
+	 .help = "exposr's; without effect"},
+};
+static const struct api_schema transport = {.name = "Transport", FIELDS(transport_fields)};
+
+static const struct api_field http_fields[] = {
+	FLAG("enabled", "The same as enabled of the tunnel"),
+	TOLD_TEXT("url", "Where visitors reach it"),
+	{.name = "urls",
+	 .type = API_LIST,
+	 .flags = API_READ_ONLY,
+	 .max = RECORD_ALT_NAMES_MAX + 1,
+	 .text_max = HOSTNAME_MAX + 16,
+	 .help = "The same with its custom domains"},
+	{.name = "alt_names",
+	 .type = API_LIST,
+	 .max = RECORD_ALT_NAMES_MAX,
+	 .text_max = HOSTNAME_MAX,
+	 .help = "Custom domains; a new one must be proven by the DNS"},
+};
+static const struct api_schema http_door = {.name = "HttpIngress", FIELDS(http_fields)};
+
+static const struct api_field ingress_fields[] = {
+	OBJECT("http", http_door, "By HTTP"),
+	OBJECT("sni", old_switch, "exposr's; it can only be off"),
+};
+static const struct api_schema ingress = {.name = "Ingress", FIELDS(ingress_fields)};
+
+static const struct api_field target_fields[] = {
+	TEXT("url", RECORD_TARGET_MAX, "What the agent connects to: a hint, the agent decides"),
+};
+static const struct api_schema target = {.name = "Target", FIELDS(target_fields)};
+
+static const struct api_field headers_fields[] = {
+	FLAG("rewrite", "Host, Origin and Referer become the target's"),
+};
+static const struct api_schema headers = {.name = "Headers", FIELDS(headers_fields)};
+
+static const struct api_field basic_fields[] = {
+	{.name = "user",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .min = 1,
+	 .max = RIGHTS_USER_TEXT - 1,
+	 .help = "Without a colon"},
+	{.name = "password",
+	 .type = API_TEXT,
+	 .flags = API_WRITE_ONLY,
+	 .min = 1,
+	 .max = PASSWORD_MAX,
+	 .help = "Not there: it stays what it is"},
+};
+static const struct api_schema basic = {.name = "BasicUser", FIELDS(basic_fields)};
+
+static const struct api_field visitors_fields[] = {
+	{.name = "basic",
+	 .type = API_LIST,
+	 .max = RIGHTS_USERS_MAX,
+	 .of = &basic,
+	 .help = "Who is let in by user name and password"},
+	{.name = "bearer",
+	 .type = API_LIST,
+	 .flags = API_COUNTED,
+	 .max = RIGHTS_BEARERS_MAX,
+	 .text_max = 128,
+	 .help = "Tokens of 16 to 128 characters that let in; told is only how many there are"},
+	{.name = "allow",
+	 .type = API_LIST,
+	 .max = RIGHTS_BLOCKS_MAX,
+	 .text_max = CIDR_TEXT_MAX,
+	 .help = "Addresses or blocks that are let in; empty: all"},
+	{.name = "deny",
+	 .type = API_LIST,
+	 .max = RIGHTS_BLOCKS_MAX,
+	 .text_max = CIDR_TEXT_MAX,
+	 .help = "Addresses or blocks that are not; stronger than allow"},
+	TEXT("auth_url", RIGHTS_URL_TEXT - 1, "A service that decides about each request"),
+};
+static const struct api_schema visitors = {.name = "VisitorRights",
+					   .help = "Whom it lets in; all empty: everybody",
+					   FIELDS(visitors_fields)};
+
+static const struct api_field tunnel_fields[] = {
+	TOLD_TEXT("id", "The same as name"),
+	{.name = "name",
+	 .type = API_TEXT,
+	 .min = 1,
+	 .max = HOSTNAME_MAX,
+	 .help = "What stands before the domain; in a change, the one that it has"},
+	{.name = "kind", .type = API_TEXT, .max = 8, .words = kinds, .help = "What it carries"},
+	FLAG("enabled", "False: nobody is served"),
+	TOLD_OBJECT("connection", connection, "Who serves it now"),
+	OBJECT("transport", transport, "How agents serve it"),
+	OBJECT("ingress", ingress, "How visitors reach it"),
+	OBJECT("target", target, "What is behind it"),
+	OBJECT("headers", headers, "What is changed in requests"),
+	OBJECT("visitors", visitors, "Whom it lets in"),
+	TOLD_TEXT("owner", "The id of its account"),
+	TOLD_TIME("created_at", "When it was made"),
+	TOLD_TIME("updated_at", "When it was changed last"),
+};
+const struct api_schema api_schema_tunnel = {.name = "Tunnel",
+					     .help = "A public name and what it does",
+					     FIELDS(tunnel_fields)};
+
+static const struct api_field session_fields[] = {
+	TOLD_NUMBER("id", "Names it on this node"),
+	TOLD_TEXT("agent", "What the agent calls itself"),
+	TOLD_NUMBER("carrier", "Which of its parallel sessions"),
+	TOLD_NUMBER("epoch", "Grows with each start of the agent"),
+	TOLD_TEXT("ip", "Where it comes from"),
+	TOLD_NUMBER("port", "The same"),
+	TOLD_TIME("connected_at", "Since when"),
+	TOLD_NUMBER("rtt_us", "Round trip, in microseconds; 0: not known yet"),
+	TOLD_NUMBER("streams", "Visitors in it now"),
+	TOLD_FLAG("draining", "It takes no new ones"),
+};
+const struct api_schema api_schema_session = {.name = "Session",
+					      .help = "A connection of an agent",
+					      FIELDS(session_fields)};
+
+static const struct api_field visitor_fields[] = {
+	TOLD_TEXT("ip", "Where it comes from"),
+	TOLD_NUMBER("port", "The same"),
+	TOLD_TEXT("host", "The Host that it asked for"),
+	TOLD_TEXT("protocol", "The door that it came through"),
+	TOLD_TIME("since_at", "Since when it is served"),
+};
+const struct api_schema api_schema_visitor = {.name = "Visitor",
+					      .help = "Somebody who is being served",
+					      FIELDS(visitor_fields)};
+
+static const struct api_field disconnect_fields[] = {
+	TEXT("reason", 200, "A sentence that the agent prints"),
+};
+const struct api_schema api_schema_disconnect = {.name = "Disconnect", FIELDS(disconnect_fields)};
+
+static const struct api_field result_fields[] = {
+	TOLD_FLAG("result", "False: nobody was connected"),
+};
+const struct api_schema api_schema_result = {.name = "Result", FIELDS(result_fields)};
+
+/* ---- administrators ---- */
+
+static const struct api_field invitation_fields[] = {
+	TOLD_TEXT("id", "Names it"),
+	TOLD_TEXT("name", "For people"),
+	TOLD_NUMBER("uses", "Accounts that it may still make"),
+	TOLD_TIME("created_at", "When it was made"),
+	TOLD_TIME("expires_at", "Until when it can be used"),
+	TOLD_TEXT("code", "The code itself, told once: when it is made"),
+};
+const struct api_schema api_schema_invitation = {.name = "Invitation",
+						 .help = "Lets strangers make accounts",
+						 FIELDS(invitation_fields)};
+
+static const struct api_field invitation_new_fields[] = {
+	TEXT("name", RECORD_NAME_TEXT - 1, "For people"),
+	{.name = "uses",
+	 .type = API_NUMBER,
+	 .min = 1,
+	 .max = USES_MAX,
+	 .help = "Accounts that it may make; not there: 1"},
+	{.name = "expires_at",
+	 .type = API_TIME,
+	 .flags = API_NULLABLE,
+	 .help = "Until when it can be used; not there: for ever"},
+};
+const struct api_schema api_schema_invitation_new = {.name = "NewInvitation",
+						     FIELDS(invitation_new_fields)};
+
+static const struct api_field node_fields[] = {
+	TOLD_TEXT("version", "Of karezd"),
+	TOLD_NUMBER("uptime_s", "Seconds since its start"),
+	TOLD_NUMBER("sessions", "Sessions of agents"),
+	TOLD_NUMBER("streams", "Streams in them"),
+	TOLD_NUMBER("connections", "Connections that speak HTTP"),
+	TOLD_NUMBER("exchanges", "Visitors being served"),
+	TOLD_NUMBER("window_used", "Bytes of --window-total in use"),
+	TOLD_TEXT("store", "Where records are kept"),
+};
+const struct api_schema api_schema_node = {.name = "Node",
+					   .help = "What this process does now",
+					   FIELDS(node_fields)};
+
+/* ---- anybody ---- */
+
+static const struct api_field status_fields[] = {
+	{.name = "status",
+	 .type = API_TEXT,
+	 .flags = API_READ_ONLY,
+	 .max = 8,
+	 .words = statuses,
+	 .help = "How it is"},
+};
+const struct api_schema api_schema_status = {.name = "Status", FIELDS(status_fields)};
+
+static const struct api_field version_fields[] = {
+	TOLD_TEXT("name", "karezd"),
+	TOLD_TEXT("version", "Of karezd"),
+	{.name = "protocols",
+	 .type = API_LIST,
+	 .flags = API_READ_ONLY,
+	 .max = 8,
+	 .text_max = 32,
+	 .help = "That agents may speak"},
+	{.name = "registration",
+	 .type = API_TEXT,
+	 .flags = API_READ_ONLY,
+	 .max = 16,
+	 .words = registrations,
+	 .help = "Who may make an account"},
+	TOLD_TEXT("domain", "Tunnels are names under it"),
+};
+const struct api_schema api_schema_version = {.name = "Version", FIELDS(version_fields)};
+
+static const struct api_field opened_fields[] = {
+	TOLD_TEXT("host", "The public name with its domain"),
+	TOLD_TEXT("name", "The tunnel's name"),
+	TOLD_TEXT("url", "Where visitors will reach it"),
+	{.name = "urls",
+	 .type = API_LIST,
+	 .flags = API_READ_ONLY,
+	 .max = RECORD_ALT_NAMES_MAX + 1,
+	 .text_max = HOSTNAME_MAX + 16,
+	 .help = "The same with its custom domains"},
+	TOLD_TEXT("server", "What karez --server wants"),
+	TOLD_TEXT("connect_url", "Where agents connect"),
+	TOLD_TEXT("token", "Of the account that was made for it, told once"),
+	TOLD_TEXT("account_id_hr", "The number of that account, told once"),
+	TOLD_TEXT("command", "What to type, with PORT in place of the service's port"),
+	TOLD_TEXT("banner", "A sentence for people"),
+};
+const struct api_schema api_schema_opened = {.name = "Opened",
+					     .help = "Everything needed to connect",
+					     FIELDS(opened_fields)};

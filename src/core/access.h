@@ -1,0 +1,83 @@
+/*
+ * Who may do what: the one function that decides every session, every stream and every call of the
+ * API. It knows nothing but its arguments.
+ */
+#ifndef KAREZ_CORE_ACCESS_H
+#define KAREZ_CORE_ACCESS_H
+
+#include "base/str.h"
+
+/* Bytes of the id of an account or credential, and of a sentence for a person, NUL included. */
+#define CORE_ID_TEXT	 16
+#define CORE_REASON_TEXT 256
+
+/* What a credential's scope may hold, at most. */
+#define ACCESS_PORTS_MAX    8
+#define ACCESS_TUNNELS_TEXT 512
+
+enum tunnel_kind { TUNNEL_HTTP, TUNNEL_TCP, TUNNEL_TLS, TUNNEL_KINDS };
+
+/* "http", "tcp", "tls". */
+const char *tunnel_kind_name(enum tunnel_kind kind);
+
+/* Returns 0 or ERR_INVAL. */
+int tunnel_kind_parse(struct str name, enum tunnel_kind *out) MUST_CHECK;
+
+/* What a credential is good for. All zero: everything, for ever. A value. */
+struct access_scope {
+	unsigned kinds; /* bits 1 << TUNNEL_*; 0: all */
+	/* Names, or "*.tim" for all that end in .tim, one space between two; "": all. */
+	char tunnels[ACCESS_TUNNELS_TEXT];
+	struct access_ports {
+		uint16_t first, last;
+	} ports[ACCESS_PORTS_MAX];
+	size_t n_ports;	  /* 0: all */
+	int64_t until_ms; /* wall clock; 0: for ever */
+};
+
+/* Does it say less than "everything"? until_ms does not count. */
+bool access_scope_is_limited(const struct access_scope *s);
+
+bool access_scope_same(const struct access_scope *a, const struct access_scope *b);
+
+/* Who asks. A value. */
+struct access_who {
+	char account[CORE_ID_TEXT];
+	char credential[CORE_ID_TEXT];
+	bool admin; /* of an administrator's account */
+	bool enabled;
+	struct access_scope scope;
+};
+
+enum access_act {
+	ACCESS_CONNECT,	       /* open a session */
+	ACCESS_SERVE,	       /* attach a tunnel to a session; may make the tunnel's record */
+	ACCESS_OPEN,	       /* a stream to a session, for a visitor */
+	ACCESS_READ,	       /* see a tunnel, its sessions and visitors */
+	ACCESS_CHANGE,	       /* make, change, delete, disconnect a tunnel */
+	ACCESS_ACCOUNT,	       /* see the account */
+	ACCESS_ACCOUNT_CHANGE, /* change or delete it, and all about its credentials */
+	ACCESS_ADMIN,	       /* what only administrators may */
+	ACCESS_ACTS,
+};
+
+/* What is asked. Members that do not belong to the act are ignored. */
+struct access_ask {
+	enum access_act act;
+	const char *account;   /* whose account or tunnel it is; NULL: the asker's own, or new */
+	struct str tunnel;     /* its name; empty: a new one with a random name */
+	enum tunnel_kind kind; /* of the tunnel */
+	uint16_t port;	       /* of a tcp tunnel; 0: none, or any */
+	int64_t now_ms;	       /* wall clock */
+};
+
+/*
+ * May they?
+ *   reason  filled when they may not: a sentence for a person, ASCII.
+ * Returns 0, ERR_DISABLED (the account), ERR_AUTH (the credential is over), ERR_DENIED (the scope,
+ * or not an administrator), ERR_NOTFOUND (somebody else's: nobody learns that it is there).
+ */
+int access_decide(const struct access_who *who, const struct access_ask *ask,
+		  char reason[CORE_REASON_TEXT]) MUST_CHECK;
+
+#endif

@@ -1,0 +1,333 @@
+/*
+ * Who is there? Whatever is presented, well formed or not, takes the same path: a fingerprint, then
+ * the proof, the credential and the account that it leads to; where one is missing, something that
+ * is never there is read in its place. So time and number of reads tell nobody what is known here.
+ *
+ * Looking a fingerprint up is no comparison of a secret with what is presented: it is an HMAC under
+ * a key that nobody outside knows, so whoever chooses the text does not choose what is compared,
+ * and learns nothing about another fingerprint from the time it takes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/err.h"
+#include "core/manage_internal.h"
+
+/* What is presented counts up to here; tokens are shorter, so a longer one stays wrong. */
+#define PRESENTED_CAP 256
+
+_Static_assert(CORE_TOKEN_TEXT < PRESENTED_CAP, "a cut token must be no token");
+_Static_assert(CREDENTIAL_SUBJECT_MAX < PRESENTED_CAP, "a cut name must be no name");
+
+/* Times of use are kept to the minute and to the hour: writing costs more than reading. */
+#define CREDENTIAL_USED_MS 60000
+#define ACCOUNT_USED_MS	   3600000
+
+/* Of the id of nobody. */
+#define NOBODY "-"
+
+static const char unknown[] =
+	"this server does not know the credential; check that it was made for "
+	"this server, or ask its operator for a new one";
+
+struct login {
+	struct core *core;
+	struct txn *txn; /* owned */
+	void (*done)(void *arg, const struct core_login *result);
+	void *arg;
+	enum core_proof_type type;
+	size_t presented_len;
+	char presented[PRESENTED_CAP];
+	int refused;		  /* why it cannot be, found before it began */
+	bool no_touch;		  /* times of use cannot be written: go without */
+	bool touched;		  /* this run writes them */
+	struct account_new new;	  /* when an account is made */
+	struct core_login result; /* its reason: below */
+	char reason[CORE_REASON_TEXT];
+};
+
+static void login_free(struct login *l)
+{
+	txn_cancel(l->txn);
+	explicit_bzero(l, sizeof *l);
+	free(l);
+}
+
+/* The answer is known; it is given when the transaction ends. */
+static int login_refuse(struct login *l, int e, const char *reason)
+{
+	l->result.e = e;
+	if (reason != l->reason)
+		str_printf(l->reason, sizeof l->reason, "%s", reason);
+	return 0;
+}
+
+/* ---- what is presented ---- */
+
+static bool login_is_number(struct str text, char out[ACCOUNT_LETTERS + 1])
+{
+	char decoded[CORE_NUMBER_TEXT];
+	size_t len;
+
+	if (account_read_number(text, out) == 0)
+		return true;
+	/* As exposr's programs present it. */
+	return base64_decode(text, decoded, sizeof decoded, &len) == 0 &&
+	       account_read_number((struct str){decoded, len}, out) == 0;
+}
+
+/* The key of the proof that it would be. */
+static int login_proof_key(struct login *l, struct txn *t, char out[RECORD_PROOF_TEXT])
+{
+	struct str text = {l->presented, l->presented_len};
+	char number[ACCOUNT_LETTERS + 1];
+	const uint8_t *key;
+	int e;
+
+	if (l->type == CORE_PROOF_BEARER) {
+		bool is_number = login_is_number(text, number);
+
+		e = credential_secret_proof(t, is_number ? CREDENTIAL_NUMBER : CREDENTIAL_TOKEN,
+					    is_number ? str_of(number) : text, out);
+		explicit_bzero(number, sizeof number);
+		return e;
+	}
+	credential_public_proof(l->type == CORE_PROOF_SSH_KEY ? CREDENTIAL_SSH_KEY
+							      : CREDENTIAL_CERTIFICATE,
+				text, out);
+	return txn_secret(t, &key); /* as above, so that all make the same reads */
+}
+
+/* ---- records ---- */
+
+/* What a proof leads to; a record that is not there is ERR_NOTFOUND, and nobody's are read. */
+static int login_read(struct txn *t, const char *proof_key, struct record_credential *cred,
+		      const struct store_record **cred_rec, struct record_account *account,
+		      const struct store_record **account_rec)
+{
+	struct record_proof proof = {.account = NOBODY, .credential = NOBODY};
+	const struct store_record *rec;
+	int e, missing = 0;
+
+	if ((e = txn_get(t, RECORD_PROOF, str_of(proof_key), &rec)) == 0)
+		e = record_read_proof(rec->value, &proof);
+	if (e == ERR_NOTFOUND)
+		missing = e;
+	else if (e != 0)
+		return e;
+	e = credential_get(t, proof.account, proof.credential, cred, cred_rec);
+	if (e == ERR_NOTFOUND)
+		missing = e;
+	else if (e != 0)
+		return e;
+	e = account_get(t, str_of(proof.account), account, account_rec);
+	return e != 0 ? e : missing;
+}
+
+/* Note that they have been used, but not each time. */
+static int login_touch(struct login *l, struct txn *t, struct record_credential *cred,
+		       struct str cred_old, struct record_account *account, struct str account_old)
+{
+	int64_t now = ev_wall_ms(l->core->ev);
+	int e = 0;
+
+	if (l->no_touch)
+		return 0;
+	if (now - cred->used_ms >= CREDENTIAL_USED_MS) {
+		cred->used_ms = now;
+		l->touched = true;
+		e = credential_put(t, cred_old, cred);
+	}
+	if (e == 0 && now - account->used_ms >= ACCOUNT_USED_MS) {
+		account->used_ms = now;
+		l->touched = true;
+		e = account_put(t, account_old, account);
+	}
+	return e;
+}
+
+/* ---- decisions ---- */
+
+static int login_decide(struct login *l, const struct record_credential *cred,
+			const struct record_account *account)
+{
+	struct access_who *who = &l->result.who;
+	/* the least that can be asked: it decides whether account and credential are good at all */
+	struct access_ask ask = {.act = ACCESS_ACCOUNT, .now_ms = ev_wall_ms(l->core->ev)};
+	int e;
+
+	memcpy(who->account, account->id, sizeof who->account);
+	memcpy(who->credential, cred->id, sizeof who->credential);
+	who->admin = account->admin;
+	who->enabled = account->enabled;
+	who->scope = cred->scope;
+	if ((e = access_decide(who, &ask, l->reason)) == ERR_DISABLED)
+		account_off_reason(account, l->reason);
+	return e;
+}
+
+static int login_prove(struct login *l, struct txn *t)
+{
+	const struct store_record *cred_rec, *account_rec;
+	struct record_account account;
+	struct record_credential cred;
+	char key[RECORD_PROOF_TEXT];
+	int e;
+
+	if ((e = login_proof_key(l, t, key)) != 0)
+		return e;
+	e = login_read(t, key, &cred, &cred_rec, &account, &account_rec);
+	if (e == 0 &&
+	    (strlen(cred.proof) != strlen(key) || !digest_same(cred.proof, key, strlen(key))))
+		e = ERR_NOTFOUND; /* the credential has got another secret since */
+	if (e == ERR_NOTFOUND)
+		return login_refuse(l, ERR_AUTH, unknown);
+	if (e != 0)
+		return e;
+	if ((e = login_decide(l, &cred, &account)) != 0)
+		return login_refuse(l, e, l->reason);
+	return login_touch(l, t, &cred, cred_rec->value, &account, account_rec->value);
+}
+
+static int login_register(struct login *l, struct txn *t)
+{
+	struct access_who *who = &l->result.who;
+
+	memcpy(who->account, l->new.record.id, sizeof who->account);
+	memcpy(who->credential, l->new.token_id, sizeof who->credential);
+	who->enabled = true;
+	memcpy(l->result.number, l->new.number, sizeof l->result.number);
+	memcpy(l->result.token, l->new.token, sizeof l->result.token);
+	return account_new_write(t, &l->new);
+}
+
+static int login_run(struct txn *t, void *arg)
+{
+	struct login *l = arg;
+
+	memset(&l->result, 0, sizeof l->result);
+	l->touched = false;
+	if (l->refused != 0)
+		return login_refuse(l, l->refused, l->reason);
+	return l->type == CORE_PROOF_NONE ? login_register(l, t) : login_prove(l, t);
+}
+
+/* ---- the end ---- */
+
+static void login_log(const struct login *l)
+{
+	const struct access_who *who = &l->result.who;
+
+	if (l->type == CORE_PROOF_NONE)
+		log_info(l->core->opt.log, "event=account-made account=%s automatic=yes",
+			 who->account);
+	/* an API may be asked a thousand times a second: once a minute is enough */
+	if (l->type == CORE_PROOF_NONE || l->touched)
+		log_info(l->core->opt.log, "event=login account=%s credential=%s", who->account,
+			 who->credential);
+}
+
+static void login_answer(struct login *l, int e)
+{
+	struct core_login result = l->result;
+	struct login was;
+
+	if (e != 0) {
+		memset(&result, 0, sizeof result);
+		result.e = e;
+		core_store_reason(e, l->reason);
+	} else if (result.e == 0) {
+		login_log(l);
+	} else {
+		memset(&result.who, 0, sizeof result.who);
+	}
+	was = *l;
+	result.reason = was.reason;
+	login_free(l);
+	was.done(was.arg, &result);
+	explicit_bzero(&was, sizeof was);
+	explicit_bzero(&result, sizeof result);
+}
+
+static int login_txn(struct login *l);
+
+static void login_on_done(void *arg, int e)
+{
+	struct login *l = arg;
+	bool again = e != 0 && e != ERR_CLOSED && l->touched;
+
+	l->txn = NULL;
+	if (again) { /* a full disk lets nobody wait in front of the door */
+		l->no_touch = true;
+		l->touched = false;
+		if (login_txn(l) == 0)
+			return;
+	}
+	login_answer(l, e);
+}
+
+static int login_txn(struct login *l)
+{
+	struct txn_opt opt = {.core = l->core,
+			      .kind = CORE_LOGIN,
+			      .run = login_run,
+			      .done = login_on_done,
+			      .arg = l};
+
+	return txn_start(&opt, &l->txn);
+}
+
+/* May an account be made for whoever presents nothing? */
+static int login_may_register(const struct login *l, char reason[CORE_REASON_TEXT])
+{
+	struct core *c = l->core;
+
+	if (c->opt.registration == CORE_OPEN && account_may_register(c))
+		return 0;
+	if (c->opt.registration == CORE_OPEN) {
+		str_printf(reason, CORE_REASON_TEXT,
+			   "too many new accounts are being made here; try again in a minute");
+		return ERR_LIMIT;
+	}
+	str_printf(reason, CORE_REASON_TEXT,
+		   "this server makes %s; %s and give it with --token-file or KAREZ_TOKEN",
+		   c->opt.registration == CORE_BY_INVITATION ? "accounts by invitation only"
+							     : "no accounts by itself",
+		   c->opt.registration == CORE_BY_INVITATION
+			   ? "make one with \"karez account create\""
+			   : "ask its operator for a token");
+	return ERR_DENIED;
+}
+
+struct login *core_login(struct core *c, const struct core_proof *proof,
+			 void (*done)(void *arg, const struct core_login *result), void *arg)
+{
+	struct login *l = calloc(1, sizeof *l);
+
+	if (l == NULL)
+		return NULL;
+	l->core = c;
+	l->done = done;
+	l->arg = arg;
+	l->type = proof->type;
+	l->presented_len = MIN(proof->text.len, sizeof l->presented);
+	if (l->presented_len > 0)
+		memcpy(l->presented, proof->text.p, l->presented_len);
+	if (login_txn(l) != 0) {
+		login_free(l);
+		return NULL;
+	}
+	if (l->type != CORE_PROOF_NONE)
+		return l;
+	l->refused = login_may_register(l, l->reason);
+	account_new_make(c, &l->new);
+	l->new.record.automatic = true;
+	return l;
+}
+
+void core_login_cancel(struct login *l)
+{
+	if (l != NULL)
+		login_free(l);
+}

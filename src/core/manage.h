@@ -1,0 +1,224 @@
+/*
+ * What people and programs do to accounts, credentials and tunnels: the calls behind the API.
+ *
+ * Every call asks access_decide() first, is answered exactly once from the loop, never before it
+ * returns, and its effect on this node's sessions has happened when it is answered. Numbers and
+ * tokens are told once, when they are made.
+ */
+#ifndef KAREZ_CORE_MANAGE_H
+#define KAREZ_CORE_MANAGE_H
+
+#include "core/core.h"
+#include "core/record.h"
+
+/* Calls under way at most, and items of one page. */
+#define MANAGE_CALLS_MAX 256
+#define MANAGE_PAGE_MAX	 100
+
+struct manage;
+
+/* What stands against it, or what was asked for. Borrowed for the callback. */
+struct manage_answer {
+	/*
+	 * 0, ERR_INVAL, ERR_DENIED, ERR_DISABLED, ERR_AUTH, ERR_NOTFOUND, ERR_EXISTS (the name is
+	 * somebody else's, or in use), ERR_RESERVED, ERR_CONFLICT (not the expected version),
+	 * ERR_LIMIT (a quota), ERR_UNSUPPORTED, or the store's: ERR_FULL, ERR_TIMEOUT, ERR_IO,
+	 * ERR_CLOSED, ERR_NOMEM.
+	 */
+	int e;
+	const char *reason; /* a sentence for a person when e is not 0 */
+	const char *field;  /* the member at fault as the API calls it ("alt_names"), or NULL */
+
+	bool created;	  /* a record that was not there before */
+	uint64_t version; /* of the one item: its ETag */
+
+	/* [n] items of the kind that was asked for; the other pointers are NULL. */
+	size_t n;
+	const struct record_account *accounts;
+	const struct record_credential *credentials;
+	const struct record_tunnel *tunnels;
+	const struct record_invite *invites;
+	const struct core_session_info *sessions;
+	const struct core_visitor_info *visitors;
+	bool more;	   /* the list goes on after `after` */
+	const char *after; /* to be given back for the next page */
+
+	char number[CORE_NUMBER_TEXT]; /* made just now: "XXXX-XXXX-XXXX-XXXX", else "" */
+	char token[CORE_TOKEN_TEXT]; /* made just now: a token, or an invitation's code; else "" */
+};
+
+/* Who asks, and who is told. The whole of it is copied. */
+struct manage_asker {
+	const struct access_who *who; /* NULL: nobody has proven anything */
+	void (*done)(void *arg, const struct manage_answer *answer);
+	void *arg;
+};
+
+/* Which page of a list. */
+struct manage_page {
+	struct str after; /* as an answer gave it; empty: the first page */
+	size_t limit;	  /* [1..MANAGE_PAGE_MAX] */
+};
+
+/* Whoever asked does not want to know any more; a change may still happen. NULL is allowed. */
+void manage_cancel(struct manage *m);
+
+/*
+ * The calls. All return NULL, without a callback, when too many are under way or memory is short.
+ *   account   an account's id; empty: the asker's own.
+ *   expected  the version that must be there, else ERR_CONFLICT; STORE_ANY: whatever is there.
+ */
+
+/* ---- accounts ---- */
+
+struct manage_new_account {
+	struct str invitation; /* the code; empty: none */
+	struct str name;       /* for people; may be empty */
+	bool automatic;	       /* see record_account */
+};
+
+/* Make an account, its number and a first token. An administrator needs no invitation. */
+struct manage *manage_account_make(struct core *c, const struct manage_asker *by,
+				   const struct manage_new_account *a);
+struct manage *manage_account_get(struct core *c, const struct manage_asker *by,
+				  struct str account);
+struct manage *manage_account_list(struct core *c, const struct manage_asker *by,
+				   const struct manage_page *page);
+
+/* Bits of manage_account_change.set. Only an administrator may set more than the name. */
+enum {
+	MANAGE_NAME = 1,
+	MANAGE_ENABLED = 2,
+	MANAGE_WHY = 4,
+	MANAGE_QUOTA_TUNNELS = 8,
+	MANAGE_QUOTA_SESSIONS = 16,
+	MANAGE_QUOTA_CREDENTIALS = 32,
+	MANAGE_ADMIN = 64,
+};
+
+struct manage_account_change {
+	unsigned set;
+	struct record_account to;
+	uint64_t expected;
+};
+
+/* Switching an account off ends its sessions at once. */
+struct manage *manage_account_change(struct core *c, const struct manage_asker *by,
+				     struct str account, const struct manage_account_change *ch);
+
+/* Delete an account with all it owns; its sessions end with ERR_DELETED. */
+struct manage *manage_account_drop(struct core *c, const struct manage_asker *by,
+				   struct str account, uint64_t expected);
+
+/* A new number in place of the old one. */
+struct manage *manage_account_renumber(struct core *c, const struct manage_asker *by,
+				       struct str account);
+
+/* ---- credentials ---- */
+
+struct manage_new_credential {
+	enum credential_type type; /* not CREDENTIAL_NUMBER */
+	struct str name;
+	struct access_scope scope;
+	struct str shown; /* the line of a public key, the subject name of a certificate */
+};
+
+struct manage *manage_credential_make(struct core *c, const struct manage_asker *by,
+				      struct str account, const struct manage_new_credential *n);
+struct manage *manage_credential_get(struct core *c, const struct manage_asker *by,
+				     struct str account, struct str id);
+struct manage *manage_credential_list(struct core *c, const struct manage_asker *by,
+				      struct str account, const struct manage_page *page);
+
+struct manage_credential_change {
+	bool set_name, set_scope;
+	struct str name;
+	struct access_scope scope;
+	uint64_t expected;
+};
+
+struct manage *manage_credential_change(struct core *c, const struct manage_asker *by,
+					struct str account, struct str id,
+					const struct manage_credential_change *ch);
+
+/* Revoke it: sessions that live from it end with ERR_AUTH at once. */
+struct manage *manage_credential_drop(struct core *c, const struct manage_asker *by,
+				      struct str account, struct str id);
+
+/* ---- invitations: administrators only ---- */
+
+struct manage_new_invite {
+	struct str name;
+	uint64_t uses;	  /* 1 or more */
+	int64_t until_ms; /* 0: for ever */
+};
+
+struct manage *manage_invite_make(struct core *c, const struct manage_asker *by,
+				  const struct manage_new_invite *n);
+struct manage *manage_invite_list(struct core *c, const struct manage_asker *by,
+				  const struct manage_page *page);
+struct manage *manage_invite_drop(struct core *c, const struct manage_asker *by, struct str id);
+
+/* ---- tunnels ---- */
+
+struct manage *manage_tunnel_get(struct core *c, const struct manage_asker *by, struct str name);
+
+/* all: of all accounts, for administrators. */
+struct manage *manage_tunnel_list(struct core *c, const struct manage_asker *by, bool all,
+				  const struct manage_page *page);
+
+/* Bits of manage_tunnel_change.set. */
+enum {
+	MANAGE_T_KIND = 1,
+	MANAGE_T_ENABLED = 2,
+	MANAGE_T_TARGET = 4,
+	MANAGE_T_ALT_NAMES = 8,
+	MANAGE_T_POLICY = 16,
+	MANAGE_T_SESSIONS_MAX = 32,
+	MANAGE_T_REWRITE = 64,
+	MANAGE_T_USERS = 128, /* hashes made by the caller, see manage_hash() */
+	MANAGE_T_BEARERS = 256,
+	MANAGE_T_ALLOW = 512,
+	MANAGE_T_DENY = 1024,
+	MANAGE_T_AUTH_URL = 2048,
+};
+
+struct manage_tunnel_change {
+	enum manage_mode {
+		MANAGE_CREATE, /* must not be there; what is not set is usual */
+		MANAGE_PUT,    /* made, or replaced whole: what is not set is usual */
+		MANAGE_PATCH,  /* must be there; what is not set stays */
+	} mode;
+	unsigned set;
+	struct record_tunnel to;
+	uint64_t expected;
+};
+
+/*
+ * Make or change a tunnel.
+ *   name  empty with MANAGE_CREATE: a random one is made.
+ * A custom domain must be proven (see doc/accounts.md) when it is new to the tunnel; one that is
+ * not gives ERR_INVAL with the records that would prove it. A tunnel that is switched off loses its
+ * sessions with ERR_DISABLED.
+ */
+struct manage *manage_tunnel_change(struct core *c, const struct manage_asker *by, struct str name,
+				    const struct manage_tunnel_change *ch);
+
+/* Its sessions lose it with ERR_DELETED, its names are free at once. */
+struct manage *manage_tunnel_drop(struct core *c, const struct manage_asker *by, struct str name,
+				  uint64_t expected);
+
+/* Sessions that serve it on this node, visitors that it serves now: at most MANAGE_PAGE_MAX. */
+struct manage *manage_sessions(struct core *c, const struct manage_asker *by, struct str name);
+struct manage *manage_visitors(struct core *c, const struct manage_asker *by, struct str name);
+
+/*
+ * End sessions that serve a tunnel; agents print the reason and do not come back by themselves.
+ *   session  its number; 0: all of them.
+ *   reason   a sentence; empty: a usual one.
+ * answer->n says how many there were.
+ */
+struct manage *manage_disconnect(struct core *c, const struct manage_asker *by, struct str name,
+				 uint64_t session, struct str reason);
+
+#endif

@@ -1,0 +1,259 @@
+/* Who is there: sessions of a tunnel and its visitors on this node, and ending sessions. */
+#include "core/manage.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/manage_internal.h"
+
+/* Bytes of the sentence that an agent prints. */
+#define REASON_MAX 200
+
+struct manage_there {
+	struct manage m; /* first */
+	char name[HOSTNAME_MAX + 1];
+	enum access_act act;
+	struct record_tunnel r;
+	void (*fill)(struct manage_there *h, struct tunnel *t); /* t: NULL if nobody serves it */
+	uint64_t session;					/* disconnect: 0: all */
+	char words[REASON_MAX + 1];				/* disconnect: "": the usual ones */
+	struct core_session_info *sessions;			/* owned */
+	struct core_visitor_info *visitors;			/* owned */
+};
+
+static void manage_there_clean(struct manage *m)
+{
+	struct manage_there *h = (struct manage_there *)m;
+
+	free(h->sessions);
+	free(h->visitors);
+}
+
+static int manage_there_run(struct txn *t, void *arg)
+{
+	struct manage_there *h = arg;
+	const struct store_record *rec;
+
+	h->m.reason[0] = '\0';
+	return manage_tunnel(&h->m, t, &(struct manage_tunnel_ask){h->act, str_of(h->name)}, &h->r,
+			     &rec);
+}
+
+static void manage_there_next(struct manage *m, int e)
+{
+	struct manage_there *h = (struct manage_there *)m;
+
+	if (e == 0)
+		h->fill(h, core_tunnel(m->core, str_of(h->r.name)));
+	else
+		manage_end(m, e);
+}
+
+static struct manage_there *manage_there_new(struct core *c, const struct manage_asker *by,
+					     struct str name)
+{
+	struct manage_there *h = manage_new(c, by, sizeof *h);
+
+	if (h == NULL)
+		return NULL;
+	h->m.next = manage_there_next;
+	h->m.clean = manage_there_clean;
+	h->act = ACCESS_READ;
+	if (str_copy(h->name, sizeof h->name, name) != 0)
+		h->name[0] = '\0'; /* no tunnel has such a name */
+	return h;
+}
+
+/* ---- sessions ---- */
+
+static void manage_tell_session(const struct member *m, struct core_session_info *out)
+{
+	const struct session *s = m->opt.session;
+
+	*out = (struct core_session_info){.number = m->number,
+					  .carrier = m->opt.agent.carrier,
+					  .epoch = m->opt.agent.epoch,
+					  .peer = m->opt.peer,
+					  .since_ms = m->since_ms,
+					  .rtt_us = s->rtt_us,
+					  .n_streams = s->n_streams,
+					  .draining = s->is_draining};
+	memcpy(out->account, m->grant->who.account, sizeof out->account);
+	memcpy(out->agent, m->opt.agent.id, sizeof out->agent);
+}
+
+static int manage_session_order(const void *a, const void *b)
+{
+	const struct core_session_info *x = a, *y = b;
+
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+static void manage_fill_sessions(struct manage_there *h, struct tunnel *t)
+{
+	size_t n = t == NULL ? 0 : MIN(t->n_serving, (size_t)MANAGE_PAGE_MAX), i = 0;
+
+	if (n > 0 && (h->sessions = calloc(n, sizeof *h->sessions)) == NULL) {
+		manage_end(&h->m, ERR_NOMEM);
+		return;
+	}
+	if (n > 0) {
+		LIST_FOR_EACH (link, &t->serving)
+			if (i < n)
+				manage_tell_session(
+					CONTAINER_OF(link, struct serving, of_tunnel)->member,
+					&h->sessions[i++]);
+		qsort(h->sessions, n, sizeof *h->sessions, manage_session_order);
+		h->m.answer.more = t->n_serving > n;
+	}
+	h->m.answer.sessions = h->sessions;
+	h->m.answer.n = n;
+	manage_end(&h->m, 0);
+}
+
+struct manage *manage_sessions(struct core *c, const struct manage_asker *by, struct str name)
+{
+	struct manage_there *h = manage_there_new(c, by, name);
+
+	if (h != NULL)
+		h->fill = manage_fill_sessions;
+	return manage_begin((struct manage *)h, manage_there_run);
+}
+
+/* ---- visitors ---- */
+
+static void manage_tell_visitor(const struct core_visitor *v, struct core_visitor_info *out)
+{
+	*out = (struct core_visitor_info){.peer = v->visit->visitor,
+					  .ingress = v->visit->ingress,
+					  .since_ms = v->since_ms};
+	memcpy(out->host, v->visit->host, sizeof out->host);
+}
+
+static void manage_fill_visitors(struct manage_there *h, struct tunnel *t)
+{
+	size_t n = 0;
+
+	h->visitors = calloc(MANAGE_PAGE_MAX, sizeof *h->visitors);
+	if (h->visitors == NULL) {
+		manage_end(&h->m, ERR_NOMEM);
+		return;
+	}
+	LIST_FOR_EACH (link, &h->m.core->visitors) {
+		const struct core_visitor *v = CONTAINER_OF(link, struct core_visitor, link);
+
+		if (strcmp(v->visit->tunnel, h->r.name) != 0)
+			continue;
+		if (n == MANAGE_PAGE_MAX) {
+			h->m.answer.more = true;
+			break;
+		}
+		manage_tell_visitor(v, &h->visitors[n++]);
+	}
+	h->m.answer.visitors = h->visitors;
+	h->m.answer.n = n;
+	manage_end(&h->m, 0);
+}
+
+struct manage *manage_visitors(struct core *c, const struct manage_asker *by, struct str name)
+{
+	struct manage_there *h = manage_there_new(c, by, name);
+
+	if (h != NULL)
+		h->fill = manage_fill_visitors;
+	return manage_begin((struct manage *)h, manage_there_run);
+}
+
+/* ---- disconnecting ---- */
+
+/*
+ * How many bytes at the start of s are one character of UTF-8 that a terminal shows on a line?
+ * 0: none, or a control character. Source: RFC 3629 4.
+ */
+static size_t manage_printable(struct str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	uint32_t c = p[0] & (n == 1 ? 0x7f : 0xff >> (n + 1));
+
+	if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || s.len < n)
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if ((n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10ffff)) ||
+	    (c >= 0xd800 && c < 0xe000))
+		return 0;
+	/* controls, and what breaks lines or turns the direction of writing */
+	if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
+	    (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
+		return 0;
+	return n;
+}
+
+/* A sentence as it may stand on one line; what may not becomes a '?', a line's end a space. */
+static void manage_clean_words(struct str in, char out[REASON_MAX + 1])
+{
+	size_t len = 0, n;
+
+	in = str_trim(in);
+	for (size_t i = 0; i < in.len; i += MAX(n, 1)) {
+		bool white = in.p[i] == '\n' || in.p[i] == '\r' || in.p[i] == '\t';
+
+		n = manage_printable((struct str){in.p + i, in.len - i});
+		if (len + MAX(n, 1) > REASON_MAX)
+			break;
+		if (n > 0)
+			memcpy(out + len, in.p + i, n);
+		else
+			out[len] = white ? ' ' : '?';
+		len += MAX(n, 1);
+	}
+	out[len] = '\0';
+}
+
+/* One that the call is about; NULL: there are no more. */
+static struct member *manage_find_session(struct tunnel *t, uint64_t number)
+{
+	LIST_FOR_EACH (link, &t->serving) {
+		struct member *m = CONTAINER_OF(link, struct serving, of_tunnel)->member;
+
+		if (number == 0 || m->number == number)
+			return m;
+	}
+	return NULL;
+}
+
+static void manage_fill_disconnect(struct manage_there *h, struct tunnel *t)
+{
+	bool own = strcmp(h->r.account, h->m.who.account) == 0;
+	const char *usual = own ? "disconnected by its owner" : "disconnected by an administrator";
+	struct member *m;
+
+	/* each one leaves all that it serves; the tunnel stays readable until the loop turns */
+	while (t != NULL && (m = manage_find_session(t, h->session)) != NULL) {
+		member_expel(m, ERR_DISCONNECTED, h->words[0] != '\0' ? h->words : usual);
+		h->m.answer.n++;
+	}
+	if (h->m.answer.n > 0)
+		log_info(h->m.core->opt.log, "event=disconnected tunnel=%s account=%s by=%s n=%zu",
+			 h->r.name, h->r.account, h->m.who.account, h->m.answer.n);
+	manage_end(&h->m, 0);
+}
+
+struct manage *manage_disconnect(struct core *c, const struct manage_asker *by, struct str name,
+				 uint64_t session, struct str reason)
+{
+	struct manage_there *h = manage_there_new(c, by, name);
+
+	if (h != NULL) {
+		h->act = ACCESS_CHANGE;
+		h->fill = manage_fill_disconnect;
+		h->session = session;
+		manage_clean_words(reason, h->words);
+	}
+	return manage_begin((struct manage *)h, manage_there_run);
+}

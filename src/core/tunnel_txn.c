@@ -1,0 +1,321 @@
+/*
+ * A name belongs to one account together with all that stands under the same last label: the first
+ * tunnel under "tim" claims the label, the last one that goes gives it back. Whatever makes or
+ * drops a tunnel writes its account's count too, so two of them never pass each other unseen.
+ */
+#include "core/tunnel_txn.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "core/manage_internal.h"
+#include "core/names.h"
+
+/* Random names that are tried before they grow by a character. */
+#define TRIES_PER_LENGTH 3
+
+void tunnel_txn_usual(struct record_tunnel *out, struct str name, const char *account,
+		      int64_t now_ms)
+{
+	*out = (struct record_tunnel){.enabled = true,
+				      .sessions_max = RECORD_SESSIONS_MAX,
+				      .created_ms = now_ms,
+				      .updated_ms = now_ms};
+	str_printf(out->name, sizeof out->name, STR_FMT, STR_ARG(name));
+	str_printf(out->account, sizeof out->account, "%s", account);
+}
+
+void tunnel_txn_random(struct ev *ev, unsigned tries, char out[HOSTNAME_MAX + 1])
+{
+	names_random(ev, MIN(NAMES_RANDOM_MIN + tries / TRIES_PER_LENGTH, NAMES_RANDOM_MAX), out);
+}
+
+int tunnel_txn_check_target(struct str target, char out[RECORD_TARGET_MAX + 1],
+			    char reason[CORE_REASON_TEXT])
+{
+	bool one_line = target.len <= RECORD_TARGET_MAX;
+
+	for (size_t i = 0; one_line && i < target.len; i++)
+		one_line = (unsigned char)target.p[i] >= ' ' && target.p[i] != 0x7f;
+	if (one_line)
+		return str_copy(out, RECORD_TARGET_MAX + 1, target);
+	str_printf(reason, CORE_REASON_TEXT,
+		   "the target's description must be one line of at most %d bytes",
+		   RECORD_TARGET_MAX);
+	return ERR_INVAL;
+}
+
+int tunnel_txn_taken(struct str name, char reason[CORE_REASON_TEXT])
+{
+	str_printf(reason, CORE_REASON_TEXT,
+		   "the name \"%.*s\" is taken by somebody else; choose another with --name",
+		   (int)MIN(name.len, (size_t)HOSTNAME_LABEL_MAX * 2), name.p);
+	return ERR_EXISTS;
+}
+
+/* ---- what an account owns ---- */
+
+/* What is owned already stays so. */
+static int tunnel_txn_own(struct txn *t, const char *account, struct str kind, struct str key)
+{
+	const struct store_record *rec;
+	struct manage_key k;
+	int e = txn_get(t, RECORD_OWNED, manage_owned_key(&k, account, kind, key), &rec);
+
+	return e == ERR_NOTFOUND ? owned_put(t, account, kind, key) : e;
+}
+
+/* May the account have one more? Counts it. */
+static int tunnel_txn_count(struct txn *t, const char *account, char *reason)
+{
+	const struct store_record *rec;
+	struct record_account a;
+	int e = account_get(t, str_of(account), &a, &rec);
+
+	if (e == ERR_NOTFOUND) {
+		str_printf(reason, CORE_REASON_TEXT, "this account has been deleted");
+		return ERR_DISABLED;
+	}
+	if (e != 0)
+		return e;
+	if (!a.enabled) {
+		str_printf(reason, CORE_REASON_TEXT,
+			   "this account has been switched off; ask the server's operator why");
+		return ERR_DISABLED;
+	}
+	if (a.n_tunnels >= a.quota.tunnels) {
+		str_printf(
+			reason, CORE_REASON_TEXT,
+			"this account has %llu tunnels, which is the limit; use one of them with "
+			"--name",
+			(unsigned long long)a.n_tunnels);
+		return ERR_LIMIT;
+	}
+	a.n_tunnels++;
+	return account_put(t, rec->value, &a);
+}
+
+static int tunnel_txn_uncount(struct txn *t, const char *account)
+{
+	const struct store_record *rec;
+	struct record_account a;
+	int e = account_get(t, str_of(account), &a, &rec);
+
+	if (e != 0)
+		return e == ERR_NOTFOUND ? 0 : e;
+	a.n_tunnels -= a.n_tunnels > 0;
+	return account_put(t, rec->value, &a);
+}
+
+/* ---- claims ---- */
+
+static int tunnel_txn_claim(struct txn *t, const char *account, struct str label, char *reason)
+{
+	const struct store_record *rec;
+	char owner[CORE_ID_TEXT];
+	struct buf value = {0};
+	int e = txn_get(t, RECORD_CLAIM, label, &rec);
+
+	if (e == 0 && (e = record_read_claim(rec->value, owner)) == 0)
+		return strcmp(owner, account) == 0 ? 0 : tunnel_txn_taken(label, reason);
+	if (e != ERR_NOTFOUND)
+		return e;
+	if ((e = record_write_claim(account, &value)) == 0 &&
+	    (e = txn_put(t, RECORD_CLAIM, label, buf_str(&value))) == 0)
+		e = tunnel_txn_own(t, account, RECORD_CLAIM, label);
+	buf_free(&value);
+	return e;
+}
+
+/* Is this the key of another tunnel of the account, under the same last label? */
+static bool tunnel_txn_is_sibling(struct str owned, struct str prefix, const char *name)
+{
+	struct str other = {owned.p + prefix.len, owned.len - prefix.len};
+
+	return !str_eq(other, str_of(name)) &&
+	       str_eq(names_last_label(other), names_last_label(str_of(name)));
+}
+
+/*
+ * Does the account have no other tunnel under the same last label? When it has so many that this
+ * cannot be seen, it keeps the label.
+ */
+static int tunnel_txn_is_last(struct txn *t, const struct record_tunnel *r, bool *last)
+{
+	struct manage_key k;
+	struct str prefix = manage_owned_key(&k, r->account, RECORD_TUNNEL, STR(""));
+	struct store_page page = {.kind = RECORD_OWNED, .after = prefix, .limit = STORE_PAGE_MAX};
+	struct txn_page found = {.more = true};
+	int e = 0;
+
+	*last = false;
+	for (unsigned n = 0; found.more; n++) {
+		if (n == TXN_PAGES_MAX)
+			return 0;
+		if ((e = txn_list(t, &page, &found)) != 0)
+			return e;
+		for (size_t i = 0; i < found.n; i++) {
+			page.after = found.recs[i].key;
+			if (!str_starts(page.after, prefix)) {
+				*last = true;
+				return 0;
+			}
+			if (tunnel_txn_is_sibling(page.after, prefix, r->name))
+				return 0;
+		}
+	}
+	*last = true;
+	return 0;
+}
+
+static int tunnel_txn_unclaim(struct txn *t, const struct record_tunnel *r)
+{
+	struct str label = names_last_label(str_of(r->name));
+	const struct store_record *rec;
+	char owner[CORE_ID_TEXT];
+	bool last;
+	int e = tunnel_txn_is_last(t, r, &last);
+
+	if (e != 0 || !last)
+		return e;
+	if ((e = txn_get(t, RECORD_CLAIM, label, &rec)) != 0)
+		return e == ERR_NOTFOUND ? 0 : e;
+	if ((e = record_read_claim(rec->value, owner)) != 0 || strcmp(owner, r->account) != 0)
+		return e;
+	if ((e = txn_drop(t, RECORD_CLAIM, label)) != 0)
+		return e;
+	return owned_drop(t, r->account, RECORD_CLAIM, label);
+}
+
+/* ---- tunnels ---- */
+
+int tunnel_txn_get(struct txn *t, struct str name, struct record_tunnel *out,
+		   const struct store_record **rec)
+{
+	int e = txn_get(t, RECORD_TUNNEL, name, rec);
+
+	return e != 0 ? e : record_read_tunnel((*rec)->key, (*rec)->value, out);
+}
+
+static int tunnel_txn_write(struct txn *t, struct str old, const struct record_tunnel *r)
+{
+	struct buf value = {0};
+	int e = record_write_tunnel(old, r, &value);
+
+	if (e == 0)
+		e = txn_put(t, RECORD_TUNNEL, str_of(r->name), buf_str(&value));
+	buf_free(&value);
+	return e;
+}
+
+int tunnel_txn_put(struct txn *t, const struct store_record *rec, const struct record_tunnel *r)
+{
+	return tunnel_txn_write(t, rec->value, r);
+}
+
+int tunnel_txn_make(struct txn *t, const struct record_tunnel *r, char reason[CORE_REASON_TEXT])
+{
+	struct str name = str_of(r->name);
+	int e;
+
+	if ((e = txn_line(t, r->account)) != 0 ||
+	    (e = tunnel_txn_count(t, r->account, reason)) != 0 ||
+	    (e = tunnel_txn_claim(t, r->account, names_last_label(name), reason)) != 0 ||
+	    (e = tunnel_txn_write(t, STR(""), r)) != 0)
+		return e;
+	return tunnel_txn_own(t, r->account, RECORD_TUNNEL, name);
+}
+
+int tunnel_txn_drop(struct txn *t, const struct record_tunnel *r)
+{
+	struct str name = str_of(r->name);
+	int e;
+
+	if ((e = txn_line(t, r->account)) != 0 || (e = tunnel_txn_uncount(t, r->account)) != 0 ||
+	    (e = tunnel_txn_unclaim(t, r)) != 0)
+		return e;
+	for (size_t i = 0; i < r->n_alt_names; i++)
+		if ((e = tunnel_txn_leave_domain(t, r, r->alt_names[i])) != 0)
+			return e;
+	if ((e = txn_drop(t, RECORD_TUNNEL, name)) != 0)
+		return e;
+	return owned_drop(t, r->account, RECORD_TUNNEL, name);
+}
+
+/* ---- custom domains ---- */
+
+int tunnel_txn_domain(struct txn *t, const char *host, struct record_domain *out)
+{
+	const struct store_record *rec;
+	int e = txn_get(t, RECORD_DOMAIN, str_of(host), &rec);
+
+	return e != 0 ? e : record_read_domain(rec->value, out);
+}
+
+static bool tunnel_txn_has(const struct record_tunnel *r, const char *host)
+{
+	for (size_t i = 0; i < r->n_alt_names; i++)
+		if (strcmp(r->alt_names[i], host) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The tunnel that had a domain so far loses it, and with it all that r has now: a transaction reads
+ * what was there before it, so what it takes from one tunnel it must take at once.
+ */
+static int tunnel_txn_strip(struct txn *t, const struct record_domain *d,
+			    const struct record_tunnel *r)
+{
+	const struct store_record *rec;
+	struct record_tunnel other;
+	size_t kept = 0;
+	int e = tunnel_txn_get(t, str_of(d->tunnel), &other, &rec);
+
+	if (e != 0)
+		return e == ERR_NOTFOUND ? 0 : e;
+	if (strcmp(other.account, d->account) != 0)
+		return 0;
+	for (size_t i = 0; i < other.n_alt_names; i++)
+		if (!tunnel_txn_has(r, other.alt_names[i]))
+			memmove(other.alt_names[kept++], other.alt_names[i],
+				sizeof other.alt_names[0]);
+	other.n_alt_names = kept;
+	return tunnel_txn_put(t, rec, &other);
+}
+
+int tunnel_txn_take_domain(struct txn *t, const struct record_tunnel *r, const char *host,
+			   int64_t now_ms)
+{
+	struct record_domain d, mine = {.proven_ms = now_ms};
+	struct buf value = {0};
+	int e = tunnel_txn_domain(t, host, &d);
+
+	memcpy(mine.account, r->account, sizeof mine.account);
+	memcpy(mine.tunnel, r->name, sizeof mine.tunnel);
+	if (e == 0 && strcmp(d.tunnel, r->name) != 0)
+		e = tunnel_txn_strip(t, &d, r);
+	if (e == 0 && strcmp(d.account, r->account) != 0)
+		e = owned_drop(t, d.account, RECORD_DOMAIN, str_of(host));
+	if (e != 0 && e != ERR_NOTFOUND)
+		return e;
+	if ((e = record_write_domain(&mine, &value)) == 0 &&
+	    (e = txn_put(t, RECORD_DOMAIN, str_of(host), buf_str(&value))) == 0)
+		e = tunnel_txn_own(t, r->account, RECORD_DOMAIN, str_of(host));
+	buf_free(&value);
+	return e;
+}
+
+int tunnel_txn_leave_domain(struct txn *t, const struct record_tunnel *r, const char *host)
+{
+	struct record_domain d;
+	int e = tunnel_txn_domain(t, host, &d);
+
+	if (e != 0)
+		return e == ERR_NOTFOUND ? 0 : e;
+	if (strcmp(d.tunnel, r->name) != 0 || strcmp(d.account, r->account) != 0)
+		return 0;
+	if ((e = txn_drop(t, RECORD_DOMAIN, str_of(host))) != 0)
+		return e;
+	return owned_drop(t, r->account, RECORD_DOMAIN, str_of(host));
+}

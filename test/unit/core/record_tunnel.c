@@ -1,0 +1,231 @@
+/* Records of tunnels: what is written is read back, what is not understood is refused or kept. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/err.h"
+#include "core/record.h"
+
+static struct str text(const char *s)
+{
+	return str_of(s);
+}
+
+static void test_usual(void **state)
+{
+	struct record_tunnel r;
+
+	assert_int_equal(record_read_tunnel(STR("a.b"), text("{\"account\":\"x\"}"), &r), 0);
+	assert_string_equal(r.name, "a.b");
+	assert_string_equal(r.account, "x");
+	assert_int_equal(r.kind, TUNNEL_HTTP);
+	assert_true(r.enabled);
+	assert_int_equal(r.policy, TUNNEL_LEAST_CONN);
+	assert_int_equal(r.sessions_max, RECORD_SESSIONS_MAX);
+	assert_true(rights_is_empty(&r.rights));
+	assert_int_equal(r.n_alt_names, 0);
+	assert_string_equal(r.target, "");
+}
+
+static void full(struct record_tunnel *r)
+{
+	*r = (struct record_tunnel){.name = "demo",
+				    .account = "x",
+				    .kind = TUNNEL_HTTP,
+				    .target = "http://localhost:3000",
+				    .alt_names = {"a.example", "b.example"},
+				    .n_alt_names = 2,
+				    .policy = TUNNEL_FAILOVER,
+				    .sessions_max = 3,
+				    .rewrite = true,
+				    .created_ms = 1,
+				    .updated_ms = INT64_C(1800000000000)};
+	r->rights.n_users = 2;
+	str_printf(r->rights.users[0].name, RIGHTS_USER_TEXT, "anna");
+	str_printf(r->rights.users[0].hash, RIGHTS_HASH_TEXT, "$scrypt$ln=14,r=8,p=1$a$b");
+	str_printf(r->rights.users[1].name, RIGHTS_USER_TEXT, "bert \"the\" builder");
+	str_printf(r->rights.users[1].hash, RIGHTS_HASH_TEXT, "$scrypt$ln=14,r=8,p=1$c$d");
+	r->rights.n_bearers = 1;
+	memset(r->rights.bearers[0], 'f', DIGEST_HEX_TEXT - 1);
+	assert_int_equal(cidr_parse(STR("10.0.0.0/8"), &r->rights.allow[r->rights.n_allow++]), 0);
+	assert_int_equal(cidr_parse(STR("::1"), &r->rights.allow[r->rights.n_allow++]), 0);
+	assert_int_equal(cidr_parse(STR("10.1.0.0/16"), &r->rights.deny[r->rights.n_deny++]), 0);
+	str_printf(r->rights.auth_url, RIGHTS_URL_TEXT, "https://auth.example/check");
+}
+
+static void test_round_trip(void **state)
+{
+	struct record_tunnel r, back;
+	struct buf first = {0}, second = {0};
+
+	full(&r);
+	assert_int_equal(record_write_tunnel(STR(""), &r, &first), 0);
+	assert_int_equal(record_read_tunnel(STR("demo"), buf_str(&first), &back), 0);
+	assert_memory_equal(&back, &r, sizeof r);
+
+	/* rights that are taken away leave nothing behind */
+	memset(&r.rights, 0, sizeof r.rights);
+	r.n_alt_names = 0;
+	memset(r.alt_names, 0, sizeof r.alt_names);
+	assert_int_equal(record_write_tunnel(buf_str(&first), &r, &second), 0);
+	assert_int_equal(record_read_tunnel(STR("demo"), buf_str(&second), &back), 0);
+	assert_memory_equal(&back, &r, sizeof r);
+	assert_int_equal(buf_add(&second, "", 1, SIZE_MAX), 0);
+	assert_null(strstr(buf_str(&second).p, "rights"));
+	assert_null(strstr(buf_str(&second).p, "alt_names"));
+	buf_free(&first);
+	buf_free(&second);
+}
+
+/* The greatest record fits. */
+static void test_greatest(void **state)
+{
+	struct record_tunnel r = {.enabled = true, .sessions_max = 64};
+	struct buf out = {0};
+
+	memset(r.account, 'a', sizeof r.account - 1);
+	memset(r.target, 't', sizeof r.target - 1);
+	for (r.n_alt_names = 0; r.n_alt_names < RECORD_ALT_NAMES_MAX; r.n_alt_names++)
+		memset(r.alt_names[r.n_alt_names], 'n', HOSTNAME_MAX);
+	for (size_t i = 0; i < RIGHTS_USERS_MAX; i++) {
+		memset(r.rights.users[i].name, '\\', RIGHTS_USER_TEXT - 1);
+		memset(r.rights.users[i].hash, 'h', RIGHTS_HASH_TEXT - 1);
+		r.rights.n_users++;
+	}
+	for (size_t i = 0; i < RIGHTS_BLOCKS_MAX; i++) {
+		assert_int_equal(cidr_parse(STR("2001:db8:1111:2222:3333:4444:5555:6666"),
+					    &r.rights.allow[r.rights.n_allow++]),
+				 0);
+		r.rights.deny[r.rights.n_deny++] = r.rights.allow[0];
+	}
+	for (size_t i = 0; i < RIGHTS_BEARERS_MAX; i++)
+		memset(r.rights.bearers[r.rights.n_bearers++], 'f', DIGEST_HEX_TEXT - 1);
+	memset(r.rights.auth_url, 'u', RIGHTS_URL_TEXT - 1);
+	assert_int_equal(record_write_tunnel(STR(""), &r, &out), 0);
+	buf_free(&out);
+}
+
+static void test_unknown_members_stay(void **state)
+{
+	struct record_tunnel r;
+	struct buf out = {0};
+
+	full(&r);
+	assert_int_equal(record_write_tunnel(STR("{\"account\":\"y\",\"pet\":\"cat\"}"), &r, &out),
+			 0);
+	assert_int_equal(buf_add(&out, "", 1, SIZE_MAX), 0);
+	assert_non_null(strstr(buf_str(&out).p, "\"pet\":\"cat\""));
+	assert_non_null(strstr(buf_str(&out).p, "\"account\":\"x\""));
+	buf_free(&out);
+	assert_int_equal(record_write_tunnel(STR("{\"a\":"), &r, &out), ERR_IO);
+	str_printf(r.target, sizeof r.target, "\xff");
+	assert_int_equal(record_write_tunnel(STR(""), &r, &out), ERR_INVAL);
+	buf_free(&out);
+}
+
+static void test_damage(void **state)
+{
+	static const struct {
+		const char *why, *more;
+	} cases[] = {
+		{"an unknown kind", ",\"kind\":\"gopher\""},
+		{"a kind that is no text", ",\"kind\":1"},
+		{"an unknown policy", ",\"policy\":\"best\""},
+		{"enabled is no flag", ",\"enabled\":\"yes\""},
+		{"a limit that is no number", ",\"sessions_max\":\"many\""},
+		{"custom domains that are no list", ",\"alt_names\":\"a.example\""},
+		{"a custom domain that is no text", ",\"alt_names\":[1]"},
+		{"eleven custom domains",
+		 ",\"alt_names\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\","
+		 "\"11\"]"},
+		{"rights that are no object", ",\"rights\":[]"},
+		{"a user without a hash", ",\"rights\":{\"users\":[{\"name\":\"a\"}]}"},
+		{"a user without a name", ",\"rights\":{\"users\":[{\"hash\":\"a\"}]}"},
+		{"a user that is no object", ",\"rights\":{\"users\":[1]}"},
+		{"an empty hash", ",\"rights\":{\"users\":[{\"name\":\"a\",\"hash\":\"\"}]}"},
+		{"a block that is none", ",\"rights\":{\"deny\":[\"10.0.0.0/99\"]}"},
+		{"a list that is none", ",\"rights\":{\"allow\":{}}"},
+		{"a bearer that is no text", ",\"rights\":{\"bearers\":[{}]}"},
+		{"a hook that is no text", ",\"rights\":{\"auth_url\":[]}"},
+	};
+	static const char *const nothing[] = {"",
+					      "[]",
+					      "{}",
+					      "{\"account\":\"\"}",
+					      "{\"account\":1}",
+					      "{\"account\":\"1234567890123456\"}"};
+	struct record_tunnel r;
+	char value[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		str_printf(value, sizeof value, "{\"account\":\"x\"%s}", cases[i].more);
+		if (record_read_tunnel(STR("demo"), text(value), &r) != ERR_IO)
+			fail_msg("%s", cases[i].why);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(nothing); i++)
+		assert_int_equal(record_read_tunnel(STR("demo"), text(nothing[i]), &r), ERR_IO);
+}
+
+static void test_limits_are_kept(void **state)
+{
+	struct record_tunnel r;
+
+	assert_int_equal(record_read_tunnel(STR("a"), STR("{\"account\":\"x\",\"sessions_max\":0}"),
+					    &r),
+			 0);
+	assert_int_equal(r.sessions_max, 1);
+	assert_int_equal(record_read_tunnel(STR("a"),
+					    STR("{\"account\":\"x\",\"sessions_max\":9999}"), &r),
+			 0);
+	assert_int_equal(r.sessions_max, RECORD_SESSIONS_MAX);
+}
+
+static void test_claims_and_domains(void **state)
+{
+	struct record_domain d = {.account = "x", .tunnel = "a.b", .proven_ms = 7}, back;
+	char account[CORE_ID_TEXT];
+	struct buf out = {0};
+
+	assert_int_equal(record_write_claim("x", &out), 0);
+	assert_int_equal(record_read_claim(buf_str(&out), account), 0);
+	assert_string_equal(account, "x");
+	buf_free(&out);
+	assert_int_equal(record_write_domain(&d, &out), 0);
+	assert_int_equal(record_read_domain(buf_str(&out), &back), 0);
+	assert_memory_equal(&d, &back, sizeof d);
+	buf_free(&out);
+	assert_int_equal(record_read_claim(STR("{}"), account), ERR_IO);
+	assert_int_equal(record_read_domain(STR("{\"account\":\"x\"}"), &back), ERR_IO);
+}
+
+static void test_words(void **state)
+{
+	enum tunnel_policy p;
+
+	for (unsigned i = 0; i < TUNNEL_POLICIES; i++) {
+		assert_int_equal(record_parse_policy(str_of(record_policy(i)), &p), 0);
+		assert_int_equal(p, i);
+	}
+	assert_null(record_policy(TUNNEL_POLICIES));
+	assert_int_equal(record_parse_policy(STR("Failover"), &p), ERR_INVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_usual),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_greatest),
+		cmocka_unit_test(test_unknown_members_stay),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_limits_are_kept),
+		cmocka_unit_test(test_claims_and_domains),
+		cmocka_unit_test(test_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,102 @@
+/*
+ * A visitor, an ingress, a target and the services that hooks lead to, all in memory and on virtual
+ * time. The core is a fake one: one tunnel, "demo", whose streams are memory wires.
+ */
+#ifndef KAREZ_TEST_INGRESS_RIG_H
+#define KAREZ_TEST_INGRESS_RIG_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "ingress/http_ingress.h"
+
+#define RIG_TARGETS 4
+#define RIG_HOOKS   40
+
+/* One wire's far end, whoever reads it. */
+struct far {
+	struct wire *wire;
+	char got[200000];
+	size_t n_got;
+	int why;
+	bool eof;
+};
+
+struct tunnel {
+	int n_dials, dial_error;
+	struct tunnel_settings settings;
+	struct rights rights;
+	char target[RIGHTS_URL_TEXT];
+};
+
+struct core {
+	struct ev *ev;
+	struct tunnel demo;
+	bool connected;
+	int lookup_answer;
+	int fingerprint_error;
+	size_t n_visitors;
+	struct visit seen;		 /* the visitor that came last */
+	const struct core_visitor *last; /* the same, while it is there */
+};
+
+struct rig {
+	struct ev *ev;
+	struct core core;
+	struct http_ingress *ingress;
+	struct http_conn *conn;
+	struct passwords *passwords;
+	struct far visitor, target[RIG_TARGETS];
+	bool conn_closed;
+	size_t mem_cap;
+	void (*on_request)(void *arg); /* a request comes; may be NULL */
+	void *on_request_arg;
+	bool at; /* requests come for the custom domain */
+	struct hook_net net;
+	struct far *hook[RIG_HOOKS]; /* owned: in the order of dialling */
+	int n_hooks, n_cancelled;
+	int hook_error;	     /* what dialling a hook gives */
+	bool hook_never;     /* it is dialled for ever */
+	bool hook_stalled;   /* it does not read */
+	struct url hook_url; /* dialled last */
+	struct visit_end peer;
+	struct log log;
+	char logged[4096];
+};
+
+extern struct rig *W;
+
+/* The rig with an ingress of such options; core, net, passwords and log are the rig's own. */
+void rig_open_with(const struct http_ingress_opt *opt);
+void rig_open(void);
+void rig_close(void);
+
+/* End the ingress, as when the server goes. */
+void rig_end_ingress(void);
+
+/* A visitor of W->peer, in place of the one before. */
+void rig_connect(void);
+
+/* Forget what came so far. */
+void far_clear(struct far *f);
+
+/* Write, and let 10 ms pass. */
+void far_say(struct far *f, const char *text);
+
+void far_close(struct far *f, int why);
+
+/* The rights of the tunnel have changed. */
+void rig_changed(void);
+
+void expect_in(const char *haystack, const char *needle);
+void expect_not_in(const char *haystack, const char *needle);
+
+/* How often does it stand there? */
+size_t count_in(const char *haystack, const char *needle);
+
+#define GET "GET /p?q=1 HTTP/1.1\r\nHost: demo.example\r\n"
+
+#endif
