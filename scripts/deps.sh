@@ -12,7 +12,7 @@ declare -A packages=(
     [build]="gcc libc6-dev make pkg-config meson ninja-build libuv1-dev libssl-dev libnghttp2-dev libsqlite3-dev
         libjansson-dev libyaml-dev libc-ares-dev libcurl4-openssl-dev libhiredis-dev"
     [quickstart]="curl python3"
-    [test]="python3 libcmocka-dev python3-pytest python3-websockets curl openssl clang libclang-rt-14-dev mandoc
+    [test]="python3 libcmocka-dev python3-pytest python3-websockets python3-jsonschema curl openssl clang libclang-rt-14-dev mandoc
         valgrind redis-server redis-sentinel"
     [fuzz]="clang libclang-rt-14-dev"
     [bench]="gcc libc6-dev python3 python3-matplotlib haproxy nginx-light wrk openssh-server openssh-client openssl"

@@ -111,6 +111,8 @@ static int memory_check(struct memory *m, const struct json *root)
 	for (size_t i = 0; i < text.len; i++)
 		if (text.p[i] <= ' ' || text.p[i] >= 0x7f)
 			return memory_damaged(m, "\"agent\" is not an id");
+	if (json_get_text(root, "recent", &text) == ERR_INVAL)
+		return memory_damaged(m, "\"recent\" is not a text");
 	if (json_get_object(root, "servers", &servers) != 0)
 		return memory_damaged(m, "\"servers\" is not an object");
 	while (json_each(servers, &at, &key, &server)) {
@@ -265,6 +267,7 @@ static int memory_blank(const struct memory *m, struct json **out)
 /* What shall be changed. */
 struct memory_change {
 	uint64_t epoch; /* not 0: a run begins, now or later than every one before */
+	bool recent;	/* server, or NULL for none, is the one that was logged in to last */
 	const char *server;
 	const struct memory_credential *credential; /* NULL: forget `refused` */
 	const char *refused;
@@ -309,6 +312,10 @@ static int memory_apply(struct json *root, const struct memory_change *c)
 
 	if (c->epoch != 0)
 		return memory_apply_epoch(root, c->epoch);
+	if (c->recent) {
+		json_unset(root, "recent");
+		return c->server == NULL ? 0 : json_set_text(root, "recent", str_of(c->server));
+	}
 	if ((e = memory_object(root, "servers", &servers)) != 0 ||
 	    (e = memory_object(servers, c->server, &server)) != 0)
 		return e;
@@ -379,6 +386,11 @@ int memory_set_name(struct memory *m, const char *server, const char *target, co
 							.name = name});
 }
 
+int memory_set_recent(struct memory *m, const char *server)
+{
+	return memory_update(m, &(struct memory_change){.recent = true, .server = server});
+}
+
 /* ---- asking ---- */
 
 const char *memory_agent(const struct memory *m)
@@ -427,6 +439,11 @@ void memory_name(const struct memory *m, const char *server, const char *target,
 	memory_copy(names, target, text, sizeof text);
 	if (hostname_tunnel(str_of(text), out) != 0)
 		out[0] = '\0';
+}
+
+void memory_recent(const struct memory *m, char *out)
+{
+	memory_copy(m->root, "recent", out, URL_TEXT_MAX);
 }
 
 /* ---- birth ---- */

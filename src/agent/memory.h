@@ -1,6 +1,7 @@
 /*
- * What an agent remembers from one run to the next: who it is, its credential for each server, and
- * the name that each target had there. One small JSON file that only its owner can read.
+ * What an agent remembers from one run to the next: who it is, its credential for each server, the
+ * name that each target had there, and which server was logged in to last. One small JSON file that
+ * only its owner can read.
  *
  * Every change locks the folder, reads the file anew, and replaces it as a whole, so several agents
  * may run at once and a crash leaves the old file or the new one.
@@ -8,8 +9,8 @@
 #ifndef KAREZ_AGENT_MEMORY_H
 #define KAREZ_AGENT_MEMORY_H
 
-#include "proto/hostname.h"
 #include "ev/ev.h"
+#include "proto/url.h"
 
 #define MEMORY_FILE "credentials.json"
 
@@ -54,11 +55,10 @@ void memory_close(struct memory *m);
 const char *memory_agent(const struct memory *m);
 
 /*
- * A number for this run of the agent: greater than that of every run before, also when the clock was
- * set back meanwhile, so that an older run is known as the ghost that it is.
- *   now_ms  wall clock; the number when no run before had a greater one.
- *   *out    set also on failure, to now_ms: the clock is then all there is.
- * Returns as memory_open().
+ * A number for this run of the agent: greater than that of every run before, also when the clock
+ * was set back meanwhile, so that an older run is known as the ghost that it is. now_ms  wall
+ * clock; the number when no run before had a greater one. *out    set also on failure, to now_ms:
+ * the clock is then all there is. Returns as memory_open().
  */
 int memory_next_epoch(struct memory *m, uint64_t now_ms, uint64_t *out) MUST_CHECK;
 
@@ -87,6 +87,16 @@ int memory_drop_credential(struct memory *m, const char *server, const char *tok
 /* Remember the name of a target, or forget it (name NULL). Returns as above. */
 int memory_set_name(struct memory *m, const char *server, const char *target,
 		    const char *name) MUST_CHECK;
+
+/*
+ * The server that somebody logged in to last, as url_format() writes it; the one that is meant when
+ * none is named.
+ *   out  [URL_TEXT_MAX]; "" when there is none.
+ */
+void memory_recent(const struct memory *m, char *out);
+
+/* Remember it (server NULL: none). Returns as above. */
+int memory_set_recent(struct memory *m, const char *server) MUST_CHECK;
 
 /* The sentence for the last failure. */
 const char *memory_why(const struct memory *m);

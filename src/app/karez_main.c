@@ -1,5 +1,4 @@
-/* karez: reads its options, starts an agent, prints what happens, and ends when it should. */
-#include <fcntl.h>
+/* karez: reads its options, carries out a command, or starts an agent and prints what happens. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,9 @@
 #include "app/karez_options.h"
 #include "app/karez_say.h"
 #include "base/err.h"
+#include "cli/cli.h"
+#include "cli/cli_place.h"
+#include "cli/cli_secret.h"
 
 /* How long the last bytes to the server may take to leave, in milliseconds. */
 #define KAREZ_FAREWELL_MS 50
@@ -29,8 +31,8 @@ struct karez {
 	struct agent_net *net; /* owned */
 	struct memory *memory; /* owned; NULL when there is no place for it */
 	char id[KAREZ_ID_LEN + 1];
-	char token[UINT16_MAX + 1]; /* from the token file; "" if there is none */
-	struct agent *agent;	    /* owned */
+	char token[CLI_SECRET_TEXT]; /* from the token file; "" if there is none */
+	struct agent *agent;	     /* owned */
 	struct ev_signal *signals[3];
 	struct ev_timer farewell;
 	unsigned n_signals;
@@ -140,40 +142,12 @@ static void karez_on_signal(void *arg)
 
 static int karez_read_token(struct karez *k)
 {
-	int fd = open(k->set.token_file, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, k->token, sizeof k->token - 1);
-	char text[512];
-	struct str token;
+	char why[CLI_SECRET_WHY];
+	int e = cli_secret_line(k->set.cli.token_file, "a token", k->token, sizeof k->token, why);
 
-	if (fd >= 0)
-		close(fd);
-	str_printf(text, sizeof text, "cannot read a token from %s", k->set.token_file);
-	if (n >= 0) {
-		token = (struct str){k->token, (size_t)n};
-		while (token.len > 0 && strchr("\r\n\t ", token.p[token.len - 1]) != NULL)
-			token.len--;
-		k->token[token.len] = '\0';
-		if (token.len > 0 && token.len < MEMORY_TOKEN_MAX)
-			return 0;
-		str_printf(text, sizeof text, "%s holds no token: expected one line of 1-%d bytes",
-			   k->set.token_file, MEMORY_TOKEN_MAX - 1);
-	}
-	karez_say_problem(&k->say, text);
-	return ERR_INVAL;
-}
-
-/* The folder for what is remembered; "" if there is no home. */
-static void karez_memory_dir(const struct karez *k, char *out, size_t cap)
-{
-	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-
-	out[0] = '\0';
-	if (k->set.config_dir != NULL)
-		str_printf(out, cap, "%s", k->set.config_dir);
-	else if (xdg != NULL && xdg[0] == '/')
-		str_printf(out, cap, "%s/karez", xdg);
-	else if (home != NULL && home[0] == '/')
-		str_printf(out, cap, "%s/.config/karez", home);
+	if (e != 0)
+		karez_say_problem(&k->say, why);
+	return e;
 }
 
 static int karez_open_memory(struct karez *k)
@@ -184,7 +158,7 @@ static int karez_open_memory(struct karez *k)
 	ev_random(k->ev, k->id, KAREZ_ID_LEN);
 	for (size_t i = 0; i < KAREZ_ID_LEN; i++)
 		k->id[i] = (char)('a' + (unsigned char)k->id[i] % 26);
-	karez_memory_dir(k, dir, sizeof dir);
+	cli_place_dir(&k->set.cli, dir);
 	if (dir[0] == '\0')
 		return 0;
 	if ((e = memory_open(k->ev, dir, &k->memory, why)) == 0) {
@@ -199,7 +173,7 @@ static int karez_open_memory(struct karez *k)
 
 static int karez_open_net(struct karez *k)
 {
-	struct agent_socket_opt opt = {.ca_file = k->set.ca_file,
+	struct agent_socket_opt opt = {.ca_file = k->set.cli.ca_file,
 				       .server_tls = url_is_tls(&k->server),
 				       .target_tls = url_is_tls(&k->tunnel.target),
 				       .target_insecure = k->set.target_insecure};
@@ -213,13 +187,13 @@ static int karez_open_net(struct karez *k)
 
 static int karez_start_agent(struct karez *k)
 {
-	bool watch = k->set.json || k->set.verbose || (!k->set.quiet && isatty(STDOUT_FILENO));
+	bool watch = k->set.cli.json || k->set.verbose || (!k->set.quiet && isatty(STDOUT_FILENO));
 	struct agent_opt opt = {
 		.log = &k->log,
 		.net = k->net,
 		.memory = k->memory,
 		.id = k->id,
-		.token = k->token[0] != '\0' ? k->token : k->set.token,
+		.token = k->token[0] != '\0' ? k->token : k->set.cli.token,
 		.server = &k->server,
 		.tunnels = &k->tunnel,
 		.n_tunnels = 1,
@@ -248,21 +222,22 @@ static int karez_catch_signals(struct karez *k)
 	return e;
 }
 
+static void karez_choose_server(struct karez *k)
+{
+	k->guessed = !cli_place_server(&k->set.cli, k->memory, &k->server);
+	url_format(&k->server, k->server_text);
+	k->say.server = k->server_text;
+}
+
 static void karez_prepare(struct karez *k)
 {
-	const char *server = k->set.server != NULL ? k->set.server : KAREZ_GUESSED_SERVER;
-
-	k->guessed = k->set.server == NULL;
-	CHECK(url_parse(str_of(server), &k->server, NULL) == 0); /* karez_check_server saw it */
-	url_format(&k->server, k->server_text);
 	k->tunnel.name = k->set.name;
 	karez_options_target(&k->set, &k->tunnel.target, &k->say.bare);
 	k->say.out = stdout;
 	k->say.err = stderr;
-	k->say.json = k->set.json;
+	k->say.json = k->set.cli.json;
 	k->say.quiet = k->set.quiet;
 	k->say.verbose = k->set.verbose;
-	k->say.server = k->server_text;
 	if (k->set.verbose && config_source(k->config, &k->set.log_level) <= CONFIG_DEFAULT)
 		k->set.log_level = LOG_INFO;
 	log_init_stderr(&k->log, (enum log_level)k->set.log_level);
@@ -276,8 +251,11 @@ static int karez_run(struct karez *k)
 		karez_say_problem(&k->say, "cannot start: no event loop");
 		return 1;
 	}
-	if ((k->set.token_file != NULL && karez_read_token(k) != 0) || karez_open_memory(k) != 0 ||
-	    karez_open_net(k) != 0 || karez_catch_signals(k) != 0 || karez_start_agent(k) != 0)
+	if ((k->set.cli.token_file != NULL && karez_read_token(k) != 0) ||
+	    karez_open_memory(k) != 0)
+		return 1;
+	karez_choose_server(k);
+	if (karez_open_net(k) != 0 || karez_catch_signals(k) != 0 || karez_start_agent(k) != 0)
 		return 1;
 	ev_run(k->ev);
 	return k->code;
@@ -293,7 +271,11 @@ int main(int argc, char **argv)
 	struct config_input in = {.argc = argc, .argv = argv, .envp = environ};
 	int code, e = config_load(&karez_program, &in, &k->set, &k->config);
 
-	if (!config_finish(k->config, stdout, stderr, &code)) {
+	if (config_finish(k->config, stdout, stderr, &code)) {
+		/* it is said what is wrong, or what was asked for */
+	} else if (cli_owns(config_command(k->config))) {
+		code = cli_run(k->config, &k->set.cli);
+	} else {
 		CHECK(e == 0);
 		code = karez_run(k);
 		memory_close(k->memory);

@@ -3,23 +3,17 @@
 #define KAREZ_APP_KAREZ_OPTIONS_H
 
 #include "base/log.h"
-#include "config/config.h"
+#include "cli/cli_options.h"
 #include "proto/url.h"
-
-/* Where a karezd that was started for trying out listens: tried when no server is named. */
-#define KAREZ_GUESSED_SERVER "http://localhost:8080"
 
 /* What karez was told. Texts are NULL where nothing was said; they belong to the struct config. */
 struct karez_options {
-	char *server;
-	char *token, *token_file;
-	char *ca_file;
-	char *config_dir;
+	struct cli_options cli; /* first: its rows and ours count from one address */
 	char *name;
 	char *target;
 	uint64_t sessions;
 	int log_level; /* enum log_level */
-	bool quiet, verbose, json, wait;
+	bool quiet, verbose, wait;
 	bool target_insecure;
 };
 

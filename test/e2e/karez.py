@@ -13,6 +13,8 @@ import threading
 import time
 from pathlib import Path
 
+from api_client import Api
+
 TREE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("KAREZ_BUILD", TREE / "build"))
 if not BUILD.is_absolute():
@@ -185,6 +187,7 @@ class World:
         self.servers = []
         self.agents = []
         self.closers = []
+        self.planted = set()
 
     def dir(self, name):
         path = self.path / name
@@ -228,6 +231,10 @@ class World:
 
     # ---- the end ----
 
+    def plant(self, *secrets):
+        """No program of this test may say one of these."""
+        self.planted |= set(secrets)
+
     def secrets(self):
         """Every token that any agent of this test has been given."""
         found = set()
@@ -244,7 +251,7 @@ class World:
             text = proc.text()
             assert "Sanitizer" not in text and "runtime error:" not in text, proc.name
             assert "CHECK failed" not in text, proc.name
-            for secret in self.secrets():
+            for secret in self.secrets() | self.planted:
                 assert secret not in text, f"{proc.name} printed a credential"
 
     def _check_stop(self):
@@ -296,7 +303,8 @@ class Server(Proc):
         address = listen or f"127.0.0.1:{self.port}"
         argv = [BUILD / "karezd", "--domain", domain,
                 "--listen", ("tls:" if tls else "") + address, "--drain-timeout", drain]
-        argv += ["--store", store] if store else ["--state-dir", world.path / state]
+        self.state = world.path / state
+        argv += ["--state-dir", self.state] + (["--store", store] if store else [])
         argv += ["--allow-registration"] if registration else []
         argv += ["--tls-cert", tls.cert, "--tls-key", tls.key] if tls else []
         argv += list(options)
@@ -313,6 +321,23 @@ class Server(Proc):
 
     def host(self, name):
         return f"{name}.{self.domain}:{self.port}"
+
+    def api(self, credential=None):
+        """The API as somebody with this credential sees it."""
+        return Api(self.port, credential, self.domain, self.world.plant)
+
+    def admin(self):
+        """The same as the first administrator."""
+        file = self.state / "admin-token"
+        wait_until(file.exists, 5, f"{self.name} writes the administrator's token")
+        return self.api(file.read_text().strip())
+
+    def account(self, name=""):
+        """The same as somebody who has just made an account; what was answered is .made."""
+        made = self.api().post("/v1/account", {"name": name}).want(201).json()
+        api = self.api(made["token"])
+        api.made = made
+        return api
 
     def sessions(self):
         return sum(a.sessions for a in self.world.agents

@@ -288,6 +288,7 @@ static const struct {
 	{"an agent that is too long", "{\"agent\":\"abcdefghijkmnpqrs\",\"servers\":{}}"},
 	{"an agent with a line break", "{\"agent\":\"abcdefghijkmnp\\r\\n\",\"servers\":{}}"},
 	{"no servers", "{" AGENT "}"},
+	{"a recent server that is a number", "{" AGENT ",\"recent\":1,\"servers\":{}}"},
 	{"servers is a list", "{" AGENT ",\"servers\":[]}"},
 	{"a token that is a number", "{" AGENT ",\"servers\":{\"http://a\":{\"token\":1}}}"},
 	{"auto that is a text", "{" AGENT ",\"servers\":{\"http://a\":{\"auto\":\"yes\"}}}"},
@@ -411,6 +412,30 @@ static void test_a_crash_while_writing_leaves_the_old_file(void **state)
 
 #define PLACE_TEST(name) cmocka_unit_test_setup_teardown(name, place_make, place_drop)
 
+/* Which server somebody logged in to last, whatever else is remembered. */
+static void test_recent(void **state)
+{
+	struct memory_credential c = {.token = "kz_x", .account = "a"};
+	struct place *p = *state;
+	struct memory *m = place_open(p), *other;
+	char recent[URL_TEXT_MAX];
+
+	memory_recent(m, recent);
+	assert_string_equal(recent, "");
+	assert_int_equal(memory_set_recent(m, SERVER), 0);
+	assert_int_equal(memory_set_credential(m, "http://localhost:8080", &c), 0);
+	other = place_open(p);
+	memory_recent(other, recent);
+	assert_string_equal(recent, SERVER);
+	assert_int_equal(memory_set_recent(other, NULL), 0);
+	memory_recent(other, recent);
+	assert_string_equal(recent, "");
+	memory_credential(other, "http://localhost:8080", &c);
+	assert_string_equal(c.token, "kz_x");
+	memory_close(other);
+	memory_close(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +445,7 @@ int main(void)
 		PLACE_TEST(test_two_agents_do_not_lose_each_others_words),
 		PLACE_TEST(test_many_processes_at_once),
 		PLACE_TEST(test_keeps_the_newest_names),
+		PLACE_TEST(test_recent),
 		PLACE_TEST(test_a_damaged_file_is_named_and_kept),
 		PLACE_TEST(test_damage_that_comes_later),
 		PLACE_TEST(test_a_name_that_is_none_is_not_used),

@@ -1,0 +1,223 @@
+/* libcurl knows proxies, TLS and names; what must not happen with a credential is decided here. */
+#include "cli/cli_http.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "base/err.h"
+
+struct cli_http {
+	CURL *curl;		     /* owned */
+	char base[URL_TEXT_MAX];     /* "https://host:port" */
+	const char *ca_file;	     /* borrowed; may be NULL */
+	char words[CURL_ERROR_SIZE]; /* libcurl's, about the last failure */
+};
+
+int cli_http_new(const struct url *server, const char *ca_file, struct cli_http **out)
+{
+	struct cli_http *h = calloc(1, sizeof *h);
+	char authority[HOSTNAME_AUTHORITY_MAX + 1];
+
+	if (h == NULL || (h->curl = curl_easy_init()) == NULL) {
+		free(h);
+		return ERR_NOMEM;
+	}
+	url_format_authority(server, authority);
+	str_printf(h->base, sizeof h->base, "%s://%s", url_is_tls(server) ? "https" : "http",
+		   authority);
+	h->ca_file = ca_file;
+	*out = h;
+	return 0;
+}
+
+void cli_http_free(struct cli_http *h)
+{
+	if (h == NULL)
+		return;
+	curl_easy_cleanup(h->curl);
+	free(h);
+}
+
+/* libcurl brings a piece of the body; taking less than all of it breaks the transfer off. */
+static size_t cli_http_on_body(char *data, size_t size, size_t n, void *arg)
+{
+	struct cli_http_answer *answer = arg;
+
+	return buf_add(&answer->body, data, size * n, CLI_HTTP_BODY_MAX) == 0 ? size * n : 0;
+}
+
+/* ---- the request ---- */
+
+/* Append one line to the fields. Returns 0 or ERR_NOMEM. */
+static int cli_http_field(struct curl_slist **fields, const char *name, const char *value)
+{
+	struct curl_slist *longer;
+	struct buf line = {0};
+	int e = buf_printf(&line, 4096, "%s: %s", name, value);
+
+	if (e == 0 && (e = buf_add(&line, "", 1, 4097)) == 0) {
+		longer = curl_slist_append(*fields, buf_str(&line).p);
+		if (longer == NULL)
+			e = ERR_NOMEM;
+		else
+			*fields = longer;
+		explicit_bzero(line.mem, line.size);
+	}
+	buf_free(&line);
+	return e;
+}
+
+static int cli_http_fields(const struct cli_http_request *r, struct curl_slist **fields)
+{
+	char bearer[1024];
+	int e = cli_http_field(fields, "Accept", "application/json");
+
+	if (e == 0 && r->token != NULL) {
+		str_printf(bearer, sizeof bearer, "Bearer %s", r->token);
+		e = cli_http_field(fields, "Authorization", bearer);
+		explicit_bzero(bearer, sizeof bearer);
+	}
+	if (e == 0 && r->if_match != NULL)
+		e = cli_http_field(fields, "If-Match", r->if_match);
+	if (e == 0 && r->body.p != NULL)
+		e = cli_http_field(fields, "Content-Type", "application/json");
+	return e;
+}
+
+/* Set one option unless an earlier one has failed. */
+#define SET(option, value)                                                \
+	do {                                                              \
+		if (c == CURLE_OK)                                        \
+			c = curl_easy_setopt(h->curl, (option), (value)); \
+	} while (0)
+
+/* Everything but the fields. Returns 0 or ERR_NOMEM. */
+static int cli_http_prepare(struct cli_http *h, const struct cli_http_request *r, const char *url,
+			    struct cli_http_answer *out)
+{
+	CURLcode c = CURLE_OK;
+
+	curl_easy_reset(h->curl); /* connections stay open */
+	h->words[0] = '\0';
+	SET(CURLOPT_ERRORBUFFER, h->words);
+	SET(CURLOPT_URL, url);
+	SET(CURLOPT_PATH_AS_IS, 1L);
+	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy sees no credential of ours */
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CLI_HTTP_CONNECT_MS);
+	SET(CURLOPT_TIMEOUT_MS, (long)CLI_HTTP_TOTAL_MS);
+	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_USERAGENT, "karez/" KAREZ_VERSION);
+	SET(CURLOPT_WRITEFUNCTION, cli_http_on_body);
+	SET(CURLOPT_WRITEDATA, out);
+	SET(CURLOPT_MAXFILESIZE, (long)CLI_HTTP_BODY_MAX);
+	if (h->ca_file != NULL) {
+		SET(CURLOPT_CAINFO, h->ca_file);
+		SET(CURLOPT_CAPATH, NULL);
+	}
+	if (r->body.p != NULL) {
+		SET(CURLOPT_POSTFIELDS, r->body.p);
+		SET(CURLOPT_POSTFIELDSIZE, (long)r->body.len);
+	} else if (strcmp(r->method, "POST") == 0) {
+		SET(CURLOPT_POSTFIELDS, "");
+		SET(CURLOPT_POSTFIELDSIZE, 0L);
+	}
+	SET(CURLOPT_CUSTOMREQUEST, r->method);
+	return c == CURLE_OK ? 0 : ERR_NOMEM;
+}
+
+static int cli_http_error(CURLcode c)
+{
+	switch (c) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY: return ERR_RESOLVE;
+	case CURLE_COULDNT_CONNECT: return ERR_REFUSED;
+	case CURLE_OPERATION_TIMEDOUT: return ERR_TIMEOUT;
+	case CURLE_OUT_OF_MEMORY: return ERR_NOMEM;
+	case CURLE_FILESIZE_EXCEEDED:
+	case CURLE_WRITE_ERROR: return ERR_TOOBIG;
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_PEER_FAILED_VERIFICATION: return ERR_CERT;
+	case CURLE_SSL_CONNECT_ERROR: return ERR_TLS;
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_GOT_NOTHING: return ERR_PROTO;
+	default: return ERR_IO;
+	}
+}
+
+int cli_http_do(struct cli_http *h, const struct cli_http_request *r, struct cli_http_answer *out)
+{
+	char url[URL_TEXT_MAX + CLI_HTTP_PATH_TEXT];
+	struct curl_slist *fields = NULL;
+	struct curl_header *etag;
+	CURLcode c;
+	long status = 0;
+	int e;
+
+	str_printf(url, sizeof url, "%s%s", h->base, r->path);
+	if ((e = cli_http_fields(r, &fields)) != 0 || (e = cli_http_prepare(h, r, url, out)) != 0)
+		goto out;
+	if (curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, fields) != CURLE_OK) {
+		e = ERR_NOMEM;
+		goto out;
+	}
+	c = curl_easy_perform(h->curl);
+	if (c != CURLE_OK) {
+		e = cli_http_error(c);
+		str_printf(out->why, sizeof out->why, "%s",
+			   e == ERR_TOOBIG	 ? "the answer is too long"
+			   : h->words[0] != '\0' ? h->words
+						 : curl_easy_strerror(c));
+		goto out;
+	}
+	(void)curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
+	out->status = (unsigned)status;
+	if (curl_easy_header(h->curl, "ETag", 0, CURLH_HEADER, -1, &etag) == CURLHE_OK &&
+	    str_copy(out->etag, sizeof out->etag, str_of(etag->value)) != 0)
+		out->etag[0] = '\0';
+out:
+	if (e != 0 && out->why[0] == '\0')
+		str_printf(out->why, sizeof out->why, "%s", err_text(e));
+	curl_slist_free_all(fields);
+	return e;
+}
+
+/* ---- paths ---- */
+
+static bool cli_http_unreserved(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_' || c == '~' || c == '.';
+}
+
+int cli_http_path(char out[CLI_HTTP_PATH_TEXT], const char *pattern, ...)
+{
+	struct buf b = {0};
+	va_list ap;
+	int e = 0;
+
+	va_start(ap, pattern);
+	for (; *pattern != '\0' && e == 0; pattern++) {
+		const char *s;
+
+		if (*pattern != '%') {
+			e = buf_add(&b, pattern, 1, CLI_HTTP_PATH_TEXT);
+			continue;
+		}
+		for (s = va_arg(ap, const char *); *s != '\0' && e == 0; s++)
+			e = cli_http_unreserved(*s) ? buf_add(&b, s, 1, CLI_HTTP_PATH_TEXT)
+						    : buf_printf(&b, CLI_HTTP_PATH_TEXT, "%%%02X",
+								 (unsigned char)*s);
+	}
+	va_end(ap);
+	if (e == 0)
+		e = str_copy(out, CLI_HTTP_PATH_TEXT, buf_str(&b));
+	buf_free(&b);
+	return e;
+}

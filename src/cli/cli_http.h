@@ -1,0 +1,68 @@
+/*
+ * One request to the API and its answer, over libcurl: the only module that knows it.
+ *
+ * A proxy is used as curl does (HTTPS_PROXY, NO_PROXY and so on). A redirect is never followed, so
+ * a credential reaches the named server and no other.
+ */
+#ifndef KAREZ_CLI_CLI_HTTP_H
+#define KAREZ_CLI_CLI_HTTP_H
+
+#include "base/buf.h"
+#include "proto/url.h"
+
+/* Deadlines in milliseconds, and bytes of an answer at most. */
+#define CLI_HTTP_CONNECT_MS 10000
+#define CLI_HTTP_TOTAL_MS   30000
+#define CLI_HTTP_BODY_MAX   (4 * 1024 * 1024)
+
+/* Bytes with their NUL: a path with its query, an entity tag, a sentence. */
+#define CLI_HTTP_PATH_TEXT 2048
+#define CLI_HTTP_ETAG_TEXT 128
+#define CLI_HTTP_WHY	   512
+
+struct cli_http;
+
+/*
+ *   server   http or https; copied.
+ *   ca_file  trust only these authorities; NULL: the system's. Borrowed, outlives it.
+ * Returns 0 or ERR_NOMEM.
+ */
+int cli_http_new(const struct url *server, const char *ca_file, struct cli_http **out) MUST_CHECK;
+
+/* NULL is allowed. */
+void cli_http_free(struct cli_http *h);
+
+/* All NUL-terminated and borrowed for the call. */
+struct cli_http_request {
+	const char *method;
+	const char *path;     /* starts with '/', percent-encoded, with its query */
+	const char *token;    /* NULL: no credential; printable ASCII without spaces */
+	const char *if_match; /* an entity tag, or NULL */
+	struct str body;      /* JSON; p NULL: none */
+};
+
+struct cli_http_answer {
+	unsigned status;
+	char etag[CLI_HTTP_ETAG_TEXT]; /* "" if there is none */
+	struct buf body;	       /* owned: buf_free() it */
+	char why[CLI_HTTP_WHY];	       /* of a failure: a clause of libcurl's or ours */
+};
+
+/*
+ * Send a request and wait for its answer.
+ *   *out  all zero before.
+ * Returns 0 whatever the status is; or ERR_RESOLVE, ERR_REFUSED, ERR_TIMEOUT, ERR_TLS, ERR_CERT,
+ * ERR_TOOBIG (the answer), ERR_PROTO, ERR_IO, ERR_NOMEM with out->why set.
+ */
+int cli_http_do(struct cli_http *h, const struct cli_http_request *r,
+		struct cli_http_answer *out) MUST_CHECK;
+
+/*
+ * Make a path: each '%' of the pattern becomes the next text, percent-encoded.
+ *   pattern  "/v1/tunnels/%".
+ *   ...      const char *, one for each '%'.
+ * Returns 0 or ERR_TOOBIG. Source: RFC 3986 2.1.
+ */
+int cli_http_path(char out[CLI_HTTP_PATH_TEXT], const char *pattern, ...) MUST_CHECK;
+
+#endif
