@@ -42,6 +42,7 @@ bench:
 	scripts/deps.sh build bench
 	$(MAKE) all
 	$(PYTHON) bench/run.py
+	$(PYTHON) bench/api.py
 
 format:
 	scripts/deps.sh format

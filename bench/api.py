@@ -1,0 +1,210 @@
+"""make bench, second part: the REST API of karezd, beside nginx with a constant answer of the same
+size, in one run. See README.md.
+
+    python3 bench/api.py [--rounds N] [--quick]
+"""
+
+import argparse
+import http.client
+import json
+import pathlib
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+import chains
+
+CONNS = 16       # of wrk
+PROBE_S = 0.002  # between two probes of the loop
+STORES = ('memory', 'sqlite')
+
+# Every connection changes a tunnel of its own: writes that all succeed, as fast as they are answered.
+CHANGES = '''
+local n, thread = 0, 0
+request = function()
+    n = n + 1
+    local body = string.format('{{"target":{{"url":"http://127.0.0.1:%d"}}}}', 1024 + n % 60000)
+    return wrk.format("PATCH", "/v1/tunnels/bench-" .. n % {conns}, nil, body)
+end
+'''
+
+
+class Api:
+    """A karezd, and the administrator's token of its first start."""
+
+    def __init__(self, lab, store):
+        self.lab, self.store, self.port = lab, store, lab.port()
+        state = lab.dir / f'{store}-{self.port}'
+        where = 'memory:' if store == 'memory' else f'sqlite:{state}/karez.db'
+        self.proc = lab.start('karezd', [
+            chains.ROOT / 'build/karezd', '--domain', 'localhost', '--listen',
+            f'127.0.0.1:{self.port}', '--store', where, '--state-dir', state,
+            '--log-level', 'warn'])
+        chains.wait_port(self.proc, self.port)
+        token = state / 'admin-token'
+        end = time.monotonic() + chains.START_S
+        while not token.exists():
+            if time.monotonic() > end:
+                raise chains.Wrong(f'karezd made no token\n{chains.tail(self.proc)}')
+            time.sleep(0.02)
+        self.token = token.read_text().strip()
+
+    def call(self, method, path, body=None):
+        conn = http.client.HTTPConnection('127.0.0.1', self.port, timeout=10)
+        headers = {'Host': f'localhost:{self.port}', 'Authorization': f'Bearer {self.token}'}
+        if body is not None:
+            headers['Content-Type'] = 'application/json'
+            body = json.dumps(body)
+        conn.request(method, path, body, headers)
+        answer = conn.getresponse()
+        text = answer.read().decode()
+        conn.close()
+        if answer.status not in (200, 201):
+            raise chains.Wrong(f'{method} {path}: {answer.status} {text}\n{chains.tail(self.proc)}')
+        return json.loads(text)
+
+    def cpu(self):
+        return time.clock_gettime((~self.proc.pid << 3) | 2)  # see chains.py
+
+    def stop(self):
+        self.lab.stop(self.proc)
+
+
+class Constant:
+    """nginx with one constant answer: what HTTP alone costs."""
+
+    store = 'nginx'
+
+    def __init__(self, lab, answer):
+        self.lab, self.port, self.token = lab, lab.port(), 'none'
+        quoted = answer.replace('\\', '\\\\').replace('"', '\\"').replace('$', '')
+        conf = lab.write(f'api-{self.port}.conf', f'''
+            daemon off; master_process off; pid {lab.dir}/api.pid; error_log {lab.dir}/api.err;
+            worker_processes 1;
+            events {{ worker_connections 1024; }}
+            http {{
+                access_log off; tcp_nodelay on; keepalive_requests 1000000000;
+                server {{
+                    listen 127.0.0.1:{self.port};
+                    location / {{ default_type application/json; return 200 "{quoted}"; }}
+                }}
+            }}''')
+        self.proc = lab.start('nginx', ['nginx', '-e', lab.dir / 'api.err', '-c', conf])
+        chains.wait_port(self.proc, self.port)
+
+    cpu = Api.cpu
+    stop = Api.stop
+
+
+def wrk(api, seconds, path='/', script=None):
+    """Requests that were answered well."""
+    argv = ['wrk', '-t1', f'-c{CONNS}', f'-d{seconds}s', '-H', f'Host: localhost:{api.port}', '-H',
+            f'Authorization: Bearer {api.token}']
+    if script is not None:
+        argv += ['-s', script, '-H', 'Content-Type: application/json']
+    out = subprocess.run(argv + [f'http://127.0.0.1:{api.port}{path}'], check=True, text=True,
+                         capture_output=True, timeout=seconds + 60).stdout
+    done = re.search(r'(\d+) requests in', out)
+    if done is None or int(done[1]) == 0 or 'Non-2xx' in out or 'Socket errors' in out:
+        raise chains.Wrong(f'{api.store}: wrk says\n{out}\n{chains.tail(api.proc)}')
+    return int(done[1])
+
+
+def reads(api, seconds, path):
+    """(answers a second of CPU time, answers a second)"""
+    wrk(api, 1, path)
+    cpu, begin = api.cpu(), time.monotonic()
+    done = wrk(api, seconds, path)
+    return done / (api.cpu() - cpu), done / (time.monotonic() - begin)
+
+
+def probe(api, seconds, out):
+    """Latencies of a call that touches nothing: how long the loop lets others wait."""
+    ask = (f'GET /v1/health HTTP/1.1\r\nHost: localhost:{api.port}\r\n\r\n').encode()
+    with socket.create_connection(('127.0.0.1', api.port)) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            begin = time.perf_counter()
+            s.sendall(ask)
+            answer = s.recv(65536)
+            out.append(time.perf_counter() - begin)
+            if not answer.startswith(b'HTTP/1.1 200'):
+                raise chains.Wrong(f'health says {answer!r}\n{chains.tail(api.proc)}')
+            time.sleep(PROBE_S)
+
+
+def lag(api, seconds, script):
+    """(p50, p99 in ms of the probe, changes a second); script None: nobody writes."""
+    found, done = [], [0]
+    t = threading.Thread(target=probe, args=(api, seconds, found))
+    t.start()
+    if script is not None:
+        done[0] = wrk(api, seconds, script=script)
+    t.join()
+    if len(found) < 20:
+        raise chains.Wrong('the probe was not answered')
+    cuts = statistics.quantiles(found, n=100)
+    return cuts[49] * 1e3, cuts[98] * 1e3, done[0] / seconds
+
+
+def one_round(lab, seconds, samples):
+    def note(key, value):
+        samples.setdefault(key, []).append(value)
+
+    script = lab.write('changes.lua', CHANGES.format(conns=CONNS))
+    answer = None
+    for store in STORES:
+        api = Api(lab, store)
+        for i in range(CONNS):
+            api.call('POST', '/v1/tunnels', {'name': f'bench-{i}'})
+        answer = json.dumps(api.call('GET', '/v1/tunnels/bench-0'))
+        per_cpu, rate = reads(api, seconds, '/v1/tunnels/bench-0')
+        note(f'{store} reads per CPU second', per_cpu)
+        note(f'{store} reads per second', rate)
+        p50, p99, _ = lag(api, seconds, None)
+        note(f'{store} lag p50 ms, idle', p50)
+        note(f'{store} lag p99 ms, idle', p99)
+        p50, p99, changes = lag(api, seconds, script)
+        note(f'{store} lag p50 ms, writing', p50)
+        note(f'{store} lag p99 ms, writing', p99)
+        note(f'{store} changes per second', changes)
+        api.stop()
+    peer = Constant(lab, answer)
+    per_cpu, rate = reads(peer, seconds, '/')
+    note('nginx constant answers per CPU second', per_cpu)
+    note('nginx constant answers per second', rate)
+    peer.stop()
+
+
+def main():
+    p = argparse.ArgumentParser(prog='bench/api.py', description=__doc__)
+    p.add_argument('--rounds', type=int)
+    p.add_argument('--quick', action='store_true', help='one short round')
+    o = p.parse_args()
+    samples, lab = {}, chains.Lab()
+    try:
+        for _ in range(o.rounds or (1 if o.quick else 5)):
+            one_round(lab, 1 if o.quick else 4, samples)
+    except chains.Wrong as e:
+        sys.exit(f'bench: {e}')
+    finally:
+        lab.close()
+    width = max(map(len, samples))
+    for key, values in samples.items():
+        print(f'{key:{width}}  {statistics.median(values):10.2f}   '
+              f'({min(values):.2f} - {max(values):.2f})')
+    for store in STORES:
+        ratio = [a / b for a, b in zip(samples[f'{store} reads per CPU second'],
+                                       samples['nginx constant answers per CPU second'])]
+        print(f'{store} reads / nginx, of CPU time  {statistics.median(ratio):.2f}')
+    chains.OUT.mkdir(exist_ok=True)
+    (pathlib.Path(chains.OUT) / 'api.json').write_text(json.dumps(samples, indent=1))
+
+
+if __name__ == '__main__':
+    main()
