@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/err.h"
 #include "core/manage_internal.h"
 #include "core/names.h"
@@ -15,7 +16,7 @@
 /* Characters of a token that are shown to tell it from others: 24 of its 256 bits. */
 #define TOKEN_SHOWN (sizeof(TOKEN_PREFIX) - 1 + 4)
 
-_Static_assert(sizeof(TOKEN_PREFIX) - 1 + DIGEST_BASE64_TEXT <= CORE_TOKEN_TEXT, "token");
+_Static_assert(sizeof(TOKEN_PREFIX) - 1 + BASE64_TEXT(DIGEST_LEN) <= CORE_TOKEN_TEXT, "token");
 _Static_assert(ACCOUNT_LETTERS + 3 < CORE_NUMBER_TEXT, "number");
 
 static const char letters[] = "CDEFHJKMNPRTVWXY2345689"; /* none looks like another */
@@ -40,11 +41,11 @@ void account_make_number(struct ev *ev, char out[CORE_NUMBER_TEXT])
 
 void account_make_token(struct ev *ev, char out[CORE_TOKEN_TEXT])
 {
-	char text[DIGEST_BASE64_TEXT];
+	char text[BASE64_TEXT(DIGEST_LEN)];
 	uint8_t bytes[DIGEST_LEN];
 
 	ev_random(ev, bytes, sizeof bytes);
-	digest_base64(bytes, text);
+	base64_encode(BASE64_URL, bytes, sizeof bytes, text);
 	str_printf(out, CORE_TOKEN_TEXT, TOKEN_PREFIX "%s", text);
 	explicit_bzero(bytes, sizeof bytes);
 	explicit_bzero(text, sizeof text);

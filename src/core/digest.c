@@ -31,24 +31,6 @@ int digest_keyed(const uint8_t key[DIGEST_LEN], struct str text, char out[DIGEST
 	return 0;
 }
 
-void digest_base64(const uint8_t bytes[DIGEST_LEN], char out[DIGEST_BASE64_TEXT])
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				     "0123456789-_";
-	uint32_t held = 0;
-	unsigned bits = 0;
-	size_t n = 0;
-
-	for (size_t i = 0; i < DIGEST_LEN; i++) {
-		held = held << 8 | bytes[i];
-		for (bits += 8; bits >= 6; bits -= 6)
-			out[n++] = digits[held >> (bits - 6) & 63];
-	}
-	out[n++] = digits[held << (6 - bits) & 63];
-	CHECK(n == DIGEST_BASE64_TEXT - 1);
-	out[n] = '\0';
-}
-
 /* Memory that hashing one password may take: what digest_cost asks for, and a little. */
 #define DIGEST_SCRYPT_MEM (UINT64_C(64) << 20)
 

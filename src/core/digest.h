@@ -7,7 +7,6 @@
 enum {
 	DIGEST_LEN = 32,		      /* bytes of a fingerprint, and of its key */
 	DIGEST_HEX_TEXT = 2 * DIGEST_LEN + 1, /* the same as text, NUL included */
-	DIGEST_BASE64_TEXT = 43 + 1,	      /* DIGEST_LEN bytes in base64url, NUL included */
 };
 
 /*
@@ -18,8 +17,6 @@ enum {
 int digest_keyed(const uint8_t key[DIGEST_LEN], struct str text,
 		 char out[DIGEST_HEX_TEXT]) MUST_CHECK;
 
-/* Bytes as base64url without padding. Source: RFC 4648 5. */
-void digest_base64(const uint8_t bytes[DIGEST_LEN], char out[DIGEST_BASE64_TEXT]);
 
 /* Bytes of a fingerprint of an SSH key, NUL included: "SHA256:" and base64 without padding. */
 enum { DIGEST_SSH_TEXT = 7 + 43 + 1 };

@@ -39,18 +39,6 @@ static void test_keyed(void **state)
 	assert_int_equal(strlen(hex), 64);
 }
 
-static void test_base64(void **state)
-{
-	char text[DIGEST_BASE64_TEXT], want[BASE64_TEXT(DIGEST_LEN)];
-	uint8_t bytes[DIGEST_LEN];
-
-	for (size_t i = 0; i < sizeof bytes; i++)
-		bytes[i] = (uint8_t)(i * 7 + 0xf0);
-	digest_base64(bytes, text);
-	base64_encode(BASE64_URL, bytes, sizeof bytes, want);
-	assert_string_equal(text, want);
-}
-
 static void test_same(void **state)
 {
 	assert_true(digest_same("abc", "abc", 3));
@@ -78,7 +66,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keyed),
-		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_ssh),
 	};

@@ -160,23 +160,6 @@ static void test_keyed_digest(void **state)
 	assert_int_equal(digest_keyed(cases[0].key, (struct str){NULL, 0}, out), 0);
 }
 
-static void test_base64(void **state)
-{
-	uint8_t bytes[DIGEST_LEN];
-	char out[DIGEST_BASE64_TEXT];
-
-	memset(bytes, 0, sizeof bytes);
-	digest_base64(bytes, out);
-	assert_string_equal(out, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-	memset(bytes, 0xff, sizeof bytes);
-	digest_base64(bytes, out);
-	assert_string_equal(out, "__________________________________________8");
-	for (size_t i = 0; i < sizeof bytes; i++)
-		bytes[i] = (uint8_t)(i * 8 + 3);
-	digest_base64(bytes, out);
-	assert_string_equal(out, "AwsTGyMrMztDS1NbY2tze4OLk5ujq7O7w8vT2-Pr8_s");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,7 +168,6 @@ int main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_random_is_never_reserved),
 		cmocka_unit_test(test_keyed_digest),
-		cmocka_unit_test(test_base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
