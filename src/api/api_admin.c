@@ -14,12 +14,7 @@ static void api_admin_tell_accounts(struct api_call *call, const struct manage_a
 	for (size_t i = 0; i < answer->n && e == 0; i++)
 		if ((e = api_json_account(&answer->accounts[i], &j)) == 0)
 			e = json_add(list, &j);
-	if (e == 0) {
-		api_reply_list(call, answer, &list);
-	} else {
-		json_free(list);
-		api_refuse_memory(call);
-	}
+	api_reply_list(call, answer, e, &list);
 }
 
 void api_admin_accounts(struct api_call *call)
@@ -123,12 +118,7 @@ static void api_admin_tell_invitations(struct api_call *call, const struct manag
 	for (size_t i = 0; i < answer->n && e == 0; i++)
 		if ((e = api_json_invitation(&answer->invites[i], &j)) == 0)
 			e = json_add(list, &j);
-	if (e == 0) {
-		api_reply_list(call, answer, &list);
-	} else {
-		json_free(list);
-		api_refuse_memory(call);
-	}
+	api_reply_list(call, answer, e, &list);
 }
 
 void api_admin_invitations(struct api_call *call)

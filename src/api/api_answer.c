@@ -118,14 +118,14 @@ void api_reply_item(struct api_call *call, const struct manage_answer *answer, s
 	api_reply(call, &a);
 }
 
-void api_reply_list(struct api_call *call, const struct manage_answer *answer, struct json **list)
+void api_reply_list(struct api_call *call, const struct manage_answer *answer, int e,
+		    struct json **list)
 {
 	char cursor[BASE64_TEXT(STORE_KEY_MAX)];
 	struct str after = str_of(answer->after);
 	struct json *j = NULL;
-	int e;
 
-	if ((e = json_new_object(&j)) != 0 || (e = json_set(j, call->route->list, list)) != 0)
+	if (e != 0 || (e = json_new_object(&j)) != 0 || (e = json_set(j, call->route->list, list)) != 0)
 		goto out;
 	if (call->route->query == 0) {
 		; /* it is whole */

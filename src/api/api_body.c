@@ -247,7 +247,8 @@ int api_body_parse(struct str text, const struct api_schema *s, bool whole, stru
 	*fault = (struct api_fault){0};
 	if (e == ERR_PROTO)
 		return api_fault_set(fault, e, NULL,
-				     "the body is not JSON (RFC 8259), or names a member twice");
+				     "the body is not JSON (RFC 8259), names a member twice, or "
+				     "holds a NUL or a number that is too large");
 	if (e == ERR_TOOBIG)
 		return api_fault_set(fault, e, NULL, "the body is nested too deeply");
 	if (e != 0)

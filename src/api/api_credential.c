@@ -106,12 +106,7 @@ static void api_credential_tell_list(struct api_call *call, const struct manage_
 	for (size_t i = 0; i < answer->n && e == 0; i++)
 		if ((e = api_json_credential(call, &answer->credentials[i], &j)) == 0)
 			e = json_add(list, &j);
-	if (e == 0) {
-		api_reply_list(call, answer, &list);
-	} else {
-		json_free(list);
-		api_refuse_memory(call);
-	}
+	api_reply_list(call, answer, e, &list);
 }
 
 void api_credential_list(struct api_call *call)

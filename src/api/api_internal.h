@@ -94,8 +94,9 @@ void api_reply_bytes(struct api_call *call, struct str type, struct str body);
 /* One item: 200, or 304 when the request has this version already. */
 void api_reply_item(struct api_call *call, const struct manage_answer *answer, struct json **body);
 
-/* A page of a list, as the route's table calls it. */
-void api_reply_list(struct api_call *call, const struct manage_answer *answer, struct json **list);
+/* A page of a list, as the route's table calls it; e: why it could not be written, or 0. */
+void api_reply_list(struct api_call *call, const struct manage_answer *answer, int e,
+		    struct json **list);
 
 /* Refuse and free the call. e also decides the status. */
 void api_refuse(struct api_call *call, int e, const char *field, const char *fmt, ...)

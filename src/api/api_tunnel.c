@@ -8,13 +8,9 @@
 static void api_tunnel_tell_list(struct api_call *call, const struct manage_answer *answer)
 {
 	struct json *list = NULL;
+	int e = api_json_tunnels(call->api, answer->tunnels, answer->n, &list);
 
-	if (api_json_tunnels(call->api, answer->tunnels, answer->n, &list) == 0) {
-		api_reply_list(call, answer, &list);
-	} else {
-		json_free(list);
-		api_refuse_memory(call);
-	}
+	api_reply_list(call, answer, e, &list);
 }
 
 static void api_tunnel_ask_list(struct api_call *call, bool all)
@@ -124,12 +120,7 @@ static void api_tunnel_tell_sessions(struct api_call *call, const struct manage_
 	for (size_t i = 0; i < answer->n && e == 0; i++)
 		if ((e = api_json_session(&answer->sessions[i], &j)) == 0)
 			e = json_add(list, &j);
-	if (e == 0) {
-		api_reply_list(call, answer, &list);
-	} else {
-		json_free(list);
-		api_refuse_memory(call);
-	}
+	api_reply_list(call, answer, e, &list);
 }
 
 void api_tunnel_sessions(struct api_call *call)
