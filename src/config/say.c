@@ -58,12 +58,41 @@ static size_t say_escape(char dst[8], struct str s)
 	return 1;
 }
 
+/* What stands before the password of a URL, with its colon; 0: there is none. */
+static size_t say_before_password(struct str value, size_t *password_len)
+{
+	const char *start = value.len > 0 ? memmem(value.p, value.len, "://", 3) : NULL;
+	size_t from, at, colon;
+	struct str rest;
+
+	if (start == NULL)
+		return 0;
+	from = (size_t)(start - value.p) + 3;
+	rest = (struct str){value.p + from, value.len - from};
+	rest.len = str_find(rest, '/');
+	for (at = rest.len; at > 0 && rest.p[at - 1] != '@'; at--)
+		;
+	colon = str_find((struct str){rest.p, at}, ':');
+	if (at == 0 || colon == at)
+		return 0;
+	*password_len = at - 1 - (colon + 1);
+	return from + colon + 1;
+}
+
 const char *say_quote(char dst[SAY_QUOTED], struct str value)
 {
-	size_t at = str_printf(dst, SAY_QUOTED, "\"");
+	size_t at = str_printf(dst, SAY_QUOTED, "\""), secret_len = 0;
+	size_t secret = say_before_password(value, &secret_len);
+	const char *from = value.p;
 	char one[8];
 
 	while (value.len > 0 && at < SHOWN_MAX) {
+		if (secret > 0 && (size_t)(value.p - from) == secret) {
+			at += str_printf(dst + at, SAY_QUOTED - at, "***");
+			value = (struct str){value.p + secret_len, value.len - secret_len};
+			secret = 0;
+			continue;
+		}
 		size_t n = say_escape(one, value);
 
 		at += str_printf(dst + at, SAY_QUOTED - at, "%s", one);

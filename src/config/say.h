@@ -26,7 +26,7 @@ size_t say_visible(char dst[8], struct str s);
 /*
  * Write a value in double quotes. Quotes and backslashes get a backslash; control characters, those
  * that change the direction of writing, and bytes that are not UTF-8 become \xNN or \uNNNN; what is
- * longer than about 60 bytes ends in "...".
+ * longer than about 60 bytes ends in "...". The password of a URL becomes "***".
  *   dst  [SAY_QUOTED], terminated.
  * Returns dst.
  */

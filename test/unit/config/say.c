@@ -45,6 +45,26 @@ static void test_quote(void **state)
 	}
 }
 
+static void test_quote_hides_passwords(void **state)
+{
+	static const struct {
+		const char *why, *value, *want;
+	} urls[] = {
+		{"user and password", "http://u:secret@h/p", "\"http://u:***@h/p\""},
+		{"a password alone", "redis://:secret@h:1", "\"redis://:***@h:1\""},
+		{"an @ in it", "http://u:se@cret@h", "\"http://u:***@h\""},
+		{"an empty one", "http://u:@h", "\"http://u:***@h\""},
+		{"none", "http://u@h:80/", "\"http://u@h:80/\""},
+		{"a port, and an @ in the path", "http://h:80/a:b@c", "\"http://h:80/a:b@c\""},
+		{"no URL", "a:b@c", "\"a:b@c\""},
+	};
+	char dst[SAY_QUOTED];
+
+	for (size_t i = 0; i < ARRAY_LEN(urls); i++)
+		if (strcmp(say_quote(dst, str_of(urls[i].value)), urls[i].want) != 0)
+			fail_msg("%s: %s", urls[i].why, dst);
+}
+
 /* The longest way to show bytes still fits. */
 static void test_quote_fits(void **state)
 {
@@ -79,6 +99,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quote),
+		cmocka_unit_test(test_quote_hides_passwords),
 		cmocka_unit_test(test_quote_fits),
 		cmocka_unit_test(test_wrap),
 	};
