@@ -53,6 +53,17 @@ static FILE *karezd_store_create(const char *file)
 	return fd < 0 ? NULL : fdopen(fd, "w");
 }
 
+/* What was exported may soon be all there is: it is on the disk before we end. */
+static int karezd_store_keep(const char *file, FILE *f)
+{
+	bool kept = fflush(f) == 0 && fsync(fileno(f)) == 0;
+
+	if (fclose(f) == 0 && kept)
+		return 0;
+	fprintf(stderr, "karezd: cannot write the file %s: %s\n", file, strerror(errno));
+	return 1;
+}
+
 int karezd_store_export(const struct karezd_store_opt *opt)
 {
 	struct karezd_store s = {.opt = opt, .did = "exported", .code = 1};
@@ -69,7 +80,13 @@ int karezd_store_export(const struct karezd_store_opt *opt)
 	kinds = karezd_store_kinds(&n);
 	if (store_export(opt->ev, opt->store, kinds, n, f, karezd_store_on_done, &s) == 0)
 		ev_run(opt->ev);
-	if (!piped && (fclose(f) != 0 || s.code != 0))
+	if (piped)
+		return s.code;
+	if (s.code == 0)
+		s.code = karezd_store_keep(opt->file, f);
+	else
+		fclose(f);
+	if (s.code != 0)
 		unlink(opt->file);
 	return s.code;
 }

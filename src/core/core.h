@@ -13,6 +13,7 @@
 #include "store/store.h"
 
 struct core;
+struct url;
 struct login;
 struct rights;
 
@@ -56,6 +57,13 @@ struct core_opt {
 	 * borrowed. */
 	const char *const *auth_hosts;
 	size_t n_auth_hosts;
+	/*
+	 * Keep the first administrator's token before it counts, so that no crash loses it; token
+	 * NULL: another node's counts, forget it. keep_token NULL: nobody keeps it.
+	 * Returns 0, or ERR_DENIED: core_start() ends with it.
+	 */
+	int (*keep_token)(void *arg, const char *token);
+	void *keep_token_arg;
 };
 
 int core_new(struct ev *ev, const struct core_opt *opt, struct core **out) MUST_CHECK;
@@ -64,7 +72,8 @@ int core_new(struct ev *ev, const struct core_opt *opt, struct core **out) MUST_
 void core_free(struct core *c);
 
 struct core_started {
-	int e; /* 0; ERR_UNSUPPORTED (records of a newer karez); the store's */
+	int e; /* 0; ERR_UNSUPPORTED (records of a newer karez); ERR_DENIED (keep_token's); the
+		  store's */
 	const char *reason;
 	/* The token of the first administrator, made just now; "" when there is one already. */
 	char token[CORE_TOKEN_TEXT];
@@ -94,7 +103,7 @@ struct core_proof {
 		CORE_PROOF_NONE,   /* nothing: an account is made on the fly, if that is open */
 		CORE_PROOF_BEARER, /* a token, or an account's number as the API takes it */
 		CORE_PROOF_SSH_KEY, /* "SHA256:<base64>" of a key whose signature was verified */
-		CORE_PROOF_CERTIFICATE, /* a name of a certificate that was verified */
+		CORE_PROOF_CERTIFICATE, /* the name in a verified certificate; "": it has none */
 	} type;
 	struct str text; /* any bytes */
 };
@@ -310,6 +319,9 @@ void core_check_cancel(struct core_check *k); /* NULL is allowed */
  */
 int core_fingerprint(const struct core *c, struct str secret,
 		     char out[DIGEST_HEX_TEXT]) MUST_CHECK;
+
+/* May a tunnel's auth hook be there, by opt->auth_hosts? Asked when it is set and each time. */
+bool core_allows_hook(const struct core *c, const struct url *hook);
 
 /* Who serves a tunnel on this node now. */
 struct core_serving {

@@ -118,15 +118,16 @@ static int change_check_target(struct change *c)
 	return manage_refuse(&c->m, ERR_INVAL, "target.url", "%s", reason);
 }
 
-static bool change_hook_allowed(const struct core_opt *opt, const struct url *u)
+bool core_allows_hook(const struct core *c, const struct url *hook)
 {
+	const struct core_opt *opt = &c->opt;
 	char authority[HOSTNAME_AUTHORITY_MAX + 1];
 
-	url_format_authority(u, authority);
+	url_format_authority(hook, authority);
 	for (size_t i = 0; i < opt->n_auth_hosts; i++)
 		if (strcmp(opt->auth_hosts[i], "*") == 0 ||
 		    hostname_authority_same(str_of(opt->auth_hosts[i]), str_of(authority),
-					    url_default_port(u->scheme)))
+					    url_default_port(hook->scheme)))
 			return true;
 	return false;
 }
@@ -146,7 +147,7 @@ static int change_check_auth_url(struct change *c)
 		return manage_refuse(&c->m, ERR_INVAL, FIELD_AUTH_URL,
 				     "the service is asked by HTTP: its URL begins with http:// or "
 				     "https://");
-	if (!change_hook_allowed(&c->m.core->opt, &u))
+	if (!core_allows_hook(c->m.core, &u))
 		return manage_refuse(
 			&c->m, ERR_DENIED, FIELD_AUTH_URL,
 			"this server asks no service at \"%.253s\"; its operator allows "

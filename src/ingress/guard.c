@@ -494,12 +494,14 @@ static bool guard_operator(struct guard_visitor *v, const struct tunnel *t)
 static bool guard_owner(struct guard_visitor *v, const struct tunnel *t, const struct rights *r)
 {
 	struct url hook;
+	int e;
 
 	if (r == NULL || r->auth_url[0] == '\0')
 		return true;
-	if (guard_parse_hook(str_of(r->auth_url), &hook) == 0)
+	e = guard_parse_hook(str_of(r->auth_url), &hook);
+	if (e == 0 && core_allows_hook(v->guard->in->opt.core, &hook))
 		return guard_ask(v, t, &hook);
-	guard_hook_failed(v, ERR_INVAL, 0);
+	guard_hook_failed(v, e == 0 ? ERR_DENIED : e, 0);
 	return false;
 }
 

@@ -29,6 +29,7 @@ struct guard_basic_check {
 	struct guard_basic *basic;
 	struct password_job *job; /* owned; NULL when it is answered */
 	struct list waits;	  /* of guard_basic_wait.link */
+	uint64_t tunnel;	  /* hash of its name */
 	char key[DIGEST_HEX_TEXT];
 };
 
@@ -37,6 +38,7 @@ struct guard_basic {
 	struct passwords *passwords;
 	/* Nothing here holds a password, only its fingerprint under a key that dies with us. */
 	uint8_t secret[DIGEST_LEN];
+	uint64_t seed[2]; /* of the hashes of names */
 	struct guard_basic_table right, wrong;
 	struct map checks;
 	size_t n_waits;
@@ -156,17 +158,33 @@ static void guard_basic_on_checked(void *arg, int e)
 	guard_basic_check_free(k);
 }
 
+/* Are as many questions about a tunnel under way as may be? There are few in all: they are counted.
+ */
+static bool guard_basic_is_full(const struct guard_basic *b, uint64_t tunnel)
+{
+	size_t n = 0;
+
+	for (struct map_entry *e = map_next(&b->checks, NULL); e != NULL;
+	     e = map_next(&b->checks, e))
+		n += CONTAINER_OF(e, struct guard_basic_check, entry)->tunnel == tunnel;
+	return n >= GUARD_BASIC_CHECKS_PER_TUNNEL;
+}
+
 /* Returns 0 with a new question, ERR_LIMIT or ERR_NOMEM. */
 static int guard_basic_start(struct guard_basic *b, const struct guard_basic_ask *ask,
 			     const char *key, struct guard_basic_check **out)
 {
 	struct password_check check = {.password = ask->password, .hash = ask->hash};
-	struct guard_basic_check *k = calloc(1, sizeof *k);
+	uint64_t tunnel = siphash(b->seed, ask->tunnel.p, ask->tunnel.len);
+	struct guard_basic_check *k;
 	int e = ERR_NOMEM;
 
-	if (k == NULL)
+	if (guard_basic_is_full(b, tunnel))
+		return ERR_LIMIT;
+	if ((k = calloc(1, sizeof *k)) == NULL)
 		return e;
 	k->basic = b;
+	k->tunnel = tunnel;
 	list_init(&k->waits);
 	memcpy(k->key, key, sizeof k->key);
 	k->entry.key = str_of(k->key);
@@ -248,6 +266,7 @@ int guard_basic_new(struct ev *ev, struct passwords *passwords, struct guard_bas
 	b->ev = ev;
 	b->passwords = passwords;
 	ev_random(ev, b->secret, sizeof b->secret);
+	ev_random(ev, b->seed, sizeof b->seed);
 	ev_random(ev, seed, sizeof seed);
 	guard_basic_table_init(&b->right, seed, GUARD_BASIC_RIGHT_MAX);
 	guard_basic_table_init(&b->wrong, seed, GUARD_BASIC_WRONG_MAX);

@@ -21,6 +21,10 @@ struct guard_basic;
 /* Requests that wait for an answer, at most: each holds its head. */
 #define GUARD_BASIC_WAITS_MAX 1024
 
+/* Passwords of one tunnel that are hashed or wait for it, at most: guesses at one tunnel leave room
+ * in the queue of core/password.h for the visitors of others. */
+#define GUARD_BASIC_CHECKS_PER_TUNNEL 16
+
 /* One who waits; embedded in its owner. */
 struct guard_basic_wait {
 	struct list link;
@@ -51,7 +55,7 @@ void guard_basic_free(struct guard_basic *b);
  * Ask.
  *   wait  done and arg set by the caller; used only with ERR_AGAIN.
  * Returns 0 (it is the password), ERR_AUTH (it is not), ERR_AGAIN (wait->done() is called once,
- * from the loop), ERR_LIMIT (too many ask), ERR_NOMEM.
+ * from the loop), ERR_LIMIT (too many ask, or GUARD_BASIC_CHECKS_PER_TUNNEL do), ERR_NOMEM.
  */
 int guard_basic_ask(struct guard_basic *b, const struct guard_basic_ask *ask,
 		    struct guard_basic_wait *wait) MUST_CHECK;

@@ -186,16 +186,35 @@ bool rewrite_is_identity(struct str name)
 	return false;
 }
 
-/* What a hook is told by us alone, and what would change its answer's form. */
+/*
+ * What a hook is told by us alone. A target that believes a visitor about it would do something
+ * else than what the hook was asked about: some take the path from X-Original-URL.
+ */
+static bool rewrite_is_ours(struct str name)
+{
+	return rewrite_begins(name, "x-original-") || rewrite_begins(name, "x-rewrite-") ||
+	       rewrite_begins(name, "x-karez-");
+}
+
+/* The same, but for those that a trusted proxy may say to the target: X-Forwarded-User. */
+static bool rewrite_is_proxys(struct str name)
+{
+	return rewrite_begins(name, "x-forwarded-");
+}
+
+/* What a hook is not told in the visitor's words: also what would change its answer's form. */
 static bool rewrite_is_not_asked(struct str name)
 {
-	static const char *const begins[] = {"x-original-", "x-forwarded-", "x-karez-", "if-"};
-
-	for (size_t i = 0; i < ARRAY_LEN(begins); i++)
-		if (rewrite_begins(name, begins[i]))
-			return true;
-	return rewrite_is_identity(name) || str_eq_nocase(name, STR("expect")) ||
+	return rewrite_is_identity(name) || rewrite_is_ours(name) || rewrite_is_proxys(name) ||
+	       rewrite_begins(name, "if-") || str_eq_nocase(name, STR("expect")) ||
 	       str_eq_nocase(name, STR("range")) || str_eq_nocase(name, STR("accept-encoding"));
+}
+
+/* What the target is not told in the visitor's words when a hook has let it in. */
+static bool rewrite_is_judged(struct str name, const struct rewrite_from *from)
+{
+	return rewrite_is_identity(name) || rewrite_is_ours(name) ||
+	       (!from->trusted && rewrite_is_proxys(name));
 }
 
 /* ---- requests ---- */
@@ -285,14 +304,15 @@ static void rewrite_write_origin(struct http_writer *w, const struct http_field 
 
 /* The visitor's fields, but for those that are taken away or changed. */
 static void rewrite_fields(struct http_writer *w, const struct http_head *h,
-			   const struct rewrite_pass *pass, const struct rewrite_origin *o)
+			   const struct rewrite_from *from, const struct rewrite_pass *pass,
+			   const struct rewrite_origin *o)
 {
 	for (size_t i = 0; i < h->n_fields; i++) {
 		const struct http_field *f = &h->fields[i];
 
 		if ((f->flags & REWRITE_NEVER) != 0 ||
 		    (f->id == HTTP_FIELD_AUTHORIZATION && pass->drop_authorization) ||
-		    (pass->judged && rewrite_is_identity(f->name)))
+		    (pass->judged && rewrite_is_judged(f->name, from)))
 			continue;
 		if (o != NULL && (f->id == HTTP_FIELD_ORIGIN || f->id == HTTP_FIELD_REFERER))
 			rewrite_write_origin(w, f, o);
@@ -346,7 +366,7 @@ int rewrite_request(struct buf *out, const struct http_request *req,
 	if (o == NULL && how->pass == NULL)
 		http_write_fields(&w, &req->head, HTTP_F_HOST | HTTP_F_FORWARDING | HTTP_F_VIA);
 	else
-		rewrite_fields(&w, &req->head, how->pass != NULL ? how->pass : &nothing, o);
+		rewrite_fields(&w, &req->head, from, how->pass != NULL ? how->pass : &nothing, o);
 	http_write_framing(&w, &req->head);
 	rewrite_forwarding(&w, req, from);
 	if (req->head.upgrade.len > 0) {

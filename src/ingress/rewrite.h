@@ -29,7 +29,8 @@ struct rewrite_pass {
 	bool drop_authorization;
 	/*
 	 * A hook was asked, and may have said who the visitor is: such fields of the visitor's own
-	 * are left out, see rewrite_is_identity().
+	 * are left out, see rewrite_is_identity(). So are those that the hook hears from us alone:
+	 * X-Original-*, X-Rewrite-*, X-Karez-*, and X-Forwarded-* of who is no trusted proxy.
 	 */
 	bool judged;
 	const struct http_field *fields; /* [n_fields] what the hook has said; borrowed */

@@ -33,8 +33,8 @@ struct store_dump {
 	struct store_dump_result result;
 
 	/* import */
-	char *line; /* owned: by getline */
-	size_t line_cap, line_no;
+	char *line; /* owned: [STORE_DUMP_LINE_MAX] */
+	size_t line_no;
 	struct store_write writes[DUMP_BATCH_MAX];
 	size_t n_writes, bytes;
 };
@@ -254,21 +254,33 @@ static int store_dump_keep(struct store_dump *d, const struct json *j)
 	return 0;
 }
 
+/* The next line, as far as it may be long. Returns 0, ERR_EOF behind the last one, or ERR_IO. */
+static int store_dump_take(struct store_dump *d, struct str *line)
+{
+	size_t n = 0;
+	int c = 0;
+
+	while (n < STORE_DUMP_LINE_MAX && c != '\n' && (c = getc_unlocked(d->file)) != EOF)
+		d->line[n++] = (char)c;
+	if (c == EOF && !feof(d->file))
+		return store_dump_fail(d, ERR_IO, "cannot read the file: %s", strerror(errno));
+	if (n == 0)
+		return ERR_EOF;
+	*line = (struct str){d->line, n};
+	d->line_no++;
+	return 0;
+}
+
 /* Returns 0, ERR_EOF behind the last line, or why this one is no good. */
 static int store_dump_read(struct store_dump *d)
 {
 	struct json *j = NULL;
 	struct str line;
 	uint64_t format;
-	ssize_t n = getline(&d->line, &d->line_cap, d->file);
-	int e;
+	int e = store_dump_take(d, &line);
 
-	if (n < 0)
-		return feof(d->file) ? ERR_EOF
-				     : store_dump_fail(d, ERR_IO, "cannot read the file: %s",
-						       strerror(errno));
-	d->line_no++;
-	line = (struct str){d->line, (size_t)n};
+	if (e != 0)
+		return e;
 	if ((e = json_parse(line, STORE_DUMP_LINE_MAX, &j)) != 0)
 		;
 	else if (d->line_no > 1)
@@ -395,6 +407,10 @@ int store_import(struct ev *ev, struct store *s, const struct str *kinds, size_t
 
 	if (store_dump_new(ev, s, in, &d) != 0)
 		return ERR_NOMEM;
+	if ((d->line = malloc(STORE_DUMP_LINE_MAX)) == NULL) {
+		free(d);
+		return ERR_NOMEM;
+	}
 	d->kinds = kinds;
 	d->n_kinds = n;
 	d->done = done;

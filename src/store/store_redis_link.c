@@ -317,6 +317,17 @@ static int link_login_error(const redisReply *r, enum link_step step)
 	return step == STEP_AUTH ? ERR_DENIED : step == STEP_SELECT ? ERR_INVAL : ERR_IO;
 }
 
+/* Redis' words about a refusal. Of a command that it does not know it repeats the words, and those
+ * of AUTH are for nobody's log. */
+static const char *link_refusal(enum link_step step, const redisReply *r)
+{
+	struct str text = link_text(r);
+
+	if (step == STEP_AUTH && memmem(text.p, text.len, "args", 4) != NULL)
+		return "it does not know the command AUTH";
+	return r->str;
+}
+
 /* Are we let in? Returns 0, or an ERR_* and why. */
 static int link_judge(struct store_redis_link *l, enum link_step step, const redisReply *r,
 		      const char **why)
@@ -325,7 +336,7 @@ static int link_judge(struct store_redis_link *l, enum link_step step, const red
 		      step != STEP_CONFIG && step != STEP_KILL;
 
 	if (r->type == REDIS_REPLY_ERROR && needed) {
-		*why = r->str;
+		*why = link_refusal(step, r);
 		return link_login_error(r, step);
 	}
 	switch (step) {

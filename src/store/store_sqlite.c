@@ -21,6 +21,10 @@
 /* How long another process may hold the file before we give up. */
 #define BUSY_MS 5000
 
+/* Once it was held for so long, nobody waits that long again until it is free: all that is asked
+ * stands in one line behind whoever waits. */
+#define BUSY_HELD_MS 100
+
 /* Two processes that switch a new file to a write-ahead log at once: SQLite does not wait there. */
 #define WAL_TRIES    100
 #define WAL_PAUSE_MS 20
@@ -98,6 +102,7 @@ struct store_sqlite {
 	sqlite3_stmt *q[N_QUERIES];   /* owned */
 	uint64_t version, version_db; /* given last: by us in this transaction, by the file */
 	int64_t now_ms;		      /* of the current run */
+	bool held;		      /* by another process, when we last wanted to write */
 };
 
 /* What SQLite's result means in our terms; 0 for SQLITE_OK. */
@@ -217,11 +222,19 @@ static int db_write(struct store_sqlite *db, struct store_req *req)
 	return e;
 }
 
+static void db_set_held(struct store_sqlite *db, bool held)
+{
+	if (held != db->held)
+		sqlite3_busy_timeout(db->db, held ? BUSY_HELD_MS : BUSY_MS);
+	db->held = held;
+}
+
 static int db_begin(struct store_sqlite *db)
 {
 	sqlite3_stmt *q = db->q[Q_COUNTER_GET];
 	int e = db_do(db, Q_BEGIN);
 
+	db_set_held(db, e == ERR_TIMEOUT);
 	if (e != 0)
 		return e;
 	if (sqlite3_step(q) == SQLITE_ROW)

@@ -327,9 +327,10 @@ static void waiter_on_done(void *arg, int e)
 	w->e = e;
 }
 
-static int waiter_ask(struct guard_basic *b, struct waiter *w, const char *password)
+static int waiter_ask_of(struct guard_basic *b, struct waiter *w, const char *tunnel,
+			 const char *password)
 {
-	const struct guard_basic_ask ask = {.tunnel = STR("demo"),
+	const struct guard_basic_ask ask = {.tunnel = str_of(tunnel),
 					    .version = 1,
 					    .user = STR("anna"),
 					    .password = str_of(password),
@@ -339,6 +340,11 @@ static int waiter_ask(struct guard_basic *b, struct waiter *w, const char *passw
 	w->wait.done = waiter_on_done;
 	w->wait.arg = w;
 	return guard_basic_ask(b, &ask, &w->wait);
+}
+
+static int waiter_ask(struct guard_basic *b, struct waiter *w, const char *password)
+{
+	return waiter_ask_of(b, w, "demo", password);
 }
 
 static void test_many_who_ask_the_same(void **state)
@@ -404,15 +410,42 @@ static void test_too_many_passwords(void **state)
 	rig_open();
 	assert_int_equal(guard_basic_new(W->ev, W->passwords, &b), 0);
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
-		char text[16];
+		char tunnel[16], text[16];
 
+		snprintf(tunnel, sizeof tunnel, "t%zu", i / GUARD_BASIC_CHECKS_PER_TUNNEL);
 		snprintf(text, sizeof text, "%zu", i);
-		assert_int_equal(waiter_ask(b, &w[i], text), ERR_AGAIN);
+		assert_int_equal(waiter_ask_of(b, &w[i], tunnel, text), ERR_AGAIN);
 	}
-	assert_int_equal(waiter_ask(b, &late, "one more"), ERR_LIMIT);
+	assert_int_equal(waiter_ask_of(b, &late, "late", "one more"), ERR_LIMIT);
 	assert_int_equal(password_check(W->passwords, &check, NULL, NULL, &jobs[0]), ERR_LIMIT);
 	for (size_t i = 1; i < ARRAY_LEN(jobs); i++)
 		guard_basic_cancel(b, &w[i].wait);
+	ev_sim_run_for(W->ev, 1);
+	guard_basic_free(b);
+	rig_close();
+}
+
+/* Whoever guesses at one tunnel does not keep the visitors of others waiting outside. */
+static void test_one_tunnel_has_its_share(void **state)
+{
+	struct waiter w[GUARD_BASIC_CHECKS_PER_TUNNEL], late;
+	struct guard_basic *b;
+
+	rig_open();
+	assert_int_equal(guard_basic_new(W->ev, W->passwords, &b), 0);
+	for (size_t i = 0; i < ARRAY_LEN(w); i++) {
+		char text[16];
+
+		snprintf(text, sizeof text, "guess %zu", i);
+		assert_int_equal(waiter_ask_of(b, &w[i], "guessed", text), ERR_AGAIN);
+	}
+	assert_int_equal(waiter_ask_of(b, &late, "guessed", "one more"), ERR_LIMIT);
+	assert_int_equal(waiter_ask_of(b, &late, "other", "sesame"), ERR_AGAIN);
+	ev_sim_run_for(W->ev, 1);
+	assert_int_equal(late.calls, 1);
+	assert_int_equal(late.e, 0);
+	assert_int_equal(waiter_ask_of(b, &late, "guessed", "one more"), ERR_AGAIN);
+	guard_basic_cancel(b, &late.wait);
 	ev_sim_run_for(W->ev, 1);
 	guard_basic_free(b);
 	rig_close();
@@ -510,6 +543,7 @@ int main(void)
 		cmocka_unit_test(test_many_who_ask_the_same),
 		cmocka_unit_test(test_memory_is_bounded),
 		cmocka_unit_test(test_too_many_passwords),
+		cmocka_unit_test(test_one_tunnel_has_its_share),
 		cmocka_unit_test(test_a_key_that_is_not_there_yet),
 		cmocka_unit_test(test_without_passwords_nobody_comes_in),
 		cmocka_unit_test(test_it_ends_while_a_password_is_hashed),

@@ -29,7 +29,9 @@ static struct far *asked(void)
 {
 	int n = W->n_hooks;
 
-	far_say(&W->visitor, GET "Remote-User: root\r\nX-Auth-Role: root\r\nCookie: s=1\r\n\r\n");
+	far_say(&W->visitor, GET "Remote-User: root\r\nX-Auth-Role: root\r\nCookie: s=1\r\n"
+				 "X-Original-URL: /root\r\nX_Rewrite_Url: /root\r\n"
+				 "X-Forwarded-Uri: /root\r\nX-Forwarded-User: root\r\n\r\n");
 	assert_int_equal(W->n_hooks, n + 1);
 	return W->hook[n];
 }
@@ -702,6 +704,19 @@ static void test_a_url_that_was_never_good(void **state)
 	rig_close();
 }
 
+/* What the operator has allowed once does not count any more. */
+static void test_a_host_that_is_no_longer_allowed(void **state)
+{
+	open_with_hook();
+	W->core.denied_hook = "auth.example";
+	far_say(&W->visitor, GET "\r\n");
+	expect_in(W->visitor.got, "HTTP/1.1 502 ");
+	expect_in(W->logged, "error=DENIED");
+	assert_int_equal(W->n_hooks, 0);
+	assert_false(came_in());
+	rig_close();
+}
+
 static void test_the_log_is_not_flooded(void **state)
 {
 	open_with_hook();
@@ -739,6 +754,7 @@ int main(void)
 		cmocka_unit_test(test_what_happens_meanwhile),
 		cmocka_unit_test(test_operators_urls),
 		cmocka_unit_test(test_a_url_that_was_never_good),
+		cmocka_unit_test(test_a_host_that_is_no_longer_allowed),
 		cmocka_unit_test(test_the_log_is_not_flooded),
 	};
 

@@ -171,6 +171,11 @@ int core_fingerprint(const struct core *c, struct str secret, char out[DIGEST_HE
 	return c->fingerprint_error != 0 ? c->fingerprint_error : digest_keyed(key, secret, out);
 }
 
+bool core_allows_hook(const struct core *c, const struct url *hook)
+{
+	return c->denied_hook == NULL || strcmp(c->denied_hook, hook->host) != 0;
+}
+
 /* ---- the net of hooks ---- */
 
 struct hook_dial {

@@ -38,6 +38,7 @@ struct core {
 	bool connected;
 	int lookup_answer;
 	int fingerprint_error;
+	const char *denied_hook; /* a host; NULL: every one is allowed */
 	size_t n_visitors;
 	struct visit seen;		 /* the visitor that came last */
 	const struct core_visitor *last; /* the same, while it is there */

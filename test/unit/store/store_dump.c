@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "store/store_dump.h"
@@ -156,6 +157,24 @@ static void test_what_is_no_export(void **state)
 	}
 }
 
+/* A line without an end is not read to its end. */
+static void test_a_line_without_an_end(void **state)
+{
+	struct store_rig *t = *state;
+	struct store_dump_result r;
+	FILE *f = tmpfile();
+
+	assert_non_null(f);
+	assert_true(fputs("{\"karez-store\":1}\n", f) >= 0);
+	assert_int_equal(fflush(f), 0);
+	assert_int_equal(ftruncate(fileno(f), 64 * STORE_DUMP_LINE_MAX), 0);
+	r = dump_import(t, f);
+	assert_int_equal(r.e, ERR_PROTO);
+	assert_non_null(strstr(r.why, "line 2"));
+	assert_true(ftell(f) <= 2 * STORE_DUMP_LINE_MAX);
+	fclose(f);
+}
+
 static void test_only_into_an_empty_store(void **state)
 {
 	struct store_rig *t = *state;
@@ -177,6 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORE_RIG_TEST(&memory, test_there_and_back),
 		STORE_RIG_TEST(&memory, test_what_is_no_export),
+		STORE_RIG_TEST(&memory, test_a_line_without_an_end),
 		STORE_RIG_TEST(&memory, test_only_into_an_empty_store),
 	};
 

@@ -400,6 +400,23 @@ static void test_password(void **state)
 	store_server_start(&server);
 }
 
+/* Redis repeats the words of a command that it does not know. */
+static void test_password_is_not_repeated(void **state)
+{
+	struct store_server deaf = {
+		.args = {"--requirepass", "s3cret-d", "--rename-command", "AUTH", ""}};
+	struct store_rig *t = *state;
+	char where[256];
+
+	store_server_init(&deaf);
+	store_server_start(&deaf);
+	str_printf(where, sizeof where, "redis+unix://:s3cret-d@%s", deaf.socket);
+	open_as(t, where, ERR_DENIED, "AUTH");
+	str_printf(where, sizeof where, "redis+unix://tim:s3cret-d@%s", deaf.socket);
+	open_as(t, where, ERR_DENIED, "AUTH");
+	store_server_free(&deaf);
+}
+
 static void test_strangers(void **state)
 {
 	struct store_rig *t = *state;
@@ -437,6 +454,7 @@ int main(void)
 		STORE_RIG_TEST(&redis, test_closed_while_away),
 		STORE_RIG_TEST(&redis, test_opened_while_away),
 		STORE_RIG_TEST(&redis, test_password),
+		STORE_RIG_TEST(&redis, test_password_is_not_repeated),
 		STORE_RIG_TEST(&redis, test_strangers),
 	};
 	int failed;
