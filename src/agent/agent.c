@@ -103,7 +103,7 @@ static void agent_keep_account(struct agent *a, const struct upgrade_answer *ans
 {
 	struct memory_credential *c = &a->credential;
 
-	if (answer->token[0] == '\0')
+	if (answer->token[0] == '\0' || a->opt.certificate)
 		return;
 	str_printf(c->token, sizeof c->token, "%s", answer->token);
 	str_printf(c->account, sizeof c->account, "%s", answer->account);
@@ -184,6 +184,7 @@ static void agent_on_ask(void *arg, struct uplink *u, struct upgrade_ask *ask)
 	struct agent *a = arg;
 
 	ask->token = str_of(a->credential.token);
+	ask->certificate = a->opt.certificate;
 	ask->agent = a->opt.id;
 	ask->epoch = a->epoch;
 }
@@ -248,21 +249,6 @@ static void agent_on_up(void *arg, struct uplink *u, const struct upgrade_answer
 		agent_fail(a, u, &(struct uplink_failure){.e = e, .was_up = true, .reason = ""});
 }
 
-/* This tunnel is not to be had. */
-static void agent_lose(struct agent *a, size_t i, int code, const char *reason)
-{
-	bool any = false;
-
-	a->places[i].over = true;
-	a->places[i].attached = 0;
-	for (size_t k = 0; k < a->opt.n_tunnels; k++)
-		any = any || !a->places[k].over;
-	if (any)
-		a->opt.events->lost(a->opt.arg, i, code, reason);
-	else
-		agent_end(a, code, reason);
-}
-
 /* Every tunnel has its name: the other sessions can attach to them. */
 static void agent_start_others(struct agent *a)
 {
@@ -272,6 +258,24 @@ static void agent_start_others(struct agent *a)
 	for (unsigned i = 0; i < a->opt.n_sessions; i++)
 		if (uplink_is_idle(a->uplinks[i]))
 			uplink_start(a->uplinks[i]);
+}
+
+/* This tunnel is not to be had. */
+static void agent_lose(struct agent *a, size_t i, int code, const char *reason)
+{
+	bool any = false;
+
+	a->places[i].over = true;
+	a->places[i].attached = 0;
+	for (size_t k = 0; k < a->opt.n_tunnels; k++)
+		any = any || !a->places[k].over;
+	if (!any) {
+		agent_end(a, code, reason);
+		return;
+	}
+	a->opt.events->lost(a->opt.arg, i, code, reason);
+	if (!a->ended && !a->stopping)
+		agent_start_others(a); /* it may have been the last one they waited for */
 }
 
 static void agent_on_attached(struct agent *a, struct uplink *u, const struct control_line *line)
@@ -529,7 +533,7 @@ static int agent_make_credential(struct agent *a)
 
 	if (a->opt.token != NULL)
 		return str_copy(c->token, sizeof c->token, str_of(a->opt.token));
-	if (a->opt.memory != NULL)
+	if (a->opt.memory != NULL && !a->opt.certificate)
 		memory_credential(a->opt.memory, a->server, c);
 	return 0;
 }

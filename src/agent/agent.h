@@ -81,6 +81,9 @@ struct agent_opt {
 	struct memory *memory; /* NULL: nothing is remembered */
 	const char *id;	       /* this agent's, 1-64 of A-Z a-z 0-9 . _ - */
 	const char *token;     /* given by a person; NULL: the one remembered, else none */
+	/* A certificate of the net's proves who we are, unless a token is given: none is
+	 * remembered, and no account made. */
+	bool certificate;
 	const struct url *server;
 	const struct agent_tunnel *tunnels; /* [n_tunnels], at least one; copied */
 	size_t n_tunnels;

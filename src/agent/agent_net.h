@@ -55,8 +55,9 @@ static inline void agent_net_cancel(struct agent_net *net, struct agent_dial *d)
 
 /*
  * Why a wire of this net is broken, beyond its ERR_*: "certificate has expired".
- *   to  as it was dialled.
- * Returns a NUL-terminated text that lives as long as the wire, "" if there is no more to say.
+ *   to  as it was dialled; only servers are asked about.
+ * Returns a NUL-terminated text that lives as long as the wire, or until the next such question; ""
+ * if there is no more to say.
  */
 static inline const char *agent_net_explain(struct agent_net *net, const struct url *to,
 					    const struct wire *w)

@@ -8,10 +8,15 @@
 #include "wire/wire_tcp.h"
 #include "wire/wire_tls.h"
 
+/* Bytes of a sentence that names a file. */
+#define AGENT_SOCKET_WORDS 512
+
 struct agent_socket {
 	struct agent_net net; /* first: the two are the same pointer */
 	struct ev *ev;
 	struct tls_context *server_tls, *target_tls; /* owned; NULL where not wanted */
+	char *cert_file;			     /* owned; NULL when there is none */
+	char words[AGENT_SOCKET_WORDS];
 };
 
 struct agent_dial {
@@ -92,7 +97,15 @@ static void agent_socket_cancel(struct agent_dial *d)
 static const char *agent_socket_explain(struct agent_net *net, const struct url *to,
 					const struct wire *w)
 {
-	return url_is_tls(to) ? wire_tls_reason(w) : "";
+	struct agent_socket *s = (struct agent_socket *)net;
+
+	if (!url_is_tls(to))
+		return "";
+	if (s->cert_file == NULL || wire_tls_refusal(w) == NULL)
+		return wire_tls_reason(w);
+	str_printf(s->words, sizeof s->words, "it refuses the certificate in %s: %s", s->cert_file,
+		   wire_tls_refusal(w));
+	return s->words;
 }
 
 static const struct agent_net_ops agent_socket_ops = {
@@ -105,7 +118,10 @@ int agent_socket_new(struct ev *ev, const struct agent_socket_opt *opt, struct a
 		     char *why)
 {
 	static const char *const alpn[] = {"http/1.1", NULL};
-	struct tls_context_client server = {.ca_file = opt->ca_file, .alpn = alpn},
+	struct tls_context_client server = {.ca_file = opt->ca_file,
+					    .cert_file = opt->cert_file,
+					    .key_file = opt->key_file,
+					    .alpn = alpn},
 				  target = {.insecure = opt->target_insecure, .alpn = alpn};
 	struct agent_socket *s = calloc(1, sizeof *s);
 	int e = ERR_NOMEM;
@@ -115,6 +131,8 @@ int agent_socket_new(struct ev *ev, const struct agent_socket_opt *opt, struct a
 		goto out;
 	s->net.ops = &agent_socket_ops;
 	s->ev = ev;
+	if (opt->cert_file != NULL && (s->cert_file = str_dup(str_of(opt->cert_file))) == NULL)
+		goto out;
 	if (opt->server_tls && (e = tls_context_new_client(&server, &s->server_tls, why)) != 0)
 		goto out;
 	if (opt->target_tls && (e = tls_context_new_client(&target, &s->target_tls, why)) != 0)
@@ -135,5 +153,6 @@ void agent_socket_free(struct agent_net *net)
 		return;
 	tls_context_free(s->server_tls);
 	tls_context_free(s->target_tls);
+	free(s->cert_file);
 	free(s);
 }

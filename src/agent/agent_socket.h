@@ -7,8 +7,10 @@
 
 struct agent_socket_opt {
 	const char *ca_file; /* PEM: who may vouch for the server; NULL: the system's authorities */
-	bool server_tls;     /* the server is reached over TLS */
-	bool target_tls;     /* so is some target */
+	/* PEM: what proves to the server who we are; NULL: nothing does; cert_file is copied. */
+	const char *cert_file, *key_file;
+	bool server_tls;      /* the server is reached over TLS */
+	bool target_tls;      /* so is some target */
 	bool target_insecure; /* and any certificate of a target will do */
 };
 

@@ -281,6 +281,8 @@ static int upgrade_request(struct upgrade *u, const struct upgrade_ask *ask)
 			return ERR_TOOBIG;
 		str_printf(bearer, sizeof bearer, "Bearer " STR_FMT, STR_ARG(ask->token));
 		http_write_field(&w, STR("Authorization"), str_of(bearer));
+	} else if (ask->certificate) {
+		http_write_field(&w, STR("Karez-Proof"), STR("certificate"));
 	}
 	http_write_field(&w, STR("Karez-Agent"), str_of(ask->agent));
 	http_write_number(&w, STR("Karez-Epoch"), ask->epoch);

@@ -28,6 +28,7 @@ struct upgrade;
 struct upgrade_ask {
 	const struct url *server;
 	struct str token; /* empty: none, an account is made on the fly */
+	bool certificate; /* with no token: a certificate proves who we are, make no account */
 	const char *agent;
 	uint64_t epoch;
 	unsigned carrier;

@@ -35,6 +35,7 @@ void api_call_free(struct api_call *call)
 	free(call->state);
 	list_del(&call->link);
 	call->api->n_calls--;
+	call->api->n_bodies -= call->collecting;
 	ev_free_later(call->api->ev, call);
 }
 
@@ -110,16 +111,15 @@ static void api_on_login(void *arg, const struct core_login *result)
 
 static void api_login(struct api_call *call)
 {
-	struct core_proof proof = {.type = CORE_PROOF_BEARER, .text = call->credential};
+	struct core_proof proof = {.type = call->proof, .text = call->credential};
 
-	if (call->credential.len == 0 && call->route->who == API_ANY_OPEN) {
-		proof.type = CORE_PROOF_NONE;
-	} else if (call->credential.len == 0) {
+	if (call->proof == CORE_PROOF_NONE && call->route->who != API_ANY_OPEN) {
 		if (call->route->who == API_MAYBE || call->route->who == API_ANYBODY)
 			api_run(call);
 		else
 			api_refuse(call, ERR_AUTH, NULL,
-				   "this needs a credential: \"Authorization: Bearer <token>\"");
+				   "this needs a credential: \"Authorization: Bearer <token>\", or "
+				   "a client certificate if the server asks for one");
 		return;
 	}
 	call->login = core_login(call->api->opt.core, &proof, api_on_login, call);
@@ -136,6 +136,7 @@ static void api_on_body(void *arg, int e, struct str body)
 	struct api_fault fault;
 
 	call->collecting = false;
+	call->api->n_bodies--;
 	if (e != 0) {
 		http_collect_refuse(call->conn, e);
 		api_call_free(call);
@@ -174,21 +175,24 @@ static void api_read_body(struct api_call *call, const struct http_request *req)
 		return;
 	if (!api_request_has_body(req)) {
 		api_login(call);
+	} else if (call->api->n_bodies >= API_BODIES_MAX) {
+		api_refuse_busy(call);
 	} else if (http_collect(call->conn, req, API_BODY_MAX, api_on_body, call) != 0) {
 		api_refuse_memory(call);
 	} else {
 		call->collecting = true;
+		call->api->n_bodies++;
 	}
 }
 
 /* ---- the start of a call ---- */
 
 static struct api_call *api_call_new(struct api *a, struct http_conn *c,
-				     const struct http_request *req)
+				     const struct http_request *req, const struct api_route *route)
 {
 	struct api_call *call = NULL;
 
-	if (a->n_calls < API_CALLS_MAX)
+	if (a->n_calls < API_CALLS_MAX || (route->flags & API_NODE))
 		call = calloc(1, sizeof *call + api_request_room(req));
 	if (call == NULL)
 		return NULL;
@@ -208,7 +212,11 @@ static void api_start(struct api *a, struct http_conn *c, const struct http_requ
 
 	if (a->draining && !(match->route->flags & API_NODE)) {
 		api_refuse_early(c, 0, ERR_DRAIN, "the server is shutting down; try again", NULL);
-	} else if ((call = api_call_new(a, c, req)) == NULL) {
+	} else if (req->method == HTTP_HEAD && match->route->who == API_ANY_OPEN) {
+		api_refuse_early(c, 405, ERR_UNSUPPORTED,
+				 "HEAD would make an account whose token nobody sees; use GET",
+				 "GET, POST, OPTIONS");
+	} else if ((call = api_call_new(a, c, req, match->route)) == NULL) {
 		api_refuse_early(c, 503, ERR_LIMIT,
 				 "the server has too much to do at the moment; try again", NULL);
 	} else if (api_request_read(call, req, match, &fault) != 0) {

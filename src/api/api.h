@@ -10,10 +10,17 @@
 #include "core/password.h"
 #include "http/http_conn.h"
 
-/* Calls under way at most; bytes of a body; how long the store may take to answer /v1/ready. */
-#define API_CALLS_MAX 256
-#define API_BODY_MAX  (64 * 1024)
-#define API_READY_MS  1000
+/*
+ * Calls under way at most, and those of them whose bodies are being read: strangers may send theirs
+ * slowly, and others must still get in. What tells how the process is counts with its connection
+ * only.
+ */
+#define API_CALLS_MAX  256
+#define API_BODIES_MAX 192
+
+/* Bytes of a body; how long the store may take to answer /v1/ready. */
+#define API_BODY_MAX (64 * 1024)
+#define API_READY_MS 1000
 
 struct api;
 

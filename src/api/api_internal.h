@@ -18,8 +18,8 @@
 struct api {
 	struct ev *ev;
 	struct api_opt opt;
-	struct list calls; /* of api_call.link */
-	size_t n_calls;
+	struct list calls;	  /* of api_call.link */
+	size_t n_calls, n_bodies; /* n_bodies: of those that are collecting */
 	uint64_t started_ms;
 	bool draining;
 	struct buf document;	 /* the OpenAPI document */
@@ -52,7 +52,10 @@ struct api_call {
 	struct access_who who;
 	struct core_login *made; /* owned; the account that the login made on the fly, or NULL */
 	bool collecting;	 /* its body is being read */
-	struct str credential;	 /* as it was presented; empty: none */
+	/* How and what was presented; BEARER: in text[]; CERTIFICATE: its name, the connection's.
+	 */
+	enum core_proof_type proof;
+	struct str credential;
 	struct str params[API_PARAMS_MAX];
 	struct str query[API_QUERIES]; /* decoded; p NULL: not there */
 	size_t limit;

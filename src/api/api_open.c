@@ -128,6 +128,8 @@ static void api_open_on_read(void *arg, const struct manage_answer *answer)
 		api_open_change(call, MANAGE_CREATE);
 	else if (answer->e != 0)
 		api_open_refuse(call, answer);
+	else if (strcmp(answer->tunnels[0].account, call->who.account) != 0)
+		api_open_change(call, MANAGE_CREATE); /* refused: administrators see more */
 	else if (o->ch.set != 0)
 		api_open_change(call, MANAGE_PATCH);
 	else

@@ -178,14 +178,45 @@ static int api_request_read_query(struct api_call *call, struct api_room *room, 
 
 /* ---- who, and which version ---- */
 
+/*
+ * Browsers show a certificate to the server whatever page makes the request, so it must not count
+ * for another site's pages, and tunnels are other sites. Source: W3C Fetch Metadata, 2.3.
+ */
+static bool api_request_is_foreign(const struct http_head *h)
+{
+	const struct http_field *site = api_request_field(h, STR("Sec-Fetch-Site"), NULL);
+
+	if (site == NULL)
+		return api_request_field(h, STR("Origin"), NULL) != NULL;
+	return !str_eq(site->value, STR("same-origin")) && !str_eq(site->value, STR("none"));
+}
+
+static int api_request_read_certificate(struct api_call *call, const struct http_head *h,
+					struct api_fault *fault)
+{
+	const char *name = http_conn_peer_name(call->conn);
+
+	if (name == NULL)
+		return 0;
+	if (api_request_is_foreign(h))
+		return api_fault_set(fault, ERR_DENIED, NULL,
+				     "a certificate does not count for what the page of another "
+				     "site asks");
+	call->proof = CORE_PROOF_CERTIFICATE;
+	call->credential = str_of(name);
+	return 0;
+}
+
 static int api_request_read_credential(struct api_call *call, struct api_room *room,
 				       const struct http_head *h, struct api_fault *fault)
 {
 	const struct http_field *f = http_head_find(h, HTTP_FIELD_AUTHORIZATION);
 	struct str value, scheme;
 
-	if (f == NULL || call->route->who == API_ANYBODY)
+	if (call->route->who == API_ANYBODY)
 		return 0;
+	if (f == NULL)
+		return api_request_read_certificate(call, h, fault);
 	value = f->value;
 	if (http_head_find_next(h, f) != NULL || !str_next(&value, ' ', &scheme) ||
 	    !str_eq_nocase(scheme, STR("Bearer")) || (value = str_trim(value)).len == 0 ||
@@ -193,6 +224,7 @@ static int api_request_read_credential(struct api_call *call, struct api_room *r
 		return api_fault_set(fault, ERR_AUTH, NULL,
 				     "the credential must be one \"Authorization: Bearer "
 				     "<token>\"");
+	call->proof = CORE_PROOF_BEARER;
 	call->credential = api_room_copy(room, value);
 	return 0;
 }
@@ -219,7 +251,8 @@ static int api_request_read_match(struct api_call *call, const struct http_head 
 	when->match = true;
 	when->version = VERSION_NEVER; /* a weak one, or none of ours */
 	if (v.len > 2 && v.p[0] == '"' && v.p[v.len - 1] == '"' &&
-	    num_parse_hex((struct str){v.p + 1, v.len - 2}, &when->version) != 0)
+	    (num_parse_hex((struct str){v.p + 1, v.len - 2}, &when->version) != 0 ||
+	     when->version == 0)) /* 0 would mean that there is none */
 		when->version = VERSION_NEVER;
 	when->version = MIN(when->version, VERSION_NEVER);
 	return 0;

@@ -363,7 +363,8 @@ static const struct api_field session_fields[] = {
 	TOLD_NUMBER("port", "The same"),
 	TOLD_TIME("connected_at", "Since when"),
 	TOLD_NUMBER("rtt_us", "Round trip, in microseconds; 0: not known yet"),
-	TOLD_NUMBER("streams", "Visitors in it now"),
+	TOLD_NUMBER("streams",
+		    "Streams in it now: one of the agent's own, the others for visitors"),
 	TOLD_FLAG("draining", "It takes no new ones"),
 };
 const struct api_schema api_schema_session = {.name = "Session",
@@ -424,7 +425,7 @@ static const struct api_field node_fields[] = {
 	TOLD_TEXT("version", "Of karezd"),
 	TOLD_NUMBER("uptime_s", "Seconds since its start"),
 	TOLD_NUMBER("sessions", "Sessions of agents"),
-	TOLD_NUMBER("streams", "Streams in them"),
+	TOLD_NUMBER("streams", "Streams in them, one of each for the agent itself"),
 	TOLD_NUMBER("connections", "Connections that speak HTTP"),
 	TOLD_NUMBER("exchanges", "Visitors being served"),
 	TOLD_NUMBER("window_used", "Bytes of --window-total in use"),

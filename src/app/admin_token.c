@@ -82,6 +82,12 @@ int admin_token_write(struct admin_token *t, const char *token)
 	return 0;
 }
 
+void admin_token_forget(struct admin_token *t)
+{
+	(void)!unlink(t->path);
+	admin_token_sync_dir(t);
+}
+
 void admin_token_drop(struct admin_token *t)
 {
 	if (t->temporary[0] != '\0')

@@ -29,6 +29,9 @@ int admin_token_prepare(struct admin_token *t, const char *dir) MUST_CHECK;
  */
 int admin_token_write(struct admin_token *t, const char *token) MUST_CHECK;
 
+/* What was written does not count: the file goes. */
+void admin_token_forget(struct admin_token *t);
+
 /* There is none to be written, or it is written: what is temporary goes. */
 void admin_token_drop(struct admin_token *t);
 

@@ -67,7 +67,8 @@ static void karez_on_online(void *arg, const struct agent_online *o)
 static void karez_on_offline(void *arg, const struct agent_offline *o)
 {
 	struct karez *k = arg;
-	bool trying = k->was_online || (k->set.wait && !k->guessed);
+	/* a server that is there and a certificate that is no good will be the same in a minute */
+	bool trying = k->was_online || (k->set.wait && !k->guessed && o->e != ERR_CERT);
 
 	if (k->code != 0)
 		return;
@@ -174,12 +175,16 @@ static int karez_open_memory(struct karez *k)
 static int karez_open_net(struct karez *k)
 {
 	struct agent_socket_opt opt = {.ca_file = k->set.cli.ca_file,
+				       .cert_file = k->set.cli.cert,
+				       .key_file = k->set.cli.key,
 				       .server_tls = url_is_tls(&k->server),
 				       .target_tls = url_is_tls(&k->tunnel.target),
 				       .target_insecure = k->set.target_insecure};
 	char why[TLS_CONTEXT_WHY];
-	int e = agent_socket_new(k->ev, &opt, &k->net, why);
+	int e = cli_place_check(&k->set.cli, &k->server, why, sizeof why);
 
+	if (e == 0)
+		e = agent_socket_new(k->ev, &opt, &k->net, why);
 	if (e != 0)
 		karez_say_problem(&k->say, why);
 	return e;
@@ -194,6 +199,7 @@ static int karez_start_agent(struct karez *k)
 		.memory = k->memory,
 		.id = k->id,
 		.token = k->token[0] != '\0' ? k->token : k->set.cli.token,
+		.certificate = k->say.certificate,
 		.server = &k->server,
 		.tunnels = &k->tunnel,
 		.n_tunnels = 1,
@@ -238,6 +244,7 @@ static void karez_prepare(struct karez *k)
 	k->say.json = k->set.cli.json;
 	k->say.quiet = k->set.quiet;
 	k->say.verbose = k->set.verbose;
+	k->say.certificate = cli_place_certificate(&k->set.cli);
 	if (k->set.verbose && config_source(k->config, &k->set.log_level) <= CONFIG_DEFAULT)
 		k->set.log_level = LOG_INFO;
 	log_init_stderr(&k->log, (enum log_level)k->set.log_level);

@@ -163,7 +163,9 @@ void karez_say_ended(const struct karez_say *say, int code, const char *reason)
 			? "ended by"
 			: "refused by",
 		say->server, why,
-		code == ERR_AUTH ? "; check KAREZ_TOKEN or --token-file, if you use them" : "");
+		code == ERR_AUTH && !say->certificate
+			? "; check KAREZ_TOKEN or --token-file, if you use them"
+			: "");
 }
 
 void karez_say_target(const struct karez_say *say, const struct url *to, int e)

@@ -8,11 +8,12 @@
 
 /* How to print. A value; all borrowed. */
 struct karez_say {
-	FILE *out, *err; /* results and requests; problems */
-	bool json;	 /* everything to out, one object a line */
-	bool quiet;	 /* problems only */
-	bool verbose;	 /* more words about each request */
-	bool bare;	 /* the target was given as a port alone */
+	FILE *out, *err;  /* results and requests; problems */
+	bool json;	  /* everything to out, one object a line */
+	bool quiet;	  /* problems only */
+	bool verbose;	  /* more words about each request */
+	bool bare;	  /* the target was given as a port alone */
+	bool certificate; /* it is what proves who we are */
 	const char *server;
 };
 

@@ -32,6 +32,8 @@ struct karezd {
 	size_t n_doors;
 	struct cidr *trusted; /* owned */
 	char domain[HOSTNAME_MAX + 1], api_host[HOSTNAME_MAX + 1];
+	const char
+		*asked[3]; /* names under which clients are asked for certificates; NULL: the end */
 	char store_kind[32];
 	const char *scheme; /* of public URLs */
 	uint16_t port;
@@ -166,11 +168,16 @@ static int karezd_open_tls(struct karezd *k)
 	static const char *const alpn[] = {"http/1.1", NULL};
 	struct tls_context_server opt = {.cert_file = k->set.tls_cert,
 					 .key_file = k->set.tls_key,
-					 .alpn = alpn};
+					 .alpn = alpn,
+					 .client_ca_file = k->set.agent_ca,
+					 .client_ca_names = k->asked};
 	char why[TLS_CONTEXT_WHY];
 
 	if (k->set.tls_cert == NULL)
 		return 0;
+	(void)!str_copy(k->api_host, sizeof k->api_host, str_of(node_api_host(k->node)));
+	k->asked[0] = k->domain;
+	k->asked[1] = k->api_host;
 	if (tls_context_new_server(&opt, &k->tls, why) != 0)
 		return karezd_fail(k, "TLS", why);
 	return 0;
@@ -254,6 +261,29 @@ static int karezd_read_names(struct karezd *k, struct node_opt *opt)
 	return 0;
 }
 
+/* See core_opt.keep_token. */
+static int karezd_keep_token(void *arg, const char *token)
+{
+	struct karezd *k = arg;
+	char dir[1024], what[1200];
+	int e;
+
+	if (token == NULL) {
+		admin_token_forget(&k->admin);
+		return 0;
+	}
+	karezd_state_dir(k, dir, sizeof dir);
+	if ((e = admin_token_prepare(&k->admin, dir)) == 0)
+		e = admin_token_write(&k->admin, token);
+	admin_token_drop(&k->admin);
+	if (e == 0)
+		return 0;
+	str_printf(what, sizeof what,
+		   "cannot write the administrator's token into %s (see --state-dir)", dir);
+	k->code = karezd_fail(k, what, k->admin.why);
+	return ERR_DENIED;
+}
+
 static int karezd_open_node(struct karezd *k)
 {
 	struct node_opt opt = {
@@ -261,6 +291,8 @@ static int karezd_open_node(struct karezd *k)
 		.store = k->store,
 		.store_kind = k->store_kind,
 		.domain = k->domain,
+		.keep_token = karezd_keep_token,
+		.keep_token_arg = k,
 		.registration = (enum core_registration)k->set.registration,
 		.auth_hosts = (const char *const *)k->set.auth_hosts.v,
 		.n_auth_hosts = k->set.auth_hosts.n,
@@ -305,32 +337,14 @@ static void karezd_on_started(void *arg, const struct core_started *result)
 	struct karezd *k = arg;
 
 	if (result->e != 0) {
-		k->code = karezd_fail(k, "cannot use the store", result->reason);
-		ev_stop(k->ev);
-		return;
-	}
-	if (result->token[0] != '\0' && admin_token_write(&k->admin, result->token) != 0) {
-		k->code = karezd_fail(k, k->admin.path, k->admin.why);
+		if (k->code == 0)
+			k->code = karezd_fail(k, "cannot use the store", result->reason);
 		ev_stop(k->ev);
 		return;
 	}
 	if (result->token[0] != '\0')
 		karezd_say_login(k);
-	admin_token_drop(&k->admin);
 	log_info(&k->log, "event=ready");
-}
-
-static int karezd_start(struct karezd *k)
-{
-	char dir[1024], what[1200];
-
-	karezd_state_dir(k, dir, sizeof dir);
-	if (admin_token_prepare(&k->admin, dir) != 0) {
-		str_printf(what, sizeof what, "cannot make a file in %s (see --state-dir)", dir);
-		return karezd_fail(k, what, k->admin.why);
-	}
-	node_start(k->node, karezd_on_started, k);
-	return 0;
 }
 
 /* Every visitor is a descriptor: take as many as the system gives. */
@@ -368,14 +382,15 @@ static int karezd_run(struct karezd *k)
 		return karezd_fail(k, "cannot start", "no event loop");
 	if (command != NULL)
 		return karezd_move_store(k, command);
-	if ((code = karezd_open_store(k)) != 0 || (code = karezd_open_tls(k)) != 0 ||
-	    (code = karezd_open_node(k)) != 0)
+	if ((code = karezd_open_store(k)) != 0 || (code = karezd_open_node(k)) != 0 ||
+	    (code = karezd_open_tls(k)) != 0)
 		return code;
 	if (ev_signal_new(k->ev, SIGTERM, karezd_on_signal, k, &k->term) != 0 ||
 	    ev_signal_new(k->ev, SIGINT, karezd_on_signal, k, &k->interrupt) != 0)
 		return karezd_fail(k, "cannot start", "no signal handlers");
-	if ((code = karezd_open_doors(k)) != 0 || (code = karezd_start(k)) != 0)
+	if ((code = karezd_open_doors(k)) != 0)
 		return code;
+	node_start(k->node, karezd_on_started, k);
 	ev_run(k->ev);
 	return k->code;
 }

@@ -147,6 +147,14 @@ static const struct config_option rows[] = {
 	 .group = "Listening",
 	 .help = "Private key for tls: addresses, PEM",
 	 MEMBER(tls_key)},
+	{.name = "agent-ca",
+	 .type = CONFIG_TEXT,
+	 .metavar = "FILE",
+	 .group = "Listening",
+	 .help = "Let agents and callers of the API prove who they are by TLS client certificates "
+		 "of the authorities in this file (PEM); who comes to a tunnel is not asked for "
+		 "one",
+	 MEMBER(agent_ca)},
 	{.name = "trusted-proxies",
 	 .type = CONFIG_LIST,
 	 .metavar = "BLOCK",
@@ -309,6 +317,8 @@ static int check_together(struct config *c, void *settings)
 		return config_fail(c, &set->tls_key, "needs --tls-cert as well");
 	if (set->tls_cert != NULL && !wanted)
 		return config_fail(c, &set->tls_cert, "needs a --listen that begins with tls:");
+	if (set->agent_ca != NULL && !wanted)
+		return config_fail(c, &set->agent_ca, "needs a --listen that begins with tls:");
 	if (set->allow_registration && set->registration != CORE_OPEN &&
 	    config_source(c, &set->registration) > CONFIG_DEFAULT)
 		return config_fail(c, &set->allow_registration,
@@ -353,5 +363,10 @@ const struct config_program karezd_program = {
 		"The first administrator's token, written when there is no account yet.\n.El\n"
 		".Sh EXAMPLES\nOn one machine, to try it out:\n"
 		".Dl karezd --domain localhost --listen 127.0.0.1:8080 --allow-registration\n"
+		"For agents that prove who they are by certificates of an authority of your own:\n"
+		".Bd -literal -offset indent\n"
+		"karezd --domain tunnel.example.com --listen tls::443 \\e\n"
+		"    --tls-cert chain.pem --tls-key key.pem --agent-ca agents-ca.pem\n"
+		"karez cert add robot.example.org --account ID\n.Ed\n"
 		".Sh SEE ALSO\n.Xr karez 1\n",
 };

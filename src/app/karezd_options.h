@@ -8,10 +8,10 @@ struct karezd_settings {
 	struct config_list listen;
 	char *domain;
 	char *public_url;
-	char *tls_cert, *tls_key;
+	char *tls_cert, *tls_key, *agent_ca;
 	char *api_host;
 	char *store, *state_dir;
-	char *file; /* of the commands that move a store */
+	char *file;	  /* of the commands that move a store */
 	int registration; /* enum core_registration */
 	bool allow_registration;
 	struct config_list resolver;

@@ -207,7 +207,7 @@ static void node_on_started(void *arg, const struct core_started *result)
 
 	if (result->e == ERR_CLOSED) {
 		; /* the node goes */
-	} else if (result->e != 0 && result->e != ERR_UNSUPPORTED) {
+	} else if (result->e != 0 && result->e != ERR_UNSUPPORTED && result->e != ERR_DENIED) {
 		node_start_later(n, result->e, result->reason);
 	} else {
 		n->started = result->e == 0;
@@ -287,6 +287,8 @@ static int node_new_core(struct node *n)
 		.url_scheme = opt->url_scheme,
 		.url_port = opt->url_port,
 		.registration = opt->registration,
+		.keep_token = opt->keep_token,
+		.keep_token_arg = opt->keep_token_arg,
 		.resolver = opt->resolver,
 		.auth_hosts = opt->auth_hosts,
 		.n_auth_hosts = opt->n_auth_hosts,
@@ -348,6 +350,11 @@ static void node_set_api_host(struct node *n)
 		str_printf(n->api_host, sizeof n->api_host, "api.%s", n->opt.domain);
 	else
 		str_printf(n->api_host, sizeof n->api_host, "%s", n->opt.domain);
+}
+
+const char *node_api_host(const struct node *n)
+{
+	return n->api_host;
 }
 
 int node_new(struct ev *ev, const struct node_opt *opt, struct node **out)

@@ -23,6 +23,8 @@ struct node_opt {
 	uint16_t url_port; /* 0: the scheme's own */
 	enum core_registration registration;
 	struct core_resolver resolver; /* ask NULL: no custom domains */
+	int (*keep_token)(void *arg, const char *token); /* see core_opt */
+	void *keep_token_arg;
 	const char *const *auth_hosts; /* [n_auth_hosts] see core_opt; borrowed */
 	size_t n_auth_hosts;
 	struct hook_net *hooks;	    /* borrowed; NULL: no hook answers */
@@ -42,8 +44,8 @@ void node_free(struct node *n);
 /*
  * Bring the records to this version's schema, and make the first administrator; until then the node
  * says that it is not ready. While the store does not answer it is tried again and again.
- *   started  called once unless node_free() comes first: see core_start(); its e is 0 or
- *            ERR_UNSUPPORTED.
+ *   started  called once unless node_free() comes first: see core_start(); its e is 0,
+ *            ERR_UNSUPPORTED or ERR_DENIED.
  */
 void node_start(struct node *n, void (*started)(void *arg, const struct core_started *result),
 		void *arg);
@@ -53,6 +55,9 @@ struct node_visitor {
 	struct visit_end peer, local;
 	bool tls; /* we ended TLS */
 };
+
+/* The host name of its API; lives as long as the node. */
+const char *node_api_host(const struct node *n);
 
 /* Serve HTTP on a wire; it is the node's from now on, or closed when memory is short. */
 void node_serve(struct node *n, struct wire *w, const struct node_visitor *who);

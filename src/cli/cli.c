@@ -37,7 +37,7 @@ static int cli_open_memory(struct cli *cli)
 	return e;
 }
 
-/* Which credential to show: the one that was given, or the one remembered. */
+/* Which credential to show: the one that was given, a certificate, or the one remembered. */
 static int cli_choose_token(struct cli *cli)
 {
 	char why[CLI_SECRET_WHY];
@@ -57,6 +57,8 @@ static int cli_choose_token(struct cli *cli)
 					   "characters without spaces",
 					   sizeof cli->token - 1);
 		cli->token_from = CLI_TOKEN_GIVEN;
+	} else if (cli_place_certificate(cli->set)) {
+		cli->token_from = CLI_TOKEN_CERTIFICATE;
 	} else if (cli->remembered.token[0] != '\0') {
 		str_printf(cli->token, sizeof cli->token, "%s", cli->remembered.token);
 		cli->token_from = CLI_TOKEN_REMEMBERED;
@@ -79,15 +81,20 @@ static void cli_look_at_terminal(struct cli *cli)
 
 static int cli_start(struct cli *cli)
 {
+	const struct cli_http_tls tls = {cli->set->ca_file, cli->set->cert, cli->set->key};
+	char why[CLI_SECRET_WHY];
+
 	if (ev_new(&cli->ev) != 0)
 		return cli_no_memory(cli);
 	if (cli_open_memory(cli) != 0)
 		return ERR_IO;
 	(void)cli_place_server(cli->set, cli->memory, &cli->server);
 	url_format(&cli->server, cli->server_text);
+	if (cli_place_check(cli->set, &cli->server, why, sizeof why) != 0)
+		return cli_problem(cli, "%s", why);
 	if (cli_choose_token(cli) != 0)
 		return ERR_INVAL;
-	if (cli_http_new(&cli->server, cli->set->ca_file, &cli->http) != 0)
+	if (cli_http_new(&cli->server, &tls, &cli->http) != 0)
 		return cli_no_memory(cli);
 	cli_look_at_terminal(cli);
 	return 0;

@@ -66,7 +66,9 @@ int cli_confirm(struct cli *cli, const char *question, const char *word)
 		return ERR_CLOSED;
 	}
 	cli_text_print(cli->err, str_of(question));
-	fprintf(cli->err, " Type %s to go on: ", word);
+	fputs(" Type ", cli->err);
+	cli_text_print(cli->err, str_of(word));
+	fputs(" to go on: ", cli->err);
 	fflush(cli->err);
 	n = getline(&line, &size, stdin);
 	same = n > 0 &&
@@ -105,6 +107,9 @@ static void cli_call_unknown(struct cli *cli, const char *detail)
 {
 	if (cli->token_from == CLI_TOKEN_NONE)
 		cli_problem(cli, "not logged in at %s: use \"karez login\"", cli->server_text);
+	else if (cli->token_from == CLI_TOKEN_CERTIFICATE)
+		cli_problem(cli, "%s does not accept the certificate in %s: %s", cli->server_text,
+			    cli->set->cert, detail);
 	else if (cli->token_from == CLI_TOKEN_GIVEN)
 		cli_problem(cli, "%s does not accept this token or number: %s", cli->server_text,
 			    detail);
@@ -174,11 +179,25 @@ static void cli_call_refused(struct cli *cli, const struct cli_answer *a, int e)
 
 static void cli_call_failed(struct cli *cli, const struct cli_http_answer *answer, int e)
 {
-	cli_problem(cli, "no answer from %s: %s", cli->server_text, answer->why);
+	if (e == ERR_INVAL)
+		cli_problem(cli, "%s cannot be used: %s", cli->set->cert, answer->why);
+	else
+		cli_problem(cli, "no answer from %s: %s", cli->server_text, answer->why);
 	if (e == ERR_REFUSED && cli->set->server == NULL &&
 	    strcmp(cli->server_text, CLI_USUAL_SERVER) == 0)
 		cli_problem(cli, "no server is named: use --server https://tunnel.example.com or "
 				 "set KAREZ_SERVER");
+}
+
+/* Once: credentials go one way or the other in nearly every call. */
+static void cli_call_warn(struct cli *cli)
+{
+	if (!cli->warned && cli_place_is_open(&cli->server))
+		cli_problem(cli,
+			    "warning: the way to %s is not encrypted: others can read the "
+			    "credential; use https://",
+			    cli->server_text);
+	cli->warned = true;
 }
 
 /* ---- a call ---- */
@@ -202,13 +221,16 @@ int cli_call(struct cli *cli, const struct cli_call *call, struct cli_answer *ou
 		cli_call_unknown(cli, "");
 		return ERR_AUTH;
 	}
-	r.token = cli->token_from == CLI_TOKEN_NONE ? NULL : cli->token;
+	r.anonymous = cli->token_from == CLI_TOKEN_NONE;
+	if (cli->token_from == CLI_TOKEN_GIVEN || cli->token_from == CLI_TOKEN_REMEMBERED)
+		r.token = cli->token;
 	if (call->body != NULL && (e = json_write(call->body, CLI_HTTP_BODY_MAX, &body)) != 0) {
 		cli_problem(cli, "the request cannot be made: %s", err_text(e));
 		goto out;
 	}
 	if (call->body != NULL)
 		r.body = buf_str(&body);
+	cli_call_warn(cli);
 	if ((e = cli_http_do(cli->http, &r, &answer)) != 0) {
 		cli_call_failed(cli, &answer, e);
 		goto out;

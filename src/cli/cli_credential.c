@@ -118,11 +118,33 @@ static int cli_credential_pick(struct cli *cli, const struct cli_credential *kin
 	return e == 0 ? 0 : cli_no_memory(cli);
 }
 
+/*
+ * Where the credentials are: one's own, or those of an account that is named.
+ *   id  of one of them; NULL: the list.
+ */
+static int cli_credential_path(struct cli *cli, const char *id, char out[CLI_HTTP_PATH_TEXT])
+{
+	const char *account = cli->set->account;
+	int e;
+
+	if (account == NULL)
+		e = cli_http_path(out, id == NULL ? "/v1/credentials" : "/v1/credentials/%", id);
+	else
+		e = cli_http_path(out,
+				  id == NULL ? "/v1/admin/accounts/%/credentials"
+					     : "/v1/admin/accounts/%/credentials/%",
+				  account, id);
+	return e == 0 ? 0 : cli_problem(cli, "that is too long to be an id");
+}
+
 static int cli_credential_ls(struct cli *cli, const struct cli_credential *kind)
 {
 	struct json *all = NULL, *some = NULL;
-	int e = cli_fetch(cli, "/v1/credentials", "credentials", &all);
+	char path[CLI_HTTP_PATH_TEXT];
+	int e = cli_credential_path(cli, NULL, path);
 
+	if (e == 0)
+		e = cli_fetch(cli, path, "credentials", &all);
 	if (e == 0)
 		e = cli_credential_pick(cli, kind, all, &some);
 	if (e == 0)
@@ -170,13 +192,15 @@ static int cli_credential_rm(struct cli *cli, const struct cli_credential *kind)
 	struct cli_call call = {.method = "DELETE", .path = path};
 	struct json *all = NULL;
 	const char *id = "";
-	int e = cli_fetch(cli, "/v1/credentials", "credentials", &all);
+	int e = cli_credential_path(cli, NULL, path);
 
+	if (e == 0)
+		e = cli_fetch(cli, path, "credentials", &all);
 	for (size_t i = 0; i < words->n && e == 0; i++) {
 		struct cli_answer answer = {0};
 
 		if ((e = cli_credential_find(cli, kind, all, words->v[i], &id)) != 0 ||
-		    (e = cli_http_path(path, "/v1/credentials/%", id)) != 0)
+		    (e = cli_credential_path(cli, id, path)) != 0)
 			break;
 		e = cli_call(cli, &call, &answer);
 		cli_answer_free(&answer);
@@ -197,10 +221,13 @@ static int cli_credential_rm(struct cli *cli, const struct cli_credential *kind)
 static int cli_credential_post(struct cli *cli, const struct cli_credential *kind, const char *name,
 			       const char *const extra[2], struct cli_answer *answer)
 {
-	struct cli_call call = {.method = "POST", .path = "/v1/credentials"};
+	char path[CLI_HTTP_PATH_TEXT];
+	struct cli_call call = {.method = "POST", .path = path};
 	struct json *body;
 	int bad = 0, e;
 
+	if ((e = cli_credential_path(cli, NULL, path)) != 0)
+		return e;
 	body = cli_body_new(&bad);
 	cli_body_text(&bad, body, "type", kind->type);
 	if (name != NULL)

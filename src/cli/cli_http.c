@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <curl/curl.h>
 
@@ -12,11 +13,11 @@
 struct cli_http {
 	CURL *curl;		     /* owned */
 	char base[URL_TEXT_MAX];     /* "https://host:port" */
-	const char *ca_file;	     /* borrowed; may be NULL */
+	struct cli_http_tls tls;     /* its files are borrowed */
 	char words[CURL_ERROR_SIZE]; /* libcurl's, about the last failure */
 };
 
-int cli_http_new(const struct url *server, const char *ca_file, struct cli_http **out)
+int cli_http_new(const struct url *server, const struct cli_http_tls *tls, struct cli_http **out)
 {
 	struct cli_http *h = calloc(1, sizeof *h);
 	char authority[HOSTNAME_AUTHORITY_MAX + 1];
@@ -28,7 +29,7 @@ int cli_http_new(const struct url *server, const char *ca_file, struct cli_http 
 	url_format_authority(server, authority);
 	str_printf(h->base, sizeof h->base, "%s://%s", url_is_tls(server) ? "https" : "http",
 		   authority);
-	h->ca_file = ca_file;
+	h->tls = *tls;
 	*out = h;
 	return 0;
 }
@@ -117,9 +118,14 @@ static int cli_http_prepare(struct cli_http *h, const struct cli_http_request *r
 	SET(CURLOPT_WRITEFUNCTION, cli_http_on_body);
 	SET(CURLOPT_WRITEDATA, out);
 	SET(CURLOPT_MAXFILESIZE, (long)CLI_HTTP_BODY_MAX);
-	if (h->ca_file != NULL) {
-		SET(CURLOPT_CAINFO, h->ca_file);
+	if (h->tls.ca != NULL) {
+		SET(CURLOPT_CAINFO, h->tls.ca);
 		SET(CURLOPT_CAPATH, NULL);
+	}
+	if (h->tls.cert != NULL && !r->anonymous) {
+		SET(CURLOPT_SSLCERT, h->tls.cert);
+		SET(CURLOPT_SSLKEY, h->tls.key);
+		SET(CURLOPT_KEYPASSWD, ""); /* never ask on a terminal */
 	}
 	if (r->body.p != NULL) {
 		SET(CURLOPT_POSTFIELDS, r->body.p);
@@ -145,10 +151,42 @@ static int cli_http_error(CURLcode c)
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_PEER_FAILED_VERIFICATION: return ERR_CERT;
 	case CURLE_SSL_CONNECT_ERROR: return ERR_TLS;
+	case CURLE_SSL_CERTPROBLEM: return ERR_INVAL;
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_GOT_NOTHING: return ERR_PROTO;
 	default: return ERR_IO;
 	}
+}
+
+const char *cli_http_refusal(const char *words)
+{
+	static const char *const alerts[] = {"bad certificate",	    "unsupported certificate",
+					     "certificate revoked", "certificate expired",
+					     "certificate unknown", "unknown CA",
+					     "access denied"};
+	const char *at = strstr(words, " alert ");
+
+	for (size_t i = 0; i < ARRAY_LEN(alerts) && at != NULL; i++)
+		if (strncasecmp(at + strlen(" alert "), alerts[i], strlen(alerts[i])) == 0)
+			return alerts[i];
+	return NULL;
+}
+
+/* Say why there is no answer. Returns the error. */
+static int cli_http_failed(struct cli_http *h, CURLcode c, struct cli_http_answer *out)
+{
+	const char *words = h->words[0] != '\0' ? h->words : curl_easy_strerror(c);
+	const char *refusal = h->tls.cert != NULL ? cli_http_refusal(words) : NULL;
+	int e = cli_http_error(c);
+
+	if (refusal != NULL) {
+		str_printf(out->why, sizeof out->why, "it refuses the certificate in %s: %s",
+			   h->tls.cert, refusal);
+		return ERR_CERT;
+	}
+	str_printf(out->why, sizeof out->why, "%s",
+		   e == ERR_TOOBIG ? "the answer is too long" : words);
+	return e;
 }
 
 int cli_http_do(struct cli_http *h, const struct cli_http_request *r, struct cli_http_answer *out)
@@ -169,11 +207,7 @@ int cli_http_do(struct cli_http *h, const struct cli_http_request *r, struct cli
 	}
 	c = curl_easy_perform(h->curl);
 	if (c != CURLE_OK) {
-		e = cli_http_error(c);
-		str_printf(out->why, sizeof out->why, "%s",
-			   e == ERR_TOOBIG	 ? "the answer is too long"
-			   : h->words[0] != '\0' ? h->words
-						 : curl_easy_strerror(c));
+		e = cli_http_failed(h, c, out);
 		goto out;
 	}
 	(void)curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);

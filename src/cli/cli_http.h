@@ -22,12 +22,19 @@
 
 struct cli_http;
 
+/* Files of TLS (PEM), borrowed: outlive the struct cli_http. */
+struct cli_http_tls {
+	const char *ca;		/* trust only these authorities; NULL: the system's */
+	const char *cert, *key; /* what proves who we are; NULL: nothing */
+};
+
 /*
- *   server   http or https; copied.
- *   ca_file  trust only these authorities; NULL: the system's. Borrowed, outlives it.
+ *   server  http or https; copied.
+ *   tls     copied.
  * Returns 0 or ERR_NOMEM.
  */
-int cli_http_new(const struct url *server, const char *ca_file, struct cli_http **out) MUST_CHECK;
+int cli_http_new(const struct url *server, const struct cli_http_tls *tls,
+		 struct cli_http **out) MUST_CHECK;
 
 /* NULL is allowed. */
 void cli_http_free(struct cli_http *h);
@@ -38,6 +45,7 @@ struct cli_http_request {
 	const char *path;     /* starts with '/', percent-encoded, with its query */
 	const char *token;    /* NULL: no credential; printable ASCII without spaces */
 	const char *if_match; /* an entity tag, or NULL */
+	bool anonymous;	      /* show no certificate */
 	struct str body;      /* JSON; p NULL: none */
 };
 
@@ -51,11 +59,18 @@ struct cli_http_answer {
 /*
  * Send a request and wait for its answer.
  *   *out  all zero before.
- * Returns 0 whatever the status is; or ERR_RESOLVE, ERR_REFUSED, ERR_TIMEOUT, ERR_TLS, ERR_CERT,
- * ERR_TOOBIG (the answer), ERR_PROTO, ERR_IO, ERR_NOMEM with out->why set.
+ * Returns 0 whatever the status is; or ERR_RESOLVE, ERR_REFUSED, ERR_TIMEOUT, ERR_TLS, ERR_CERT
+ * (the server's, or ours is refused), ERR_INVAL (our certificate or key cannot be used), ERR_TOOBIG
+ * (the answer), ERR_PROTO, ERR_IO, ERR_NOMEM with out->why set.
  */
 int cli_http_do(struct cli_http *h, const struct cli_http_request *r,
 		struct cli_http_answer *out) MUST_CHECK;
+
+/*
+ * Find the alert by which a server refuses a client's certificate in what libcurl says.
+ * Returns "certificate expired" and the like, or NULL. Source: RFC 8446 6.2, OpenSSL's words.
+ */
+const char *cli_http_refusal(const char *words);
 
 /*
  * Make a path: each '%' of the pattern becomes the next text, percent-encoded.

@@ -23,8 +23,14 @@ struct cli {
 	struct url server;
 	char server_text[URL_TEXT_MAX];
 	char token[CLI_SECRET_TEXT]; /* the credential to show; "": none */
-	enum { CLI_TOKEN_NONE, CLI_TOKEN_GIVEN, CLI_TOKEN_REMEMBERED } token_from;
+	enum {
+		CLI_TOKEN_NONE,
+		CLI_TOKEN_GIVEN,
+		CLI_TOKEN_REMEMBERED,
+		CLI_TOKEN_CERTIFICATE, /* there is none: a certificate proves who we are */
+	} token_from;
 	struct memory_credential remembered; /* for this server */
+	bool warned;			     /* that others can read what is said */
 	size_t columns;			     /* of the terminal; 0: output is none */
 	bool bold;			     /* it is one that knows bold letters */
 };

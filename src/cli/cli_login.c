@@ -57,6 +57,14 @@ static int cli_login_ask(struct cli *cli)
 	return bad;
 }
 
+/* There is nothing to remember, but the server. */
+static int cli_login_by_certificate(struct cli *cli)
+{
+	if (cli->memory != NULL && memory_set_recent(cli->memory, cli->server_text) != 0)
+		return cli_problem(cli, "%s", memory_why(cli->memory));
+	return 0;
+}
+
 /* "J8YY... "Ann" (administrator)". */
 static void cli_login_tell(struct cli *cli, const struct json *account)
 {
@@ -74,11 +82,14 @@ int cli_do_login(struct cli *cli)
 	struct cli_answer answer = {0};
 	int e;
 
-	if ((e = cli_login_ask(cli)) != 0)
+	if (cli->token_from != CLI_TOKEN_CERTIFICATE && (e = cli_login_ask(cli)) != 0)
 		return e;
 	if ((e = cli_call(cli, &call, &answer)) != 0)
 		goto out;
-	if ((e = cli_login_keep(cli, cli->token, cli_show_text(answer.json, "id"))) != 0)
+	e = cli->token_from == CLI_TOKEN_CERTIFICATE
+		    ? cli_login_by_certificate(cli)
+		    : cli_login_keep(cli, cli->token, cli_show_text(answer.json, "id"));
+	if (e != 0)
 		goto out;
 	if (cli->set->json)
 		e = cli_show_json(cli, answer.json);

@@ -163,6 +163,11 @@ static const struct config_option cli_common[] = {
 	 .help = "Read the token from this file, or from standard input if it is \"-\""},
 	{ROW("ca-file", CONFIG_TEXT, "Server", ca_file), .metavar = "FILE",
 	 .help = "Trust only the authorities in this file (PEM) to vouch for the server"},
+	{ROW("cert", CONFIG_TEXT, "Server", cert), .metavar = "FILE",
+	 .help = "Prove who we are with this client certificate (PEM) instead of the remembered "
+		 "token; a token that is given counts more"},
+	{ROW("key", CONFIG_TEXT, "Server", key), .metavar = "FILE",
+	 .help = "The private key of --cert (PEM), without a passphrase"},
 	{ROW("config-dir", CONFIG_TEXT, "Server", config_dir), .metavar = "DIR",
 	 .help = "Remember credentials and names in this folder; the default is karez in "
 		 "$XDG_CONFIG_HOME or ~/.config",
@@ -210,6 +215,12 @@ static const struct config_option cli_scope_rows[] = {
 	{ROW("expires", CONFIG_TEXT, "Limits", expires), .metavar = "TIME",
 	 .help = "Good until then only: 30d, 8h, 1y from now, or a date such as 2026-12-31",
 	 .check = cli_check_until, .flags = HERE_ONLY},
+};
+
+static const struct config_option cli_account_rows[] = {
+	{ROW("account", CONFIG_TEXT, "Account", account), .metavar = "ID",
+	 .help = "Of this account instead of your own; for administrators", .check = cli_check_word,
+	 .flags = HERE_ONLY},
 };
 
 static const struct config_option cli_out_rows[] = {
@@ -320,6 +331,10 @@ static const struct config_table cli_tables_token_add[] = {CONFIG_TABLE(cli_scop
 							   CONFIG_TABLE(cli_out_rows)};
 static const struct config_table cli_tables_key_add[] = {CONFIG_TABLE(cli_name_rows),
 							 CONFIG_TABLE(cli_scope_rows)};
+static const struct config_table cli_tables_cert_add[] = {CONFIG_TABLE(cli_name_rows),
+							  CONFIG_TABLE(cli_account_rows),
+							  CONFIG_TABLE(cli_scope_rows)};
+static const struct config_table cli_tables_account[] = {CONFIG_TABLE(cli_account_rows)};
 static const struct config_table cli_tables_tunnel[] = {CONFIG_TABLE(cli_tunnel_rows)};
 static const struct config_table cli_tables_reason[] = {CONFIG_TABLE(cli_reason_rows)};
 static const struct config_table cli_tables_disconnect[] = {CONFIG_TABLE(cli_session_rows),
@@ -400,6 +415,10 @@ int cli_options_check(struct config *c, struct cli_options *set)
 	if (set->token != NULL && set->token_file != NULL)
 		return config_fail(c, &set->token_file,
 				   "contradicts KAREZ_TOKEN: give one of them");
+	if (set->cert != NULL && set->key == NULL)
+		return config_fail(c, &set->cert, "needs --key as well");
+	if (set->key != NULL && set->cert == NULL)
+		return config_fail(c, &set->key, "needs --cert as well");
 	if (set->invitation_file != NULL && set->invitation != NULL)
 		return config_fail(c, &set->invitation_file,
 				   "contradicts KAREZ_INVITATION: give one of them");

@@ -32,6 +32,7 @@ struct cli_options {
 	char *server;
 	char *token, *token_file;
 	char *ca_file;
+	char *cert, *key; /* both or none */
 	char *config_dir;
 	bool json;
 
@@ -40,6 +41,7 @@ struct cli_options {
 	struct config_list whats;
 
 	/* accounts and credentials */
+	char *account;
 	bool revoke, yes;
 	char *name;
 	char *invitation, *invitation_file;

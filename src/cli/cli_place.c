@@ -3,6 +3,10 @@
 
 #include <stdlib.h>
 
+#include "proto/cidr.h"
+
+#include "base/err.h"
+
 void cli_place_dir(const struct cli_options *set, char *out)
 {
 	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
@@ -32,4 +36,34 @@ bool cli_place_server(const struct cli_options *set, const struct memory *memory
 		return true;
 	CHECK(url_parse(STR(CLI_USUAL_SERVER), out, NULL) == 0);
 	return false;
+}
+
+bool cli_place_certificate(const struct cli_options *set)
+{
+	return set->cert != NULL && set->token == NULL && set->token_file == NULL;
+}
+
+int cli_place_check(const struct cli_options *set, const struct url *server, char *why, size_t cap)
+{
+	char text[URL_TEXT_MAX];
+
+	if (set->cert == NULL || url_is_tls(server))
+		return 0;
+	url_format(server, text);
+	str_printf(why, cap, "a certificate (--cert) can be shown over https:// only, not to %s",
+		   text);
+	return ERR_INVAL;
+}
+
+bool cli_place_is_open(const struct url *server)
+{
+	static const struct cidr loopback[] = {
+		{.ip = {[10] = 0xff, [11] = 0xff, [12] = 127}, .bits = 104, .v4 = true},
+		{.ip = {[15] = 1}, .bits = 128},
+	};
+	struct str host = str_of(server->host);
+
+	return !url_is_tls(server) && !str_eq(host, STR("localhost")) &&
+	       !str_ends_nocase(host, STR(".localhost")) &&
+	       !cidr_match_text(loopback, ARRAY_LEN(loopback), host);
 }

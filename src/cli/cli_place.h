@@ -20,4 +20,19 @@ void cli_place_dir(const struct cli_options *set, char *out);
  */
 bool cli_place_server(const struct cli_options *set, const struct memory *memory, struct url *out);
 
+/* Can others on the way read what is said to this server: http, and not to this machine? */
+bool cli_place_is_open(const struct url *server);
+
+/* Does a certificate prove who we are? It does before what is remembered; a token that was given
+ * counts more. */
+bool cli_place_certificate(const struct cli_options *set);
+
+/*
+ * Can a certificate that was given be shown to this server at all?
+ *   why  [cap] set on failure to a sentence.
+ * Returns 0 or ERR_INVAL.
+ */
+int cli_place_check(const struct cli_options *set, const struct url *server, char *why,
+		    size_t cap) MUST_CHECK;
+
 #endif

@@ -46,6 +46,7 @@ struct access_who {
 	char credential[CORE_ID_TEXT];
 	bool admin; /* of an administrator's account */
 	bool enabled;
+	uint64_t sessions_max; /* of the account, at one time */
 	struct access_scope scope;
 };
 

@@ -71,7 +71,7 @@ static void grant_on_time(void *arg)
 
 /* ---- life ---- */
 
-static int owner_new(struct core *c, const char *account, struct owner **out)
+static int owner_new(struct core *c, const struct access_who *who, struct owner **out)
 {
 	struct owner *o = calloc(1, sizeof *o);
 	int e;
@@ -79,9 +79,9 @@ static int owner_new(struct core *c, const char *account, struct owner **out)
 	if (o == NULL)
 		return ERR_NOMEM;
 	o->core = c;
-	o->sessions_max = RECORD_SESSIONS_USUAL; /* until the record has been read */
+	o->sessions_max = who->sessions_max;
 	list_init(&o->grants);
-	str_printf(o->account, sizeof o->account, "%s", account);
+	memcpy(o->account, who->account, sizeof o->account);
 	o->entry.key = str_of(o->account);
 	if ((e = map_put(&c->owners, &o->entry)) != 0)
 		free(o);
@@ -115,7 +115,7 @@ static int grant_new(struct core *c, const struct access_who *who, struct grant 
 	size_t n;
 	int e = ERR_NOMEM;
 
-	if (g == NULL || (o == NULL && (e = owner_new(c, who->account, &o)) != 0))
+	if (g == NULL || (o == NULL && (e = owner_new(c, who, &o)) != 0))
 		goto out;
 	g->owner = o;
 	g->who = *who;
@@ -126,6 +126,7 @@ static int grant_new(struct core *c, const struct access_who *who, struct grant 
 	if ((e = map_put(&c->grants, &g->entry)) != 0)
 		goto out;
 	list_push(&o->grants, &g->of_owner);
+	o->version = 0; /* this one has not heard of it: the record counts anew */
 	grant_watch(g);
 	*out = g;
 	/* what has changed since the login is learnt at once */
@@ -146,6 +147,8 @@ int grant_join(struct member *m, const struct access_who *who, char reason[CORE_
 	struct access_ask ask = {.act = ACCESS_CONNECT, .now_ms = ev_wall_ms(c->ev)};
 	struct manage_key key;
 	struct grant *g = grant_find(c, manage_credential_key(&key, who->account, who->credential));
+	uint64_t max = o == NULL ? who->sessions_max : o->sessions_max;
+	size_t n = o == NULL ? 0 : o->n_members;
 	int e;
 
 	if (g != NULL && g->revoked) {
@@ -155,11 +158,11 @@ int grant_join(struct member *m, const struct access_who *who, char reason[CORE_
 	/* what is known here is newer than the login */
 	if ((e = access_decide(g != NULL ? &g->who : who, &ask, reason)) != 0)
 		return e;
-	if (o != NULL && o->n_members >= o->sessions_max) {
+	if (n >= max) {
 		str_printf(reason, CORE_REASON_TEXT,
 			   "this account has %zu sessions, which is its limit; end one of them "
 			   "first, or ask the server's operator for more",
-			   o->n_members);
+			   n);
 		return ERR_LIMIT;
 	}
 	if (g == NULL && (e = grant_new(c, who, &g)) != 0) {

@@ -24,6 +24,9 @@ _Static_assert(CREDENTIAL_SUBJECT_MAX < PRESENTED_CAP, "a cut name must be no na
 #define CREDENTIAL_USED_MS 60000
 #define ACCOUNT_USED_MS	   3600000
 
+/* Bytes of a certificate's name that are told to who has shown it: twice they fit into a reason. */
+#define NAME_SHOWN ((size_t)64)
+
 /* Of the id of nobody. */
 #define NOBODY "-"
 
@@ -75,6 +78,39 @@ static bool login_is_number(struct str text, char out[ACCOUNT_LETTERS + 1])
 	/* As exposr's programs present it. */
 	return base64_decode(text, decoded, sizeof decoded, &len) == 0 &&
 	       account_read_number((struct str){decoded, len}, out) == 0;
+}
+
+/* Can a name be copied into a command line as it stands? */
+static bool login_is_word(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = ascii_lower(name.p[i]);
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
+		    (memchr("-._@", c, 4) == NULL || (i == 0 && c == '-')))
+			return false;
+	}
+	return name.len <= NAME_SHOWN;
+}
+
+/* The name in a certificate is no secret, and whoever is to add it must know how it is read. */
+static int login_refuse_certificate(struct login *l)
+{
+	struct str name = {l->presented, l->presented_len}, word = name;
+	int n = (int)MIN(name.len, NAME_SHOWN);
+
+	if (!login_is_word(name))
+		word = STR("NAME");
+	if (n == 0)
+		str_printf(l->reason, sizeof l->reason,
+			   "the certificate names nobody: it needs a DNS name, or a common name "
+			   "without spaces");
+	else
+		str_printf(l->reason, sizeof l->reason,
+			   "this server knows no account for the certificate \"%.*s\"; an "
+			   "administrator adds it with: karez cert add " STR_FMT " --account ID",
+			   n, name.p, STR_ARG(word));
+	return login_refuse(l, ERR_AUTH, l->reason);
 }
 
 /* The key of the proof that it would be. */
@@ -161,6 +197,7 @@ static int login_decide(struct login *l, const struct record_credential *cred,
 	memcpy(who->credential, cred->id, sizeof who->credential);
 	who->admin = account->admin;
 	who->enabled = account->enabled;
+	who->sessions_max = account->quota.sessions;
 	who->scope = cred->scope;
 	if ((e = access_decide(who, &ask, l->reason)) == ERR_DISABLED)
 		account_off_reason(account, l->reason);
@@ -182,7 +219,8 @@ static int login_prove(struct login *l, struct txn *t)
 	    (strlen(cred.proof) != strlen(key) || !digest_same(cred.proof, key, strlen(key))))
 		e = ERR_NOTFOUND; /* the credential has got another secret since */
 	if (e == ERR_NOTFOUND)
-		return login_refuse(l, ERR_AUTH, unknown);
+		return l->type == CORE_PROOF_CERTIFICATE ? login_refuse_certificate(l)
+							 : login_refuse(l, ERR_AUTH, unknown);
 	if (e != 0)
 		return e;
 	if ((e = login_decide(l, &cred, &account)) != 0)
@@ -197,6 +235,7 @@ static int login_register(struct login *l, struct txn *t)
 	memcpy(who->account, l->new.record.id, sizeof who->account);
 	memcpy(who->credential, l->new.token_id, sizeof who->credential);
 	who->enabled = true;
+	who->sessions_max = l->new.record.quota.sessions;
 	memcpy(l->result.number, l->new.number, sizeof l->result.number);
 	memcpy(l->result.token, l->new.token, sizeof l->result.token);
 	return account_new_write(t, &l->new);

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "core/manage_internal.h"
+#include "proto/time_text.h"
 
 void *manage_new(struct core *c, const struct manage_asker *by, size_t size)
 {
@@ -45,9 +46,15 @@ void manage_end(struct manage *m, int e)
 	manage_free(m);
 }
 
+static void manage_tell_nobody(void *arg, const struct manage_answer *answer)
+{
+}
+
 void manage_cancel(struct manage *m)
 {
-	if (m != NULL)
+	if (m != NULL && m->to_the_end && m->txn != NULL)
+		m->done = manage_tell_nobody;
+	else if (m != NULL)
 		manage_free(m);
 }
 
@@ -135,6 +142,20 @@ int manage_expect(struct manage *m, uint64_t expected, uint64_t version)
 		return 0;
 	return manage_refuse(m, ERR_CONFLICT, NULL,
 			     "somebody has changed it meanwhile; read it again and decide anew");
+}
+
+int manage_lasts(struct manage *m, const char *field, int64_t until_ms)
+{
+	int64_t mine = m->who.scope.until_ms;
+	char when[TIME_TEXT];
+
+	if (mine == 0 || (until_ms != 0 && until_ms <= mine))
+		return 0;
+	time_text_format(mine, when);
+	return manage_refuse(m, ERR_DENIED, field,
+			     "this credential is good until %s, so it makes nothing that is good "
+			     "for longer; use one that does not end",
+			     when);
 }
 
 struct str manage_credential_key(struct manage_key *k, const char *account, const char *credential)

@@ -351,6 +351,9 @@ static int account_run_change(struct txn *t, void *arg)
 		return e;
 	if (a->record.deleting)
 		return manage_refuse(&a->m, ERR_NOTFOUND, NULL, "this account is being deleted");
+	if ((a->change.set & MANAGE_ADMIN) && a->change.to.admin &&
+	    (e = manage_lasts(&a->m, "admin", 0)) != 0)
+		return e;
 	if ((((a->change.set & MANAGE_ADMIN) && !a->change.to.admin) ||
 	     ((a->change.set & MANAGE_ENABLED) && !a->change.to.enabled)) &&
 	    (e = account_keeps_admin(a)) != 0)
@@ -484,6 +487,7 @@ struct manage *manage_account_drop(struct core *c, const struct manage_asker *by
 		return NULL;
 	a->expected = expected;
 	a->m.next = account_on_dropped;
+	a->m.to_the_end = true; /* else names stay taken by an account that nobody can use */
 	return manage_begin(&a->m, account_run_end);
 }
 
@@ -499,7 +503,10 @@ static int account_run_renumber(struct txn *t, void *arg)
 
 	if ((e = account_call_get(a, t, ACCESS_ACCOUNT_CHANGE, &rec)) != 0)
 		return e;
-	account_answer(a, rec->version);
+	if (a->record.deleting)
+		return manage_refuse(&a->m, ERR_NOTFOUND, NULL, "this account is being deleted");
+	if ((e = manage_lasts(&a->m, NULL, 0)) != 0)
+		return e;
 	found = credential_get(t, a->record.id, ACCOUNT_NUMBER_ID, &was, &old);
 	if (found != 0 && found != ERR_NOTFOUND)
 		return found;
@@ -511,8 +518,10 @@ static int account_run_renumber(struct txn *t, void *arg)
 	explicit_bzero(letters, sizeof letters);
 	if (e != 0)
 		return e;
-	return found == 0 ? credential_renew_proof(t, old->value, &was, &r)
-			  : credential_put(t, STR(""), &r);
+	e = found == 0 ? credential_renew_proof(t, old->value, &was, &r)
+		       : credential_put(t, STR(""), &r);
+	/* written as it is: of an account that goes meanwhile no number stays */
+	return e != 0 ? e : account_put(t, rec->value, &a->record);
 }
 
 static void account_on_renumbered(struct manage *m, int e)
@@ -520,6 +529,7 @@ static void account_on_renumbered(struct manage *m, int e)
 	struct account_call *a = (struct account_call *)m;
 
 	if (e == 0) {
+		account_answer(a, txn_version(a->t, RECORD_ACCOUNT, str_of(a->record.id)));
 		memcpy(m->answer.number, a->new.number, sizeof m->answer.number);
 		log_info(m->core->opt.log, "event=renumbered account=%s by=%s", a->record.id,
 			 account_asker(m));

@@ -156,7 +156,7 @@ static int credential_check_scope(struct manage *m, struct access_scope *s)
 	if (s->until_ms < 0 || (s->until_ms != 0 && s->until_ms <= ev_wall_ms(m->core->ev)))
 		return manage_refuse(m, ERR_INVAL, "scope.expires_at",
 				     "a credential must be good until a moment that is to come");
-	return 0;
+	return manage_lasts(m, "scope.expires_at", s->until_ms);
 }
 
 /* ---- making ---- */

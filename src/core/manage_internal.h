@@ -14,7 +14,8 @@ struct manage {
 	struct core *core;
 	struct txn *txn; /* owned; NULL between two steps */
 	struct access_who who;
-	bool known; /* somebody has proven something: who counts */
+	bool known;	 /* somebody has proven something: who counts */
+	bool to_the_end; /* it must not stop half way: who cancels it only hears no more */
 	void (*done)(void *arg, const struct manage_answer *answer);
 	void *arg;
 	struct manage_answer answer;
@@ -75,6 +76,12 @@ size_t manage_limit(const struct manage_page *page);
 
 /* Wrong version? Returns 0 or ERR_CONFLICT with a reason. */
 int manage_expect(struct manage *m, uint64_t expected, uint64_t version) MUST_CHECK;
+
+/*
+ * May the asker make what is good until then (0: for ever)? Whose own credential ends makes nothing
+ * that outlives it. Returns 0 or ERR_DENIED with a reason.
+ */
+int manage_lasts(struct manage *m, const char *field, int64_t until_ms) MUST_CHECK;
 
 /* Which tunnel a call is about, and what for. */
 struct manage_tunnel_ask {

@@ -41,6 +41,7 @@ struct start {
 	bool more;	/* this page is not the last one of the kind */
 	bool old;	/* records of schema 1 are there */
 	bool made;	/* the administrator */
+	bool kept;	/* his token */
 	uint64_t found; /* a schema that we do not know */
 	size_t n_changed, n_left;
 	char after[STORE_KEY_MAX + 1]; /* the page before ended here */
@@ -346,6 +347,18 @@ static int start_write_schema(struct txn *t, void *arg)
 	return start_put_number(t, STR("schema"), "version", RECORD_SCHEMA, NULL);
 }
 
+/* Once, and before anything is written: a token that counts must not be lost. */
+static int start_keep(struct start *s)
+{
+	const struct core_opt *opt = &s->core->opt;
+	int e = 0;
+
+	if (!s->kept && opt->keep_token != NULL)
+		e = opt->keep_token(opt->keep_token_arg, s->admin.token);
+	s->kept = e == 0;
+	return e;
+}
+
 static int start_make_admin(struct txn *t, void *arg)
 {
 	struct start *s = arg;
@@ -353,7 +366,7 @@ static int start_make_admin(struct txn *t, void *arg)
 	int e = txn_get(t, RECORD_META, STR("admin"), &rec);
 
 	s->made = e == ERR_NOTFOUND;
-	if (!s->made)
+	if (!s->made || (e = start_keep(s)) != 0)
 		return e;
 	if ((e = account_new_write(t, &s->admin)) != 0)
 		return e;
@@ -389,6 +402,8 @@ static void start_end(struct start *s, int e)
 	} else if (e != 0) {
 		core_store_reason(e, reason);
 		result.reason = reason;
+	} else if (s->kept && !s->made && s->core->opt.keep_token != NULL) {
+		(void)!s->core->opt.keep_token(s->core->opt.keep_token_arg, NULL);
 	} else if (s->made) {
 		memcpy(result.token, s->admin.token, sizeof result.token);
 		log_info(s->core->opt.log, "event=account-made account=%s admin=yes",

@@ -213,7 +213,8 @@ static struct txn *txn_in_line(const struct txn *t, int place)
 
 int txn_line(struct txn *t, const char *account)
 {
-	CHECK(t->place != TXN_FIRST || strcmp(t->line, account) == 0); /* one line is enough */
+	if (t->place == TXN_FIRST && strcmp(t->line, account) != 0)
+		txn_leave_line(t); /* it is somebody else's since the last try */
 	if (t->place == TXN_FIRST)
 		return 0;
 	str_printf(t->line, sizeof t->line, "%s", account);

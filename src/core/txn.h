@@ -54,6 +54,7 @@ int txn_get(struct txn *t, struct str kind, struct str key,
 /*
  * Stand in line: transactions of this node that name the same account go on one after the other
  * from here. For those who change its counts: in a crowd each would only spoil the others' tries.
+ * Who names another account in a later try leaves the line of the one before.
  * Returns 0 when it is our turn, until the transaction ends, or ERR_AGAIN (return it).
  */
 int txn_line(struct txn *t, const char *account) MUST_CHECK;

@@ -85,19 +85,34 @@ static const char *gateway_read_agent(const struct http_head *h, struct core_age
 	return NULL;
 }
 
-/* *token is set to the empty text when there is no credential. Returns 0 or ERR_AUTH. */
-static int gateway_read_token(const struct http_head *h, struct str *token)
+/*
+ * A token counts before a certificate. Whoever has a certificate, or means to show one, does not
+ * want an account of its own.
+ *   *out  borrowed from the head or the connection.
+ * Returns NULL, or what is wrong.
+ */
+static const char *gateway_read_proof(const struct http_conn *c, const struct http_head *h,
+				      struct core_proof *out)
 {
+	const char *name = http_conn_peer_name(c);
 	struct str value, scheme;
 	int e = gateway_field(h, STR("Authorization"), &value);
 
-	*token = STR("");
+	*out = (struct core_proof){CORE_PROOF_NONE, STR("")};
+	if (e == ERR_NOTFOUND && name != NULL) {
+		*out = (struct core_proof){CORE_PROOF_CERTIFICATE, str_of(name)};
+		return NULL;
+	}
 	if (e == ERR_NOTFOUND)
-		return 0;
-	if (e != 0 || !str_next(&value, ' ', &scheme) || !str_eq_nocase(scheme, STR("Bearer")))
-		return ERR_AUTH;
-	*token = str_trim(value);
-	return token->len > 0 ? 0 : ERR_AUTH;
+		return gateway_field(h, STR("Karez-Proof"), &value) == ERR_NOTFOUND
+			       ? NULL
+			       : "no certificate came with this connection: the server does not "
+				 "ask for one under this name (see karezd --agent-ca), or "
+				 "something on the way to it ends TLS";
+	if (e == 0 && str_next(&value, ' ', &scheme) && str_eq_nocase(scheme, STR("Bearer")))
+		*out = (struct core_proof){CORE_PROOF_BEARER, str_trim(value)};
+	return out->text.len > 0 ? NULL
+				 : "the credential must be one \"Authorization: Bearer <token>\"";
 }
 
 /* Returns true when the request may go on to its login. */
@@ -234,14 +249,13 @@ static void handshake_on_login(void *arg, const struct core_login *login)
 }
 
 static void handshake_start(struct gateway *g, struct http_conn *c, const struct core_agent *agent,
-			    struct str token)
+			    const struct core_proof *proof)
 {
-	struct core_proof proof = {token.len > 0 ? CORE_PROOF_BEARER : CORE_PROOF_NONE, token};
 	struct http_problem p = {503, ERR_LIMIT, "too many agents log in at once; try again"};
 	struct handshake *hs = calloc(1, sizeof *hs);
 
 	if (hs != NULL)
-		hs->login = core_login(g->opt.core, &proof, handshake_on_login, hs);
+		hs->login = core_login(g->opt.core, proof, handshake_on_login, hs);
 	if (hs == NULL || hs->login == NULL) {
 		free(hs);
 		http_problem_reply(c, &p);
@@ -262,7 +276,7 @@ void gateway_request(struct gateway *g, struct http_conn *c, const struct http_r
 {
 	struct http_problem p;
 	struct core_agent agent = {0};
-	struct str token;
+	struct core_proof proof;
 
 	if (!gateway_judge(g, req, &p)) {
 		http_problem_reply(c, &p);
@@ -273,14 +287,12 @@ void gateway_request(struct gateway *g, struct http_conn *c, const struct http_r
 		http_problem_reply(c, &p);
 		return;
 	}
-	if (gateway_read_token(&req->head, &token) != 0) {
-		p = (struct http_problem){401, ERR_AUTH,
-					  "the credential must be one \"Authorization: Bearer "
-					  "<token>\""};
+	p = (struct http_problem){401, ERR_AUTH, gateway_read_proof(c, &req->head, &proof)};
+	if (p.detail != NULL) {
 		http_problem_reply(c, &p);
 		return;
 	}
-	handshake_start(g, c, &agent, token);
+	handshake_start(g, c, &agent, &proof);
 }
 
 /* ---- life ---- */

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "wire/linger.h"
+#include "wire/wire_tls.h"
 
 /* How long a connection that was refused may go on sending before it is cut. */
 #define LINGER_MS 2000
@@ -379,6 +380,11 @@ const struct visit_end *http_conn_local(const struct http_conn *c)
 bool http_conn_tls(const struct http_conn *c)
 {
 	return c->opt.tls;
+}
+
+const char *http_conn_peer_name(const struct http_conn *c)
+{
+	return wire_tls_peer_name(c->wire);
 }
 
 void http_conn_on_gone(struct http_conn *c, void (*gone)(void *arg), void *arg)

@@ -57,6 +57,13 @@ const struct visit_end *http_conn_peer(const struct http_conn *c);
 const struct visit_end *http_conn_local(const struct http_conn *c);
 bool http_conn_tls(const struct http_conn *c);
 
+/*
+ * Whom the peer's verified TLS certificate names. Only while a request is in hand.
+ * Returns a NUL-terminated text that lives as long as the connection, "" when it names nobody;
+ * NULL: the peer has shown none.
+ */
+const char *http_conn_peer_name(const struct http_conn *c);
+
 /* Must the answer to the request in hand say "Connection: close"? */
 bool http_conn_must_close(const struct http_conn *c);
 

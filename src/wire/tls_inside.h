@@ -36,6 +36,7 @@ struct wire_tls {
 	SSL *ssl;		 /* owned */
 	char *host;		 /* owned; NULL when none is checked */
 	char *reason;		 /* owned; NULL until there is one */
+	const char *refusal;	 /* static; see wire_tls_refusal() */
 	char *peer_name;	 /* owned; NULL until it was asked for, or there is none */
 	struct str in; /* borrowed from lower: what is unread of its view, inside one call */
 	char *out;     /* borrowed from the loop inside one write; NULL: pack into pending */
@@ -77,7 +78,8 @@ int tls_setup_on_verify(int ok, X509_STORE_CTX *store);
  */
 int tls_peer_ask(struct tls_context *ctx, const char *ca_file, const char *const *names) MUST_CHECK;
 
-/* The name in the verified certificate of the peer; NULL: none. The caller frees it. */
+/* The name in the verified certificate of the peer, "" when it has none; NULL: there is no
+ * certificate, or no memory. The caller frees it. */
 char *tls_peer_name(SSL *ssl);
 
 /* One more reference. */
@@ -96,6 +98,10 @@ void tls_reason_keep(char **reason, const char *text);
  *   out   [TLS_REASON], set.
  */
 void tls_reason_cert(X509_STORE_CTX *store, const char *host, char *out);
+
+/* The alert by which the peer refused our certificate, if the failed call before this one met one;
+ * else NULL. A static text. */
+const char *tls_reason_refusal(void);
 
 /*
  * Say what the failed call before this one met, and empty OpenSSL's queue of errors.

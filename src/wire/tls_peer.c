@@ -89,5 +89,7 @@ char *tls_peer_name(SSL *ssl)
 	}
 	GENERAL_NAMES_free(names);
 	ERR_clear_error();
-	return found != NULL ? found : tls_peer_common_name(cert);
+	if (found == NULL)
+		found = tls_peer_common_name(cert);
+	return found != NULL ? found : str_dup(STR(""));
 }

@@ -134,6 +134,25 @@ void tls_reason_cert(X509_STORE_CTX *store, const char *host, char *out)
 	str_printf(out, TLS_REASON, "certificate: %s", X509_verify_cert_error_string(error));
 }
 
+const char *tls_reason_refusal(void)
+{
+	unsigned long code = ERR_peek_last_error();
+	int alert = ERR_GET_REASON(code) - ALERT_BASE;
+
+	if (ERR_GET_LIB(code) != ERR_LIB_SSL)
+		return NULL;
+	switch (alert) {
+	case SSL_AD_BAD_CERTIFICATE:
+	case SSL_AD_UNSUPPORTED_CERTIFICATE:
+	case SSL_AD_CERTIFICATE_REVOKED:
+	case SSL_AD_CERTIFICATE_EXPIRED:
+	case SSL_AD_CERTIFICATE_UNKNOWN:
+	case SSL_AD_UNKNOWN_CA:
+	case SSL_AD_ACCESS_DENIED: return SSL_alert_desc_string_long(alert);
+	default: return NULL;
+	}
+}
+
 void tls_reason_failure(char *out)
 {
 	unsigned long code = ERR_peek_last_error();

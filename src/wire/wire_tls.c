@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "wire/linger.h"
 #include "wire/tls_inside.h"
 
 /* The most plaintext of one record, and the most that packing adds. Source: RFC 8446 5.1, 5.2; RFC
@@ -34,6 +35,10 @@
 /* Unread bytes are thrown away by so many reads at most when a wire is closed: more than kernels
  * hold. */
 #define DRAIN_READS 16
+
+/* How long, and by how many bytes, a peer may go on sending before it must have read our alert. */
+#define ALERT_LINGER_MS 1000
+#define ALERT_DRAIN_MAX (64 * 1024)
 
 /* With less room below than this a write is taken all the same: it waits in `pending`. */
 #define ROOM_LEAST 1024
@@ -78,10 +83,12 @@ static void wire_tls_fail_ssl(struct wire_tls *t)
 	char reason[TLS_REASON];
 	bool cert = SSL_get_verify_result(t->ssl) != X509_V_OK && !t->ctx->insecure;
 
+	t->refusal = tls_reason_refusal();
 	tls_reason_failure(reason);
 	tls_reason_keep(&t->reason, reason);
 	t->alerted = true;
-	wire_tls_fail(t, cert && t->phase == PHASE_HANDSHAKE ? ERR_CERT : ERR_TLS);
+	cert = (cert && t->phase == PHASE_HANDSHAKE) || t->refusal != NULL;
+	wire_tls_fail(t, cert ? ERR_CERT : ERR_TLS);
 }
 
 /* Bytes lent from the front of back do not count: they are the owner's now. */
@@ -446,24 +453,34 @@ static void wire_tls_on_deadline(void *arg)
 /* ---- the end ---- */
 
 /*
- * Give up everything. After an ordinary end, or when the peer should read our alert, what has
- * arrived unread is thrown away first: with unread bytes a kernel makes a reset of a close, and our
- * last words would be lost.
+ * Close the wire below. After an ordinary end what has arrived unread is thrown away first: with
+ * unread bytes a kernel makes a reset of a close, and our last words would be lost. A peer that is
+ * to read our alert may be sending still: in TLS 1.3 a client is before its certificate is judged.
  */
-static void wire_tls_release(struct wire_tls *t, int why)
+static void wire_tls_close_lower(struct wire_tls *t, int why)
 {
 	struct str rest;
 
-	if (t->alerted && !t->lower_dead)
-		why = 0;
+	if (t->alerted && !t->lower_dead && !t->lower_shut) {
+		wire_linger(t->lower, ALERT_LINGER_MS, ALERT_DRAIN_MAX);
+		return;
+	}
 	for (int i = 0; i < DRAIN_READS && why == 0 && !t->lower_dead; i++)
 		if (wire_read(t->lower, EV_SCRATCH, &rest) != 0)
 			break;
+	wire_close(t->lower, why);
+}
+
+/* Give up everything. */
+static void wire_tls_release(struct wire_tls *t, int why)
+{
+	if (t->alerted && !t->lower_dead)
+		why = 0;
 	wire_tls_phase(t, PHASE_GONE);
 	ev_timer_stop(t->wire.ev, &t->deadline);
 	ev_task_cancel(&t->again);
 	ev_task_cancel(&t->end);
-	wire_close(t->lower, why);
+	wire_tls_close_lower(t, why);
 	t->lower = NULL;
 	SSL_free(t->ssl);
 	t->ssl = NULL;
@@ -669,6 +686,12 @@ const char *wire_tls_peer_name(struct wire *w)
 	if (t->phase == PHASE_OPEN && t->peer_name == NULL)
 		t->peer_name = tls_peer_name(t->ssl);
 	return t->peer_name;
+}
+
+const char *wire_tls_refusal(const struct wire *w)
+{
+	CHECK(w->ops == &wire_tls_ops);
+	return wire_tls_of(w)->refusal;
 }
 
 const char *wire_tls_reason(const struct wire *w)

@@ -40,12 +40,12 @@ struct wire_tls_opt {
 /*
  * Speak TLS on a wire. The handshake runs by itself; until it is done reads give ERR_AGAIN and
  * there is no room. Breaks with ERR_TLS (handshake or record not acceptable), ERR_CERT (the peer's
- * certificate is not), ERR_TIMEOUT (handshake not done in time), ERR_RESET (ended without
- * close_notify) and what the wire below says. lower  owned by the new wire on success, the caller's
- * on failure; nothing may have been lent from it. ctx    of the matching side; the wire takes its
- * own reference. opt    copied; NULL for the defaults (a server's only). Returns 0, ERR_NOMEM,
- * ERR_INVAL (a client without a host that is to be checked). Source: RFC 8446, RFC 5246, RFC 6066 3
- * (SNI), RFC 9525 (which names match).
+ * certificate is not, or ours is not to the peer: see wire_tls_refusal()), ERR_TIMEOUT (handshake
+ * not done in time), ERR_RESET (ended without close_notify) and what the wire below says. lower
+ * owned by the new wire on success, the caller's on failure; nothing may have been lent from it.
+ * ctx    of the matching side; the wire takes its own reference. opt    copied; NULL for the
+ * defaults (a server's only). Returns 0, ERR_NOMEM, ERR_INVAL (a client without a host that is to
+ * be checked). Source: RFC 8446, RFC 5246, RFC 6066 3 (SNI), RFC 9525 (which names match).
  */
 int wire_tls_server(struct ev *ev, struct wire *lower, struct tls_context *ctx,
 		    const struct wire_tls_opt *opt, struct wire **out) MUST_CHECK;
@@ -64,6 +64,12 @@ struct wire_tls_facts {
 /* w must be a TLS wire. */
 void wire_tls_facts(const struct wire *w, struct wire_tls_facts *out);
 
+/*
+ * The alert by which the peer has refused our certificate: "certificate expired". A static text, or
+ * NULL: it has not. In TLS 1.3 it comes when the handshake is done already. Source: RFC 8446 6.2.
+ */
+const char *wire_tls_refusal(const struct wire *w);
+
 /* Bytes of a name in a certificate that counts as one. */
 #define TLS_PEER_NAME_MAX 253
 
@@ -71,8 +77,9 @@ void wire_tls_facts(const struct wire *w, struct wire_tls_facts *out);
  * Whom the peer's verified certificate names: the first DNS name of its subjectAltName, else its
  * common name, printable ASCII without spaces.
  *   w  any wire.
- * Returns a NUL-terminated text that lives as long as the wire, or NULL: no TLS wire, not
- * established, no certificate, or one that names nobody. Source: RFC 5280 4.1.2.6, 4.2.1.6.
+ * Returns a NUL-terminated text that lives as long as the wire: "" when the certificate names
+ * nobody; NULL: no TLS wire, not established, no certificate, or no memory. Source: RFC 5280
+ * 4.1.2.6, 4.2.1.6.
  */
 const char *wire_tls_peer_name(struct wire *w);
 

@@ -16,6 +16,7 @@ class Cert:
 
 class Authority:
     def __init__(self, folder):
+        self.folder = folder
         self.ca = folder / "ca.pem"
         self.other_ca = folder / "other.pem"
         self.localhost = Cert(folder / "localhost.pem", folder / "localhost.key")
@@ -23,6 +24,21 @@ class Authority:
 
     def client_context(self):
         return ssl.create_default_context(cafile=str(self.ca))
+
+    def client(self, name, subject=None, names=None, ca="ca", days=30):
+        """A certificate by which a client proves that it is `name`; ca: "ca", or "other", which
+        nobody trusts; days -1: it expired yesterday."""
+        cert = Cert(self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        more = []
+        if names:
+            (self.folder / f"{name}.ext").write_text(f"subjectAltName={names}")
+            more = ["-extfile", self.folder / f"{name}.ext"]
+        _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+                 subject or f"/CN={name}", "-keyout", cert.key, "-out", self.folder / "csr")
+        _openssl("x509", "-req", "-in", self.folder / "csr", "-CA", self.folder / f"{ca}.pem",
+                 "-CAkey", self.folder / f"{ca}.key", "-CAcreateserial", "-days", days, *more,
+                 "-out", cert.cert)
+        return cert
 
 
 def _openssl(*args):

@@ -116,6 +116,48 @@ static void test_a_given_credential_is_not_replaced(void **state)
 	remembered_close(&m);
 }
 
+static void test_a_certificate_needs_no_credential(void **state)
+{
+	struct memory_credential c;
+	struct remembered m;
+
+	remembered_open(&m);
+	rig_start(&m.rig); /* it has made an account */
+	assert_string_equal(m.rig.fake.proof, ""); /* what an agent without one sends */
+	agent_free(m.rig.agent);
+	rig_run(&m.rig, 1000);
+	m.rig.fake.give = "another-token";
+	m.rig.opt.certificate = true;
+	rig_start(&m.rig);
+	assert_int_equal(m.rig.n_ended, 0);
+	assert_string_equal(m.rig.fake.token, "");
+	assert_string_equal(m.rig.fake.proof, "certificate");
+	/* a server that makes an account all the same changes nothing here */
+	memory_credential(m.memory, "http://localhost:8080", &c);
+	assert_string_equal(c.token, "a-fresh-token");
+
+	/* it is refused: nothing is forgotten, nothing asked anew */
+	agent_free(m.rig.agent);
+	rig_run(&m.rig, 1000);
+	m.rig.fake.n_asks = 0;
+	m.rig.fake.refuse = "401 AUTH no such certificate";
+	rig_start(&m.rig);
+	assert_int_equal(m.rig.fake.n_asks, 1);
+	assert_int_equal(m.rig.ended_code, ERR_AUTH);
+	memory_credential(m.memory, "http://localhost:8080", &c);
+	assert_string_equal(c.token, "a-fresh-token");
+
+	/* a token that is given counts more */
+	agent_free(m.rig.agent);
+	rig_run(&m.rig, 1000);
+	m.rig.fake.refuse = NULL;
+	m.rig.opt.token = "given";
+	rig_start(&m.rig);
+	assert_string_equal(m.rig.fake.token, "given");
+	assert_string_equal(m.rig.fake.proof, "");
+	remembered_close(&m);
+}
+
 static void test_a_remembered_name_that_is_taken(void **state)
 {
 	char name[HOSTNAME_MAX + 1];
@@ -142,6 +184,7 @@ int main(void)
 		cmocka_unit_test(test_a_server_that_lost_its_records),
 		cmocka_unit_test(test_an_account_is_asked_for_anew_only_once),
 		cmocka_unit_test(test_a_given_credential_is_not_replaced),
+		cmocka_unit_test(test_a_certificate_needs_no_credential),
 		cmocka_unit_test(test_a_remembered_name_that_is_taken),
 	};
 

@@ -175,6 +175,7 @@ static void fake_on_request(struct fake_session *s, const struct http_request *r
 	str_printf(f->path, sizeof f->path, STR_FMT, STR_ARG(r->path));
 	str_printf(f->host, sizeof f->host, STR_FMT, STR_ARG(r->host));
 	fake_field(h, "Karez-Agent", f->agent);
+	fake_field(h, "Karez-Proof", f->proof);
 	fake_field(h, "Karez-Epoch", f->epoch);
 	s->carrier = (unsigned)strtoul(fake_field(h, "Karez-Carrier", carrier), NULL, 10);
 	s->at_ms = ev_now_ms(f->ev);

@@ -56,6 +56,7 @@ struct fake {
 	size_t n_dials, n_asks, n_targets, n_cancelled;
 	uint64_t dial_ms[FAKE_DIALS];
 	char token[FAKE_TEXT], agent[FAKE_TEXT], epoch[FAKE_TEXT], path[FAKE_TEXT], host[FAKE_TEXT];
+	char proof[FAKE_TEXT];
 	struct fake_session sessions[FAKE_SESSIONS];
 	size_t n_sessions;
 	struct fake_target target; /* the last one */

@@ -39,9 +39,36 @@ static void test_path(void **state)
 	assert_int_equal(cli_http_path(path, "//%", wide), ERR_TOOBIG);
 }
 
+static const struct {
+	const char *why, *words, *want;
+} refusals[] = {
+	{"TLS 1.3, too old",
+	 "OpenSSL SSL_read: error:0A000415:SSL routines::sslv3 alert certificate expired, errno 0",
+	 "certificate expired"},
+	{"of an authority it does not know",
+	 "OpenSSL SSL_read: error:0A000418:SSL routines::tlsv1 alert unknown ca, errno 0",
+	 "unknown CA"},
+	{"an alert about something else",
+	 "error:0A000410:SSL routines::sslv3 alert handshake failure", NULL},
+	{"no alert", "SSL certificate problem: certificate has expired", NULL},
+	{"nothing", "", NULL},
+};
+
+static void test_refusal(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		const char *got = cli_http_refusal(refusals[i].words);
+
+		if ((got == NULL) != (refusals[i].want == NULL) ||
+		    (got != NULL && strcmp(got, refusals[i].want) != 0))
+			fail_msg("%s: %s", refusals[i].why, got);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_path)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_path),
+					   cmocka_unit_test(test_refusal)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

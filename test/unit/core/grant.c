@@ -293,7 +293,7 @@ static void test_quota_of_sessions(void **state)
 	world_close(&w);
 }
 
-/* The quota is in the record, not in what a login says: it is learnt right after the first join. */
+/* What has changed since the login is learnt right after the first join. */
 static void test_quota_is_learnt(void **state)
 {
 	struct manage_account_change ch = {.set = MANAGE_QUOTA_SESSIONS,
@@ -313,6 +313,53 @@ static void test_quota_is_learnt(void **state)
 	fake_leave(&f);
 	assert_int_equal(try_join(&w, &cat, &g, reason), 0);
 	fake_leave(&g);
+	world_close(&w);
+}
+
+/* Nor do those slip through that come before it is learnt. */
+static void test_quota_of_a_crowd(void **state)
+{
+	static const struct core_agent third = {.id = "third"};
+	struct manage_account_change ch = {.set = MANAGE_QUOTA_SESSIONS, .expected = STORE_ANY};
+	char reason[CORE_REASON_TEXT];
+	struct told_account made;
+	struct access_who cat;
+	struct world w;
+	struct fake f, g;
+
+	world_open(&w);
+	made = account_rig_make(&w.r, NULL, "");
+	assert_int_equal(account_rig_change(&w.r, &w.admin, made.account.id, &ch).e, 0);
+	cat = account_rig_login(&w.r, made.token);
+	assert_int_equal(try_join(&w, &cat, &f, reason), ERR_LIMIT); /* none at all */
+	ch.to.quota.sessions = 1;
+	assert_int_equal(account_rig_change(&w.r, &w.admin, made.account.id, &ch).e, 0);
+	cat = account_rig_login(&w.r, made.token);
+	fake_join(&f, &w.r, &cat, &third);
+	assert_int_equal(try_join(&w, &cat, &g, reason), ERR_LIMIT); /* in the same turn */
+	fake_leave(&f);
+	world_close(&w);
+}
+
+/* Switched off after the login, while sessions of the account are still being told. */
+static void test_off_before_joining(void **state)
+{
+	struct manage_account_change ch = off("spam");
+	char reason[CORE_REASON_TEXT];
+	struct access_who late;
+	struct world w;
+	struct fake f;
+
+	world_open(&w);
+	late = account_rig_login(&w.r, account_rig_token(&w.r, &w.ann, NULL).token);
+	assert_int_equal(account_rig_change(&w.r, &w.admin, w.ann.account, &ch).e, 0);
+	assert_int_equal(w.a.n_expelled, 1);
+	if (try_join(&w, &late, &f, reason) == 0) {
+		core_rig_run(&w.r);
+		assert_int_equal(f.n_expelled, 1);
+		expect_told(&f, ERR_DISABLED, "spam");
+		fake_leave(&f);
+	}
 	world_close(&w);
 }
 
@@ -434,6 +481,8 @@ int main(void)
 		cmocka_unit_test(test_who_may_not_join),
 		cmocka_unit_test(test_quota_of_sessions),
 		cmocka_unit_test(test_quota_is_learnt),
+		cmocka_unit_test(test_quota_of_a_crowd),
+		cmocka_unit_test(test_off_before_joining),
 		cmocka_unit_test(test_a_new_number_ends_sessions),
 		cmocka_unit_test(test_other_nodes),
 		cmocka_unit_test(test_a_store_that_is_away_ends_nothing),

@@ -434,6 +434,35 @@ static void expect_nothing_of(struct world *w, const char *account)
 	assert_int_equal(account_rig_count(&w->r, "proof", "number:"), 0);
 }
 
+static int hold_first_write(struct core_rig *r, const struct store_req *req)
+{
+	return req->verb == STORE_WRITE && r->judge_e++ == 0 ? CORE_RIG_HOLD : 0;
+}
+
+/* A new number is being written while its account goes. */
+static void test_no_number_outlives_an_account(void **state)
+{
+	struct told_account t, dropped;
+	struct manage_asker by;
+	struct world w;
+
+	world_open(&w, CORE_OPEN);
+	w.r.judge = hold_first_write;
+	w.r.judge_e = 0;
+	by = account_rig_by(&t, &w.ann);
+	assert_non_null(manage_account_renumber(w.r.core, &by, STR("")));
+	core_rig_run(&w.r);
+	assert_int_equal(t.calls, 0);
+	by = account_rig_by(&dropped, &w.ann);
+	account_rig_wait(&w.r, &dropped, manage_account_drop(w.r.core, &by, STR(""), STORE_ANY));
+	assert_int_equal(dropped.e, 0);
+	core_rig_release(&w.r);
+	assert_int_equal(t.calls, 1);
+	assert_int_equal(t.e, ERR_NOTFOUND);
+	expect_nothing_of(&w, w.ann.account);
+	world_close(&w);
+}
+
 static void test_a_large_account_goes(void **state)
 {
 	struct told_account t;
@@ -482,6 +511,36 @@ static void test_a_second_call_goes_on(void **state)
 				 .e,
 			 ERR_NOTFOUND);
 	assert_int_equal(account_rig_drop(&w.r, &w.admin, w.ann.account).e, 0);
+	expect_nothing_of(&w, w.ann.account);
+	world_close(&w);
+}
+
+static int hold_third_write(struct core_rig *r, const struct store_req *req)
+{
+	if (req->verb != STORE_WRITE)
+		return 0;
+	return ++r->judge_e == 3 ? CORE_RIG_HOLD : 0;
+}
+
+/* Whoever asked for it hangs up in the middle: its names must not stay taken by nobody. */
+static void test_nobody_waits_for_the_end(void **state)
+{
+	struct told_account t;
+	struct manage_asker by;
+	struct manage *m;
+	struct world w;
+
+	world_open(&w, CORE_OPEN);
+	own_many(&w, 300);
+	w.r.judge = hold_third_write;
+	w.r.judge_e = 0;
+	by = account_rig_by(&t, &w.ann);
+	assert_non_null(m = manage_account_drop(w.r.core, &by, STR(""), STORE_ANY));
+	core_rig_run(&w.r);
+	assert_in_range(account_rig_count(&w.r, "owned", w.ann.account), 100, 299);
+	manage_cancel(m);
+	core_rig_release(&w.r);
+	assert_int_equal(t.calls, 0);
 	expect_nothing_of(&w, w.ann.account);
 	world_close(&w);
 }
@@ -586,6 +645,8 @@ int main(void)
 		cmocka_unit_test(test_a_new_number),
 		cmocka_unit_test(test_a_large_account_goes),
 		cmocka_unit_test(test_a_second_call_goes_on),
+		cmocka_unit_test(test_nobody_waits_for_the_end),
+		cmocka_unit_test(test_no_number_outlives_an_account),
 		cmocka_unit_test(test_what_went_elsewhere_stays),
 		cmocka_unit_test(test_wrong_version_deletes_nothing),
 		cmocka_unit_test(test_a_full_disk),

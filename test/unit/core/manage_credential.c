@@ -329,6 +329,39 @@ static void test_changing(void **state)
 	world_close(&w);
 }
 
+/* A credential that ends makes nothing that outlives it, neither itself nor another way in. */
+static void test_what_ends_stays_so(void **state)
+{
+	struct manage_credential_change ch = {.set_scope = true, .expected = STORE_ANY};
+	struct access_scope soon = {0}, sooner = {0}, later = {0};
+	struct access_who brief;
+	struct told_account t;
+	struct manage_asker by;
+	struct world w;
+
+	world_open(&w);
+	soon.until_ms = ev_wall_ms(w.r.ev) + 60000;
+	sooner.until_ms = soon.until_ms - 1;
+	later.until_ms = soon.until_ms + 1;
+	brief = account_rig_login(&w.r, account_rig_token(&w.r, &w.ann, &soon).token);
+	assert_int_equal(account_rig_token(&w.r, &brief, NULL).e, ERR_DENIED);
+	t = account_rig_token(&w.r, &brief, &later);
+	assert_int_equal(t.e, ERR_DENIED);
+	assert_string_equal(t.field, "scope.expires_at");
+	assert_int_equal(account_rig_token(&w.r, &brief, &soon).e, 0);
+	assert_int_equal(account_rig_token(&w.r, &brief, &sooner).e, 0);
+	by = account_rig_by(&t, &brief);
+	account_rig_wait(&w.r, &t,
+			 manage_credential_change(w.r.core, &by, STR(""), str_of(brief.credential),
+						  &ch));
+	assert_int_equal(t.e, ERR_DENIED);
+	by = account_rig_by(&t, &brief);
+	account_rig_wait(&w.r, &t, manage_account_renumber(w.r.core, &by, STR("")));
+	assert_int_equal(t.e, ERR_DENIED);
+	assert_string_equal(t.number, "");
+	world_close(&w);
+}
+
 static void test_list(void **state)
 {
 	struct access_scope scope = {.kinds = 1};
@@ -416,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_revoking),
 		cmocka_unit_test(test_administrators_revoke),
 		cmocka_unit_test(test_changing),
+		cmocka_unit_test(test_what_ends_stays_so),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_a_full_disk),
 	};

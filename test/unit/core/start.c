@@ -60,6 +60,69 @@ static void test_the_first_start(void **state)
 	core_rig_free(&r);
 }
 
+/* What a keeper of the first administrator's token has seen. */
+struct keeper {
+	struct core_rig *r;
+	unsigned kept, forgotten;
+	int e;
+	bool meddle; /* another node makes one between */
+	char token[CORE_TOKEN_TEXT];
+};
+
+static int keeper_keep(void *arg, const char *token)
+{
+	struct keeper *k = arg;
+
+	if (token == NULL) {
+		k->forgotten++;
+		return 0;
+	}
+	k->kept++;
+	assert_int_equal(account_rig_count(k->r, "account", ""), 0); /* it does not count yet */
+	str_printf(k->token, sizeof k->token, "%s", token);
+	if (k->meddle)
+		core_rig_put(k->r, "meta", "admin", "{\"account\":\"somebody\"}");
+	return k->e;
+}
+
+static void test_the_token_is_kept_before_it_counts(void **state)
+{
+	const struct {
+		const char *why;
+		struct keeper keeper;
+		int want;
+		unsigned n_accounts, forgotten;
+	} cases[] = {
+		{"kept, then made", {0}, 0, 1, 0},
+		{"it cannot be kept", {.e = ERR_DENIED}, ERR_DENIED, 0, 0},
+		{"another node is faster", {.meddle = true}, 0, 0, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct keeper k = cases[i].keeper;
+		struct told_start t;
+		struct core_rig r;
+
+		print_message("  %s\n", cases[i].why);
+		core_rig_new(&r, false);
+		k.r = &r;
+		core_free(r.core);
+		r.opt.keep_token = keeper_keep;
+		r.opt.keep_token_arg = &k;
+		assert_int_equal(core_new(r.ev, &r.opt, &r.core), 0);
+		t = start(&r);
+		assert_int_equal(t.result.e, cases[i].want);
+		assert_int_equal(k.kept, 1);
+		assert_int_equal(k.forgotten, cases[i].forgotten);
+		assert_int_equal(account_rig_count(&r, "account", ""), cases[i].n_accounts);
+		if (cases[i].n_accounts > 0)
+			assert_string_equal(t.result.token, k.token);
+		else
+			assert_string_equal(t.result.token, "");
+		core_rig_free(&r);
+	}
+}
+
 static void test_one_of_two_nodes_makes_it(void **state)
 {
 	struct told_start a = {0}, b = {0};
@@ -307,6 +370,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_first_start),
+		cmocka_unit_test(test_the_token_is_kept_before_it_counts),
 		cmocka_unit_test(test_one_of_two_nodes_makes_it),
 		cmocka_unit_test(test_schemas),
 		cmocka_unit_test(test_store_fails),

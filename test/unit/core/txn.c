@@ -22,6 +22,7 @@ struct job {
 	const char *meddle;    /* once, after the reads: another node writes this to `to` */
 	unsigned n_reads;      /* records that it reads besides */
 	const char *line;      /* the account it stands in line for */
+	const char *next_line; /* another one, from the second try on; NULL: the same */
 	int refuse;	       /* what run returns when all is read */
 	bool twice;	       /* writes `to` twice */
 	uint64_t version;      /* of `to`, in done */
@@ -32,8 +33,11 @@ static void job_meddle(struct job *j)
 	const char *value = j->meddle;
 
 	j->meddle = NULL;
-	if (value != NULL)
-		core_rig_put(j->r, "x", j->to, value);
+	if (value == NULL)
+		return;
+	core_rig_put(j->r, "x", j->to, value);
+	if (j->next_line != NULL)
+		j->line = j->next_line;
 }
 
 static int job_read_many(struct job *j, struct txn *t)
@@ -272,6 +276,26 @@ static void test_in_line(void **state)
 	}
 }
 
+/* What it is about was somebody's, and is somebody else's when it tries again. */
+static void test_another_line(void **state)
+{
+	struct core_rig *r = *state;
+	struct job j = {.line = "ann", .next_line = "bob", .meddle = "bob's"};
+	struct job behind = {.line = "ann", .to = "c"}, bob = {.line = "bob", .to = "d"};
+
+	assert_int_equal(job_start(r, &j), 0);
+	assert_int_equal(job_start(r, &behind), 0);
+	assert_int_equal(job_start(r, &bob), 0);
+	core_rig_run(r);
+	assert_int_equal(j.calls, 1);
+	assert_int_equal(j.e, 0);
+	assert_int_equal(behind.calls, 1);
+	assert_int_equal(bob.calls, 1);
+	expect(r, "b", "1");
+	expect(r, "c", "1");
+	expect(r, "d", "1");
+}
+
 static void test_core_goes(void **state)
 {
 	struct core_rig *r = *state;
@@ -296,6 +320,7 @@ int main(void)
 		TXN_TEST(test_cancel),
 		TXN_TEST(test_too_many),
 		TXN_TEST(test_in_line),
+		TXN_TEST(test_another_line),
 		TXN_TEST(test_core_goes),
 	};
 

@@ -29,6 +29,8 @@ static void test_refusals(void **state)
 		 "AUTH", "WWW-Authenticate", "Bearer"},
 		{"two credentials", ASK("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"),
 		 401, "AUTH", NULL, NULL},
+		{"a certificate that has not come is no wish for an account",
+		 ASK("Karez-Proof: certificate\r\n"), 401, "AUTH", "WWW-Authenticate", "Bearer"},
 		{"another version",
 		 "GET /v1/connect HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
 		 "Upgrade: karez/2\r\n\r\n",

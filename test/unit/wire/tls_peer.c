@@ -22,6 +22,7 @@ static const struct tls_certs_row rows[] = {
 	{"self", NULL, "DNS:a.example", 2020, 2090},
 	{"b", "ca", "DNS:b.example,DNS:c.example", 2020, 2090},
 	{"address", "ca", "IP:127.0.0.9", 2020, 2090},
+	{"two words", "ca", "IP:127.0.0.9", 2020, 2090},
 };
 
 struct peer_rig {
@@ -106,19 +107,22 @@ static void test_who_the_client_is(void **state)
 		const char *const *asked;
 		const char *name;   /* NULL: nobody */
 		const char *reason; /* NULL: let in */
+		const char *alert;  /* what the client is told */
 	} cases[] = {
 		{"no certificate is no fault", NULL, "a.example", NULL, NULL, NULL},
 		{"its first DNS name", "b", "a.example", NULL, "b.example", NULL},
 		{"no DNS name: the common name", "address", "a.example", NULL, "address", NULL},
+		{"nothing that is a name", "two words", "a.example", NULL, "", NULL},
 		{"asked for this name, in any case", "b", "a.example", a, "b.example", NULL},
 		{"not asked for another name", "b", "a.example", z, NULL, NULL},
 		{"not asked: even a bad one", "expired", "a.example", z, NULL, NULL},
 		{"by an address, without SNI", "b", "127.0.0.1", z, "b.example", NULL},
-		{"too old", "expired", "a.example", NULL, NULL, "certificate has expired"},
+		{"too old", "expired", "a.example", NULL, NULL, "certificate has expired",
+		 "certificate expired"},
 		{"of another authority", "stranger", "a.example", NULL, NULL,
-		 "certificate is signed by an unknown authority (other-ca)"},
+		 "certificate is signed by an unknown authority (other-ca)", "unknown CA"},
 		{"of its own", "self", "a.example", NULL, NULL,
-		 "certificate is signed by an unknown authority (self)"},
+		 "certificate is signed by an unknown authority (self)", "unknown CA"},
 	};
 	struct tls_certs *certs = *state;
 
@@ -136,6 +140,7 @@ static void test_who_the_client_is(void **state)
 		ev_sim_run_for(r.ev, 1000);
 		assert_int_equal(r.why, cases[i].reason != NULL ? ERR_CERT : 0);
 		assert_string_equal(r.reason, cases[i].reason != NULL ? cases[i].reason : "");
+		assert_null(wire_tls_refusal(r.server));
 		name = wire_tls_peer_name(r.server);
 		assert_int_equal(name == NULL, cases[i].name == NULL);
 		if (name != NULL)
@@ -143,8 +148,9 @@ static void test_who_the_client_is(void **state)
 		wire_close(r.server, r.why);
 		ev_sim_run_for(r.ev, 1000);
 		if (cases[i].reason != NULL) { /* the client learns of it */
-			assert_int_equal(wire_read(r.client, 1, &in), ERR_TLS);
+			assert_int_equal(wire_read(r.client, 1, &in), ERR_CERT);
 			assert_non_null(strstr(wire_tls_reason(r.client), "alert"));
+			assert_string_equal(wire_tls_refusal(r.client), cases[i].alert);
 		}
 		wire_close(r.client, 0);
 		ev_sim_run_for(r.ev, 20000);

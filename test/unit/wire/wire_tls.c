@@ -281,7 +281,8 @@ static void test_who_is_trusted(void **state)
 		ev_sim_run_for(r.ev, 1000);
 		if (cases[i].want != 0) { /* the other side learns why */
 			assert_int_equal(r.server.n_broken, 1);
-			assert_int_equal(r.server.why, ERR_TLS);
+			assert_int_equal(r.server.why, ERR_CERT);
+			assert_non_null(wire_tls_refusal(r.server.w));
 			assert_non_null(
 				strstr(r.server.reason, "the peer ended TLS with the alert"));
 		}
