@@ -427,8 +427,10 @@ static void doc_security(struct api_doc *d, struct json *op, enum api_who who)
 
 	if (who == API_MAYBE || who == API_ANY_OPEN)
 		doc_add(d, list, doc_object(d));
-	if (who != API_ANYBODY)
+	if (who != API_ANYBODY) {
 		doc_add(d, list, doc_wrap(d, "bearer", doc_list(d)));
+		doc_add(d, list, doc_wrap(d, "certificate", doc_list(d)));
+	}
 	doc_put(d, op, "security", list);
 }
 
@@ -512,11 +514,15 @@ static void doc_head(struct api_doc *d, struct json *root)
 static void doc_components(struct api_doc *d, struct json *components)
 {
 	struct json *bearer = doc_pair(d, "type", "http");
-	struct json *problem = doc_pair(d, "description", "It is refused");
+	struct json *certificate = doc_pair(d, "type", "mutualTLS");
+	struct json *problem = doc_pair(d, "description", "It is refused"), *schemes;
 
 	doc_text(d, bearer, "scheme", "bearer");
 	doc_text(d, bearer, "description", "A token, or an account's number");
-	doc_put(d, components, "securitySchemes", doc_wrap(d, "bearer", bearer));
+	doc_text(d, certificate, "description", "A client certificate that an account has");
+	schemes = doc_wrap(d, "bearer", bearer);
+	doc_put(d, schemes, "certificate", certificate);
+	doc_put(d, components, "securitySchemes", schemes);
 	doc_put(d, problem, "content",
 		doc_content(d, "application/problem+json", doc_schema_ref(d, &api_schema_problem)));
 	doc_put(d, components, "responses", doc_wrap(d, "Problem", problem));
