@@ -123,7 +123,8 @@ static void http_write_page_head(struct http_writer *w, const struct http_page *
 		http_write_field(w, STR("Content-Type"), page->content_type);
 	for (size_t i = 0; i < page->n_fields; i++)
 		http_write_field(w, page->fields[i].name, page->fields[i].value);
-	if (http_write_has_body(page->status))
+	/* a 304 may tell the length of what it stands for, not that it is 0 */
+	if (http_write_has_body(page->status) && (page->status != 304 || page->body.len > 0))
 		http_write_number(w, STR("Content-Length"), page->body.len);
 	if (page->close)
 		http_write_field(w, STR("Connection"), STR("close"));
