@@ -4,6 +4,7 @@
  * libuv brings readiness, signals, the thread pool and the clock. The tasks of a turn run in a
  * "check" handle (after descriptors) and in a "prepare" handle (after timers, before sleeping).
  */
+#include <poll.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -147,13 +148,22 @@ static void ev_uv_random(struct ev *ev, void *out, size_t len)
 
 /* ---- descriptors ---- */
 
+/* libuv tells EPOLLERR alone as if it were what we waited for. */
+static bool ev_uv_has_failed(const struct ev_io *io)
+{
+	struct pollfd p = {.fd = -1};
+
+	return uv_fileno((const uv_handle_t *)&io->poll, &p.fd) == 0 && poll(&p, 1, 0) == 1 &&
+	       (p.revents & POLLERR) != 0;
+}
+
 static void ev_uv_on_poll(uv_poll_t *poll, int status, int uv_events)
 {
 	struct ev_io *io = poll->data;
 	int events = 0;
 
 	ev_uv_tick(io->ev);
-	if (status < 0) {
+	if (status < 0 || (io->wanted == 0 && ev_uv_has_failed(io))) {
 		io->failed = true;
 		io->wanted = 0;
 		events = EV_ERROR;
@@ -164,6 +174,9 @@ static void ev_uv_on_poll(uv_poll_t *poll, int status, int uv_events)
 			events |= EV_WRITE;
 		events &= io->wanted;
 	}
+	/* Urgent data, or both ends have finished: neither is a failure, and both would stay. */
+	if (io->wanted == 0)
+		uv_poll_stop(poll);
 	if (events != 0)
 		io->fn(io->arg, events);
 }
@@ -199,10 +212,9 @@ void ev_io_want(struct ev_io *io, int events)
 		uv_events |= UV_READABLE;
 	if (events & EV_WRITE)
 		uv_events |= UV_WRITABLE;
-	if (uv_events == 0)
-		uv_poll_stop(&io->poll);
-	else
-		uv_poll_start(&io->poll, uv_events, ev_uv_on_poll);
+	/* a failure is told unasked: urgent data stands for "nothing" (0 would stop the watching)
+	 */
+	uv_poll_start(&io->poll, uv_events == 0 ? UV_PRIORITIZED : uv_events, ev_uv_on_poll);
 }
 
 static void ev_uv_on_io_closed(uv_handle_t *handle)

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -181,7 +182,9 @@ static void test_error_is_told_once(void **state)
 	static const struct {
 		const char *why;
 		int want;
-	} cases[] = {{"reading was wanted", EV_READ}, {"writing was wanted", EV_WRITE}};
+	} cases[] = {{"reading was wanted", EV_READ},
+		     {"writing was wanted", EV_WRITE},
+		     {"nothing was wanted any more", 0}};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct ear e;
@@ -190,6 +193,7 @@ static void test_error_is_told_once(void **state)
 		print_message("%s\n", cases[i].why);
 		assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
 		ear_open(&e, *state, fds[1]);
+		ev_io_want(e.io, EV_READ);
 		ev_io_want(e.io, cases[i].want);
 		close(fds[0]);
 		run_some_turns(*state);
@@ -201,6 +205,76 @@ static void test_error_is_told_once(void **state)
 		assert_int_equal(e.calls, 1);
 		ev_io_free(e.io);
 		close(fds[1]);
+	}
+}
+
+/* A TCP connection on loopback. */
+static void make_tcp(int fds[2])
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof addr;
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof addr), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fds[1], (struct sockaddr *)&addr, sizeof addr), 0);
+	fds[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	assert_true(fds[0] >= 0);
+	close(listener);
+}
+
+/* What a peer does while nothing is wanted: only its death is told. */
+static void test_while_nothing_is_wanted(void **state)
+{
+	static const struct {
+		const char *why;
+		bool writes, urgent, ends, resets;
+		int want; /* events told */
+	} cases[] = {
+		{"it resets", .resets = true, .want = EV_ERROR},
+		{"it resets what it wrote", .writes = true, .resets = true, .want = EV_ERROR},
+		{"it writes", .writes = true},
+		{"it writes urgent data", .urgent = true},
+		{"it ends", .ends = true},
+		{"it ends behind its last words", .writes = true, .ends = true},
+	};
+	static const struct linger now = {.l_onoff = 1};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct ear e;
+		int fds[2];
+
+		print_message("%s\n", cases[i].why);
+		make_tcp(fds);
+		ear_open(&e, *state, fds[0]);
+		ev_io_want(e.io, EV_READ);
+		ev_io_want(e.io, 0);
+		if (cases[i].writes)
+			assert_int_equal(write(fds[1], "x", 1), 1);
+		if (cases[i].urgent)
+			assert_int_equal(send(fds[1], "!", 1, MSG_OOB), 1);
+		if (cases[i].resets)
+			setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &now, sizeof now);
+		if (cases[i].ends)
+			assert_int_equal(shutdown(fds[0], SHUT_WR), 0);
+		if (cases[i].ends || cases[i].resets)
+			close(fds[1]);
+		run_some_turns(*state);
+		assert_int_equal(e.calls, cases[i].want != 0);
+		assert_int_equal(e.events, cases[i].want);
+		if (cases[i].writes && !cases[i].resets) { /* and it is still there */
+			e.stop_after = 1;
+			ev_io_want(e.io, EV_READ);
+			ev_run(*state);
+			assert_int_equal(e.events, EV_READ);
+		}
+		ev_io_free(e.io);
+		close(fds[0]);
+		if (!cases[i].ends && !cases[i].resets)
+			close(fds[1]);
 	}
 }
 
@@ -601,6 +675,7 @@ int main(void)
 		ON_LOOP(test_want_nothing_is_silence),
 		ON_LOOP(test_only_what_is_wanted),
 		ON_LOOP(test_error_is_told_once),
+		ON_LOOP(test_while_nothing_is_wanted),
 		ON_LOOP(test_free_in_its_own_callback),
 		ON_LOOP(test_one_of_two_ready_frees_the_other),
 		ON_LOOP(test_a_number_comes_back),
