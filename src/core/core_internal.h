@@ -311,6 +311,9 @@ int tunnel_serve(struct member *m, const struct record_tunnel *r, uint64_t versi
 /* One member serves it no longer. Frees s. event: "detach" or "replaced", for the log. */
 void tunnel_leave(struct serving *s, const char *event);
 
+/* The same, and its member is told why; its owner may close it in the middle of that. */
+void tunnel_take_away(struct serving *s, int code, const char *reason);
+
 /* The member's place in a tunnel, NULL if it has none. */
 struct serving *tunnel_find_serving(struct member *m, struct str name);
 

@@ -213,10 +213,9 @@ struct manage *manage_sessions(struct core *c, const struct manage_asker *by, st
 struct manage *manage_visitors(struct core *c, const struct manage_asker *by, struct str name);
 
 /*
- * End sessions that serve a tunnel; agents print the reason and do not come back by themselves.
- *   session  its number; 0: all of them.
- *   reason   a sentence; empty: a usual one.
- * answer->n says how many there were.
+ * End sessions that serve a tunnel; one that serves others as well loses this one only. Agents
+ * print the reason and do not come back by themselves. session  its number; 0: all of them. reason
+ * a sentence; empty: a usual one. answer->n says how many there were.
  */
 struct manage *manage_disconnect(struct core *c, const struct manage_asker *by, struct str name,
 				 uint64_t session, struct str reason);

@@ -216,13 +216,13 @@ static void manage_clean_words(struct str in, char out[REASON_MAX + 1])
 }
 
 /* One that the call is about; NULL: there are no more. */
-static struct member *manage_find_session(struct tunnel *t, uint64_t number)
+static struct serving *manage_find_serving(struct tunnel *t, uint64_t number)
 {
 	LIST_FOR_EACH (link, &t->serving) {
-		struct member *m = CONTAINER_OF(link, struct serving, of_tunnel)->member;
+		struct serving *s = CONTAINER_OF(link, struct serving, of_tunnel);
 
-		if (number == 0 || m->number == number)
-			return m;
+		if (number == 0 || s->member->number == number)
+			return s;
 	}
 	return NULL;
 }
@@ -231,11 +231,15 @@ static void manage_fill_disconnect(struct manage_there *h, struct tunnel *t)
 {
 	bool own = strcmp(h->r.account, h->m.who.account) == 0;
 	const char *usual = own ? "disconnected by its owner" : "disconnected by an administrator";
-	struct member *m;
+	const char *words = h->words[0] != '\0' ? h->words : usual;
+	struct serving *s;
 
-	/* each one leaves all that it serves; the tunnel stays readable until the loop turns */
-	while (t != NULL && (m = manage_find_session(t, h->session)) != NULL) {
-		member_expel(m, ERR_DISCONNECTED, h->words[0] != '\0' ? h->words : usual);
+	/* a session that serves others as well keeps those; t is readable until the loop turns */
+	while (t != NULL && (s = manage_find_serving(t, h->session)) != NULL) {
+		if (s->member->n_serving > 1)
+			tunnel_take_away(s, ERR_DISCONNECTED, words);
+		else
+			member_expel(s->member, ERR_DISCONNECTED, words);
 		h->m.answer.n++;
 	}
 	if (h->m.answer.n > 0)

@@ -72,8 +72,7 @@ void tunnel_leave(struct serving *s, const char *event)
 	free(s);
 }
 
-/* One session loses it and is told why; its owner may close it in the middle of that. */
-static void tunnel_take_away(struct serving *s, int code, const char *reason)
+void tunnel_take_away(struct serving *s, int code, const char *reason)
 {
 	struct member *m = s->member;
 	struct tunnel *t = s->tunnel;

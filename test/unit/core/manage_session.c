@@ -163,10 +163,13 @@ static void test_disconnect(void **state)
 
 	told = disconnect(&g, &g.root, 0, STR(""));
 	assert_int_equal(told.n, 1);
-	assert_int_equal(g.a.n_expelled, 1);
+	assert_int_equal(g.a.n_expelled, 0); /* it serves another one, and goes on with that */
+	assert_int_equal(g.a.n_detached, 1);
+	assert_string_equal(g.a.detached, "demo");
+	assert_int_equal(g.a.why, ERR_DISCONNECTED);
 	assert_string_equal(g.a.reason, "disconnected by an administrator");
 	assert_null(core_tunnel(g.r.core, STR("demo"))); /* before the answer */
-	assert_null(core_tunnel(g.r.core, STR("more")));
+	assert_non_null(core_tunnel(g.r.core, STR("more")));
 	assert_int_equal(disconnect(&g, &g.ann, 0, STR("")).n, 0);
 	fake_leave(&second);
 	fake_join(&second, &g.r, &g.ann, &desktop);
