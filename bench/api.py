@@ -7,6 +7,7 @@ size, in one run. See README.md.
 import argparse
 import http.client
 import json
+import os
 import pathlib
 import re
 import socket
@@ -20,11 +21,13 @@ import chains
 
 CONNS = 16       # of wrk
 PROBE_S = 0.002  # between two probes of the loop
+BUILD = pathlib.Path(os.environ.get('KAREZ_BUILD', chains.ROOT / 'build'))
 STORES = ('memory', 'sqlite')
 
-# Every connection changes a tunnel of its own: writes that all succeed, as fast as they are answered.
+# One tunnel after the other gets another target: as many changes under way as there are connections,
+# and every one of them is written.
 CHANGES = '''
-local n, thread = 0, 0
+local n = 0
 request = function()
     n = n + 1
     local body = string.format('{{"target":{{"url":"http://127.0.0.1:%d"}}}}', 1024 + n % 60000)
@@ -41,7 +44,7 @@ class Api:
         state = lab.dir / f'{store}-{self.port}'
         where = 'memory:' if store == 'memory' else f'sqlite:{state}/karez.db'
         self.proc = lab.start('karezd', [
-            chains.ROOT / 'build/karezd', '--domain', 'localhost', '--listen',
+            BUILD / 'karezd', '--domain', 'localhost', '--listen',
             f'127.0.0.1:{self.port}', '--store', where, '--state-dir', state,
             '--log-level', 'warn'])
         chains.wait_port(self.proc, self.port)
@@ -96,6 +99,7 @@ class Constant:
         self.proc = lab.start('nginx', ['nginx', '-e', lab.dir / 'api.err', '-c', conf])
         chains.wait_port(self.proc, self.port)
 
+    call = Api.call
     cpu = Api.cpu
     stop = Api.stop
 
@@ -114,12 +118,15 @@ def wrk(api, seconds, path='/', script=None):
     return int(done[1])
 
 
-def reads(api, seconds, path):
-    """(answers a second of CPU time, answers a second)"""
+def reads(api, seconds, path, answer):
+    """(answers a second of CPU time, answers a second); each is that answer, by its status."""
     wrk(api, 1, path)
     cpu, begin = api.cpu(), time.monotonic()
     done = wrk(api, seconds, path)
-    return done / (api.cpu() - cpu), done / (time.monotonic() - begin)
+    found = done / (api.cpu() - cpu), done / (time.monotonic() - begin)
+    if api.call('GET', path) != answer:
+        raise chains.Wrong(f'{api.store}: {path} is not {answer} any more')
+    return found
 
 
 def probe(api, seconds, out):
@@ -138,18 +145,18 @@ def probe(api, seconds, out):
             time.sleep(PROBE_S)
 
 
-def lag(api, seconds, script):
-    """(p50, p99 in ms of the probe, changes a second); script None: nobody writes."""
-    found, done = [], [0]
+def lag(api, seconds, load=None):
+    """(p50, p99 in ms of the probe, what load() came to a second)"""
+    found, done = [], 0
     t = threading.Thread(target=probe, args=(api, seconds, found))
     t.start()
-    if script is not None:
-        done[0] = wrk(api, seconds, script=script)
+    if load is not None:
+        done = load()
     t.join()
     if len(found) < 20:
         raise chains.Wrong('the probe was not answered')
     cuts = statistics.quantiles(found, n=100)
-    return cuts[49] * 1e3, cuts[98] * 1e3, done[0] / seconds
+    return cuts[49] * 1e3, cuts[98] * 1e3, done / seconds
 
 
 def one_round(lab, seconds, samples):
@@ -162,22 +169,28 @@ def one_round(lab, seconds, samples):
         api = Api(lab, store)
         for i in range(CONNS):
             api.call('POST', '/v1/tunnels', {'name': f'bench-{i}'})
-        answer = json.dumps(api.call('GET', '/v1/tunnels/bench-0'))
-        per_cpu, rate = reads(api, seconds, '/v1/tunnels/bench-0')
+        answer = api.call('GET', '/v1/tunnels/bench-0')
+        per_cpu, rate = reads(api, seconds, '/v1/tunnels/bench-0', answer)
         note(f'{store} reads per CPU second', per_cpu)
         note(f'{store} reads per second', rate)
-        p50, p99, _ = lag(api, seconds, None)
+        p50, p99, _ = lag(api, seconds)
         note(f'{store} lag p50 ms, idle', p50)
         note(f'{store} lag p99 ms, idle', p99)
-        p50, p99, changes = lag(api, seconds, script)
+        p50, p99, changes = lag(api, seconds, lambda: wrk(api, seconds, script=script))
+        if not re.fullmatch(r'http://127\.0\.0\.1:\d+',
+                            api.call('GET', '/v1/tunnels/bench-0')['target']['url']):
+            raise chains.Wrong(f'{store}: the changes changed nothing')
         note(f'{store} lag p50 ms, writing', p50)
         note(f'{store} lag p99 ms, writing', p99)
         note(f'{store} changes per second', changes)
         api.stop()
-    peer = Constant(lab, answer)
-    per_cpu, rate = reads(peer, seconds, '/')
+    peer = Constant(lab, json.dumps(answer))
+    per_cpu, rate = reads(peer, seconds, '/', answer)
     note('nginx constant answers per CPU second', per_cpu)
     note('nginx constant answers per second', rate)
+    p50, p99, _ = lag(peer, seconds, lambda: wrk(peer, seconds))
+    note('nginx lag p50 ms, loaded', p50)
+    note('nginx lag p99 ms, loaded', p99)
     peer.stop()
 
 

@@ -152,7 +152,8 @@ static int exchange_open(struct exchange *x, struct tunnel *t, bool may_reuse)
  */
 static bool exchange_retry(struct exchange *x, int why)
 {
-	bool refused = why == ERR_DRAIN; /* the agent says that it has not looked at it */
+	/* the agent says that it has not looked at it: it goes, or has just lost the tunnel */
+	bool refused = why == ERR_DRAIN || why == ERR_NOTFOUND;
 	bool lost = why == ERR_EOF || why == ERR_RESET || why == ERR_CLOSED || why == ERR_DEAD;
 	struct tunnel *t;
 
@@ -176,8 +177,13 @@ static bool exchange_retry(struct exchange *x, int why)
 
 static void exchange_stream_failed(struct exchange *x, int why)
 {
-	if (!exchange_retry(x, why))
-		exchange_fail(x, why == ERR_EOF || why == ERR_PROTO ? ERR_TARGET : why);
+	if (exchange_retry(x, why))
+		return;
+	if (why == ERR_EOF || why == ERR_PROTO)
+		why = ERR_TARGET;
+	else if (why == ERR_NOTFOUND)
+		why = ERR_NOSESSION;
+	exchange_fail(x, why);
 }
 
 /* ---- the answer ---- */

@@ -10,7 +10,7 @@
 /* Turns that the two ends may need beyond the silence itself, in milliseconds. */
 #define OVERDUE_SLACK_MS 1500
 
-static const char *const kinds[CABLE_KINDS] = {"session", "target", "visitor"};
+static const char *const kinds[CABLE_KINDS] = {"session", "target", "visitor", "clerk"};
 
 static void cable_on_gone(void *arg)
 {

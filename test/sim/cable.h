@@ -10,6 +10,7 @@ enum cable_kind {
 	CABLE_SESSION, /* from an agent to the server */
 	CABLE_TARGET,  /* from an agent to a target */
 	CABLE_VISITOR, /* from a visitor to the server */
+	CABLE_CLERK,   /* from whoever calls the API; it never fails by itself */
 	CABLE_KINDS,
 };
 

@@ -40,24 +40,26 @@ static void fault_mood(struct world *w)
 /* Nothing runs any more, or it has run for too long. */
 static void fault_on_drained(void *arg)
 {
-	struct world *w = arg;
+	struct world_node *n = arg;
 
-	world_stop_node(w, dice_length(&w->dice, 2000));
+	world_stop_node(n, dice_length(&n->world->dice, 2000));
 }
 
 static void fault_server(struct world *w)
 {
-	if (w->node == NULL || w->draining)
+	struct world_node *n = &w->nodes[dice_range(&w->dice, 0, w->n_nodes - 1)];
+
+	if (n->node == NULL || n->draining)
 		return;
 	if (dice_chance(&w->dice, 50)) {
-		world_stop_node(w, dice_length(&w->dice, 8000));
+		world_stop_node(n, dice_length(&w->dice, 8000));
 		return;
 	}
-	world_note(w, "server drains");
-	w->draining = true;
-	w->drain = (struct ev_timer){.fn = fault_on_drained, .arg = w};
-	ev_timer_set(w->ev, &w->drain, dice_length(&w->dice, 20000));
-	node_drain(w->node, fault_on_drained, w);
+	world_note(w, "node %u drains", n->index);
+	n->draining = true;
+	n->drain = (struct ev_timer){.fn = fault_on_drained, .arg = n};
+	ev_timer_set(w->ev, &n->drain, dice_length(&w->dice, 20000));
+	node_drain(n->node, fault_on_drained, n);
 }
 
 static void fault_agent(struct world *w)
@@ -98,9 +100,11 @@ static void faults_next(struct world *w, struct ev_timer *t, unsigned n_left)
 static void faults_on_fault(void *arg)
 {
 	struct world *w = arg;
-	uint32_t roll = dice_range(&w->dice, 0, 99);
+	uint32_t roll = dice_range(&w->dice, 0, w->with_clerk ? 139 : 99);
 
-	if (roll < 15)
+	if (roll >= 100)
+		clerk_act(w);
+	else if (roll < 15)
 		fault_cut(w, CABLE_SESSION);
 	else if (roll < 25)
 		fault_cut(w, CABLE_TARGET);
@@ -140,6 +144,7 @@ void faults_begin(struct world *w)
 	w->n_arrivals = dice_range(&w->dice, 10, 60);
 	w->lucky = dice_chance(&w->dice, 10);
 	w->n_faults = w->lucky ? 0 : 1 + dice_length(&w->dice, 60);
+	w->with_clerk = dice_chance(&w->dice, 60);
 	w->fault = (struct ev_timer){.fn = faults_on_fault, .arg = w};
 	w->arrival = (struct ev_timer){.fn = faults_on_arrival, .arg = w};
 	faults_next(w, &w->fault, w->n_faults);
@@ -152,10 +157,14 @@ void faults_end(struct world *w)
 	ev_timer_stop(w->ev, &w->fault);
 	ev_timer_stop(w->ev, &w->arrival);
 	cable_thaw_all(w);
-	if (w->draining)
-		world_stop_node(w, 0);
-	else if (w->node == NULL)
-		ev_timer_set(w->ev, &w->up, 0);
+	for (unsigned i = 0; i < w->n_nodes; i++) {
+		struct world_node *n = &w->nodes[i];
+
+		if (n->draining)
+			world_stop_node(n, 0);
+		else if (n->node == NULL)
+			ev_timer_set(w->ev, &n->up, 0);
+	}
 	for (unsigned i = 0; i < w->n_hosts; i++) {
 		struct host *h = &w->hosts[i];
 

@@ -11,6 +11,10 @@
 #define SEAT_PORT 1000
 /* How often an attempt that hangs looks again, in milliseconds. */
 #define LOOK_MS 250
+/* After so long, at most, somebody starts an agent again that was sent away, in milliseconds. */
+#define AGAIN_MAX_MS 15000
+/* The same for one that waits for a name that somebody else has, once it is free. */
+#define FREE_MAX_MS 2000
 
 /* ---- dialling ---- */
 
@@ -66,7 +70,7 @@ static void dial_on_timer(void *arg)
 		dial_answer(d, ERR_REFUSED, NULL);
 	else if (d->site != NULL)
 		dial_target(d);
-	else if ((wire = world_dial_node(w, CABLE_SESSION, h->index)) == NULL)
+	else if ((wire = world_dial_node(w, CABLE_SESSION, h->node, h->index)) == NULL)
 		dial_answer(d, ERR_REFUSED, NULL);
 	else
 		dial_answer(d, 0, wire);
@@ -171,11 +175,39 @@ static bool run_has_rival(const struct run *r, const char *name)
 	return false;
 }
 
+/* Has the clerk taken something away from it? */
+static bool run_is_taken(const struct run *r, int code)
+{
+	const struct host *h = r->host;
+	const struct world *w = h->world;
+
+	if (h->account < 0 || (code != ERR_AUTH && code != ERR_DISABLED && code != ERR_DELETED &&
+			       code != ERR_DISCONNECTED))
+		return false;
+	if (code == ERR_AUTH)
+		return ban_excuses(&h->ban, r->since_ms);
+	if (code == ERR_DISABLED && ban_excuses(&w->accounts[h->account].ban, r->since_ms))
+		return true;
+	for (size_t i = 0; i < h->n_seats; i++) {
+		const char *name = r->name[i][0] != '\0' ? r->name[i] : h->seats[i].asked;
+		const struct world_name *n = world_find(w, name);
+
+		if (n != NULL && ban_excuses(&n->ban, r->since_ms))
+			return true;
+	}
+	return false;
+}
+
 /* The server has said its last word about a tunnel: was it right? */
 static void run_judge(struct run *r, size_t seat, int code, const char *reason)
 {
 	struct host *h = r->host;
 	const char *asked = h->seats[seat].asked;
+
+	if (run_is_taken(r, code)) {
+		r->taken = true;
+		return;
+	}
 
 	if (code == ERR_EXISTS && world_owner(h->world, asked) != run_account(r) &&
 	    run_has_rival(r, asked))
@@ -194,6 +226,9 @@ static void run_on_lost(void *arg, size_t tunnel, int code, const char *reason)
 		   err_name(code));
 	r->lost[tunnel] = true;
 	run_judge(r, tunnel, code, reason);
+	if (r->taken && r->host->run == r)
+		ev_timer_set(r->host->world->ev, &r->host->again,
+			     dice_length(&r->host->world->dice, AGAIN_MAX_MS));
 }
 
 static void run_on_ended(void *arg, int code, const char *reason)
@@ -206,7 +241,10 @@ static void run_on_ended(void *arg, int code, const char *reason)
 		for (size_t i = 0; i < h->n_seats; i++)
 			if (!r->lost[i])
 				run_judge(r, i, code, reason);
-		h->over = h->over || h->run == r;
+		h->over = h->over || (h->run == r && !r->taken);
+		if (h->run == r && r->taken && !ev_timer_is_set(&h->start))
+			ev_timer_set(h->world->ev, &h->start,
+				     1 + dice_length(&h->world->dice, AGAIN_MAX_MS));
 	}
 	ev_task_run(h->world->ev, &r->bury);
 }
@@ -273,7 +311,8 @@ void host_start(struct host *h)
 		tunnels[i].name = h->seats[i].asked[0] != '\0' ? h->seats[i].asked : NULL;
 	}
 	if (h->account >= 0)
-		opt.token = w->tokens[h->account];
+		opt.token = h->token;
+	r->since_ms = ev_now_ms(w->ev);
 	list_push(&h->runs, &r->link);
 	h->run = r;
 	world_note(w, "run %u.%u starts", h->index, r->number);
@@ -286,6 +325,14 @@ static void host_on_start(void *arg)
 
 	if (h->run == NULL && !h->over)
 		host_start(h);
+}
+
+static void host_on_again(void *arg)
+{
+	struct host *h = arg;
+
+	if (h->run != NULL && h->run->taken && !h->run->stopping)
+		host_kill(h, 0);
 }
 
 void host_kill(struct host *h, uint32_t back_ms)
@@ -330,9 +377,45 @@ bool host_may_twin(const struct host *h)
 	return true;
 }
 
+bool host_has_lost(const struct host *h, unsigned name)
+{
+	const struct run *r = h->run;
+
+	for (size_t i = 0; r != NULL && i < h->n_seats; i++) {
+		const char *had = r->name[i][0] != '\0' ? r->name[i] : h->seats[i].asked;
+
+		if (r->lost[i] && strcmp(had, h->world->names[name].text) == 0)
+			return true;
+	}
+	return r == NULL && h->over;
+}
+
+static void host_try_again(struct host *h, unsigned seat)
+{
+	struct world *w = h->world;
+	uint32_t ms = 1 + dice_length(&w->dice, FREE_MAX_MS);
+
+	if (h->run == NULL && h->over) {
+		h->over = false;
+		ev_timer_set(w->ev, &h->start, ms);
+	} else if (h->run != NULL && h->run->lost[seat]) {
+		h->run->taken = true;
+		ev_timer_set(w->ev, &h->again, ms);
+	}
+}
+
+void host_tell_free(struct world *w, const char *name)
+{
+	for (unsigned i = 0; i < w->n_hosts; i++)
+		for (unsigned s = 0; s < w->hosts[i].n_seats; s++)
+			if (strcmp(w->hosts[i].seats[s].asked, name) == 0)
+				host_try_again(&w->hosts[i], s);
+}
+
 void host_end(struct host *h)
 {
 	ev_timer_stop(h->world->ev, &h->start);
+	ev_timer_stop(h->world->ev, &h->again);
 	h->over = true;
 	LIST_FOR_EACH_SAFE (link, &h->runs)
 		run_release(CONTAINER_OF(link, struct run, link));
@@ -350,8 +433,8 @@ static void seat_init(struct host *h, unsigned i)
 	site_init(&s->site, h->world, h->index, i);
 	if (h->account < 0)
 		return; /* each run is somebody else and could not have the name again */
-	if (i == 0 && dice_chance(d, 30))
-		str_printf(s->asked, sizeof s->asked, "shared");
+	if (i == 0 && dice_chance(d, 60))
+		str_printf(s->asked, sizeof s->asked, WORLD_SHARED);
 	else if (dice_chance(d, 50))
 		str_printf(s->asked, sizeof s->asked, "seat%u.host%u", i, h->index);
 }
@@ -363,11 +446,19 @@ void host_init(struct world *w, unsigned index)
 	h->world = w;
 	h->index = index;
 	h->account = (int)dice_range(&w->dice, 0, WORLD_ACCOUNTS) - 1;
+	h->node = dice_range(&w->dice, 0, w->n_nodes - 1);
 	h->n_sessions = dice_range(&w->dice, 1, 3);
 	h->n_seats = dice_range(&w->dice, 1, HOST_SEATS_MAX);
 	str_printf(h->id, sizeof h->id, "agent%u", index);
 	list_init(&h->runs);
 	h->start = (struct ev_timer){.fn = host_on_start, .arg = h};
+	h->again = (struct ev_timer){.fn = host_on_again, .arg = h};
+	if (h->account >= 0) {
+		const struct world_account *a = &w->accounts[h->account];
+
+		memcpy(h->token, a->hosts[index].token, sizeof h->token);
+		memcpy(h->credential, a->hosts[index].id, sizeof h->credential);
+	}
 	for (unsigned i = 0; i < h->n_seats; i++)
 		seat_init(h, i);
 	ev_timer_set(w->ev, &h->start, dice_length(&w->dice, 3000));

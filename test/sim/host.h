@@ -3,6 +3,7 @@
 #define KAREZ_SIM_HOST_H
 
 #include "agent/agent.h"
+#include "sim/clerk.h"
 #include "sim/site.h"
 
 #define HOST_SEATS_MAX 3
@@ -22,7 +23,10 @@ struct seat {
 struct host {
 	struct world *world;
 	unsigned index;
-	int account; /* in world->tokens; -1: each run gets one on the fly */
+	int account; /* in world->accounts; -1: each run gets one on the fly */
+	char token[CORE_TOKEN_TEXT], credential[CORE_ID_TEXT]; /* of its own in that account */
+	struct ban ban;					       /* of the token */
+	unsigned node;					       /* the one its agents know */
 	char id[16];
 	unsigned n_sessions;
 	size_t n_seats;
@@ -31,6 +35,7 @@ struct host {
 	struct run *run;  /* the newest; NULL while it is dead */
 	bool over;	  /* refused for good: not started again */
 	struct ev_timer start;
+	struct ev_timer again; /* somebody has seen that it has lost a tunnel */
 	uint64_t unplugged_until_ms;
 };
 
@@ -45,7 +50,9 @@ struct run {
 	unsigned number;			   /* of all runs of the world */
 	char name[HOST_SEATS_MAX][HOST_NAME_TEXT]; /* as the server gave them, "" before */
 	bool lost[HOST_SEATS_MAX];
+	bool taken; /* one of them by the clerk: it may be had again */
 	bool online, stopping;
+	uint64_t since_ms;
 	struct ev_task bury;
 };
 
@@ -66,6 +73,12 @@ void host_unplug(struct host *h, uint32_t ms);
 
 /* May its next run be a twin of the present one: is everything it asks for known by name? */
 bool host_may_twin(const struct host *h);
+
+/* Has its agent been told that names[name] is not to be had? */
+bool host_has_lost(const struct host *h, unsigned name);
+
+/* A name is free: whoever did not get it tries again soon. */
+void host_tell_free(struct world *w, const char *name);
 
 /* Everything ends, nothing comes back. */
 void host_end(struct host *h);

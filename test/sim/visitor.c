@@ -52,7 +52,8 @@ static void visitor_next(struct visitor *v)
 	v->quest = NULL;
 	ev_timer_stop(v->world->ev, &v->bound);
 	ev_timer_stop(v->world->ev, &v->patience);
-	if (v->probe ? v->good : --v->n_left == 0)
+	if (v->probe ? v->good || host_has_lost(&v->world->hosts[v->host], v->name)
+		     : --v->n_left == 0)
 		visitor_end(v);
 	else
 		ev_timer_set(v->world->ev, &v->next,
@@ -117,14 +118,25 @@ static void visitor_judge_site(struct visitor *v, const struct http_head *h)
 	else if (!world_may_serve(w, v->name, host, seat))
 		world_fail(w, "visitor %u of %s got an answer of another tunnel: site %s",
 			   v->number, w->names[v->name].text, text);
+	else if (world_must_not_serve(w, &w->names[v->name], host, v))
+		world_fail(w,
+			   "visitor %u of %s came to node %u at %llu ms and was served by site %s, "
+			   "whose right to it had been taken away",
+			   v->number, w->names[v->name].text, v->node,
+			   (unsigned long long)v->asked_ms, text);
 }
 
 /* A page of the server: may it say that? */
 static void visitor_judge_page(struct visitor *v)
 {
-	bool known = v->world->names[v->name].known;
+	const struct world_name *n = &v->world->names[v->name];
+	bool known = n->known;
 
-	if (v->status == 404 && !known)
+	if (v->status == 404 && (!known || n->freed_ever))
+		return;
+	if (v->status == 403 && world_may_be_off(v->world, n, v->asked_ms))
+		return;
+	if (v->status == 503 && !world_was_served_at(v->world, v->name, v->node))
 		return;
 	if ((v->status == 502 || v->status == 503) && visitor_may_lose(v, 0))
 		return;
@@ -442,7 +454,8 @@ static void visitor_ask(struct visitor *v)
 {
 	struct world *w = v->world;
 
-	if (v->wire == NULL && (v->wire = world_dial_node(w, CABLE_VISITOR, v->number)) == NULL) {
+	if (v->wire == NULL &&
+	    (v->wire = world_dial_node(w, CABLE_VISITOR, v->node, v->number)) == NULL) {
 		world_note(w, "visitor %u: nobody listens", v->number);
 		visitor_next(v);
 		return;
@@ -451,6 +464,7 @@ static void visitor_ask(struct visitor *v)
 	world_note(w, "visitor %u asks quest %u of %s: %s how=%d up=%u down=%u", v->number,
 		   v->quest->id, w->names[v->name].text, quest_method(v->quest), v->quest->how,
 		   v->quest->up, v->quest->down);
+	v->asked_ms = ev_now_ms(w->ev);
 	v->sent = v->got = v->n_read = 0;
 	v->n_on_wire++;
 	v->status = 0;
@@ -473,13 +487,14 @@ static void visitor_on_next(void *arg)
 	visitor_ask(arg);
 }
 
-static struct visitor *visitor_new(struct world *w, unsigned name)
+static struct visitor *visitor_new(struct world *w, unsigned name, unsigned node)
 {
 	struct visitor *v = must_calloc(1, sizeof *v);
 
 	v->world = w;
 	v->number = ++w->visitor_number;
 	v->name = name;
+	v->node = node;
 	v->next = (struct ev_timer){.fn = visitor_on_next, .arg = v};
 	v->resume = (struct ev_timer){.fn = visitor_on_resume, .arg = v};
 	v->patience = (struct ev_timer){.fn = visitor_on_patience, .arg = v};
@@ -491,7 +506,7 @@ static struct visitor *visitor_new(struct world *w, unsigned name)
 
 void visitor_come(struct world *w, unsigned name, unsigned n)
 {
-	struct visitor *v = visitor_new(w, name);
+	struct visitor *v = visitor_new(w, name, world_pick_node(w, name));
 
 	v->n_left = n;
 	if (dice_chance(&w->dice, 15))
@@ -499,10 +514,11 @@ void visitor_come(struct world *w, unsigned name, unsigned n)
 	visitor_ask(v);
 }
 
-void visitor_probe(struct world *w, unsigned name)
+void visitor_probe(struct world *w, unsigned name, unsigned host)
 {
-	struct visitor *v = visitor_new(w, name);
+	struct visitor *v = visitor_new(w, name, w->hosts[host].node);
 
+	v->host = host;
 	v->probe = true;
 	visitor_ask(v);
 }

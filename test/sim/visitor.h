@@ -14,6 +14,9 @@ struct visitor {
 	struct list link; /* in world->visitors */
 	struct world *world;
 	unsigned number, name;
+	unsigned node;	   /* that it comes to */
+	unsigned host;	   /* of a probe: whose tunnel it is */
+	uint64_t asked_ms; /* its request */
 	unsigned n_left;   /* requests still to be made */
 	bool probe;	   /* asks plainly, until it has had a 200 */
 	bool good;	   /* a probe: it has had it */
@@ -37,8 +40,9 @@ struct visitor {
 /* Come now, with n requests for a name of world->names. */
 void visitor_come(struct world *w, unsigned name, unsigned n);
 
-/* Ask until there is a 200, every half second. */
-void visitor_probe(struct world *w, unsigned name);
+/* Ask a host's node until there is a 200, every half second, or until its agent has lost the name.
+ */
+void visitor_probe(struct world *w, unsigned name, unsigned host);
 
 /* End it at once. */
 void visitor_end(struct visitor *v);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/manage.h"
 
 /* How long visitors that still run may take after everything else is well: their own bound. */
 #define SETTLE_MS (VISITOR_BOUND_MS + 1000)
@@ -14,6 +15,10 @@
 #define QUIET_MS 45000
 /* Everything that is closed is really gone after so long. */
 #define END_MS 300000
+/* All that was taken away is given back within so long. */
+#define REPAIR_MS 60000
+/* A cable's delay, and what it holds, for an hour or a minute: bad news may be as late. */
+#define LATE_MS 120000
 
 /* ---- trace ---- */
 
@@ -55,7 +60,7 @@ void world_fail(struct world *w, const char *fmt, ...)
 
 /* ---- names ---- */
 
-static struct world_name *world_find(const struct world *w, const char *name)
+struct world_name *world_find(const struct world *w, const char *name)
 {
 	for (size_t i = 0; i < w->n_names; i++)
 		if (strcmp(w->names[i].text, name) == 0)
@@ -72,6 +77,13 @@ static struct world_name *world_add_name(struct world *w, const char *name)
 	return n;
 }
 
+/* Late news of the owner before? */
+static bool world_was_owner(const struct world *w, const struct world_name *n, int account)
+{
+	return n->moved_ms != 0 && n->account_was == account &&
+	       ev_now_ms(w->ev) <= n->moved_ms + LATE_MS;
+}
+
 void world_own(struct world *w, const char *name, int account)
 {
 	struct world_name *n = world_find(w, name);
@@ -81,8 +93,17 @@ void world_own(struct world *w, const char *name, int account)
 		n->known = true;
 		n->account = account;
 	}
-	if (n->account != account)
+	if (n->account == account)
+		return;
+	if (n->freed) {
+		world_note(w, "the name %s goes from account %d to %d", name, n->account, account);
+		n->account_was = n->account;
+		n->account = account;
+		n->moved_ms = ev_now_ms(w->ev);
+		n->freed = false;
+	} else if (!world_was_owner(w, n, account)) {
 		world_fail(w, "two accounts have the name %s", name);
+	}
 }
 
 int world_owner(const struct world *w, const char *name)
@@ -90,6 +111,14 @@ int world_owner(const struct world *w, const char *name)
 	const struct world_name *n = world_find(w, name);
 
 	return n == NULL ? WORLD_NOBODY : n->account;
+}
+
+static bool seat_has_had(const struct seat *s, const char *name)
+{
+	for (unsigned i = 0; i < s->n_had; i++)
+		if (strcmp(s->had[i], name) == 0)
+			return true;
+	return false;
 }
 
 bool world_may_serve(const struct world *w, unsigned name, unsigned host, unsigned seat)
@@ -101,23 +130,87 @@ bool world_may_serve(const struct world *w, unsigned name, unsigned host, unsign
 	if (!n->known || host >= w->n_hosts || seat >= h->n_seats)
 		return false;
 	s = &h->seats[seat];
-	if (h->account == n->account && strcmp(s->asked, n->text) == 0)
+	if ((h->account == n->account || n->freed_ever) && strcmp(s->asked, n->text) == 0)
 		return true; /* attached, though it may not have heard of it yet */
-	for (unsigned i = 0; i < s->n_had; i++)
-		if (strcmp(s->had[i], n->text) == 0)
+	return seat_has_had(s, n->text);
+}
+
+static bool world_host_may_serve(const struct world *w, unsigned name, unsigned host)
+{
+	for (unsigned s = 0; s < w->hosts[host].n_seats; s++)
+		if (world_may_serve(w, name, host, s))
 			return true;
 	return false;
 }
 
-/* ---- the server ---- */
+bool world_was_served_at(const struct world *w, unsigned name, unsigned node)
+{
+	for (unsigned i = 0; i < w->n_hosts; i++)
+		for (size_t s = 0; s < w->hosts[i].n_seats; s++)
+			if (w->hosts[i].node == node &&
+			    seat_has_had(&w->hosts[i].seats[s], w->names[name].text))
+				return true;
+	return false;
+}
+
+static bool world_is_served_at(const struct world *w, unsigned name, unsigned node)
+{
+	for (unsigned i = 0; i < w->n_hosts; i++)
+		if (w->hosts[i].node == node && world_host_may_serve(w, name, i))
+			return true;
+	return false;
+}
+
+unsigned world_pick_node(struct world *w, unsigned name)
+{
+	unsigned node = dice_range(&w->dice, 0, w->n_nodes - 1);
+
+	if (dice_chance(&w->dice, 20) || world_is_served_at(w, name, node))
+		return node;
+	return w->n_nodes - 1 - node; /* there are two at most */
+}
+
+bool world_must_not_serve(const struct world *w, const struct world_name *n, unsigned host,
+			  const struct visitor *v)
+{
+	const struct host *h = &w->hosts[host];
+
+	if (ban_forbids(&n->ban, v->node, v->asked_ms))
+		return true;
+	if (h->account < 0)
+		return false;
+	if (ban_forbids(&h->ban, v->node, v->asked_ms) ||
+	    ban_forbids(&w->accounts[h->account].ban, v->node, v->asked_ms))
+		return true;
+	/* one of the next owner's agents has said that it has the name */
+	return n->moved_ms != 0 && !n->freed && h->account == n->account_was &&
+	       h->account != n->account && v->asked_ms > n->moved_ms + CLERK_SETTLE_MS;
+}
+
+bool world_may_be_off(const struct world *w, const struct world_name *n, uint64_t asked_ms)
+{
+	if (ban_excuses(&n->ban, asked_ms))
+		return true;
+	return n->account >= 0 && n->account < WORLD_ACCOUNTS &&
+	       ban_excuses(&w->accounts[n->account].ban, asked_ms);
+}
+
+/* ---- the servers ---- */
 
 void world_ip(unsigned n, char out[32])
 {
 	str_printf(out, 32, "10.%u.%u.%u", 1 + n / 62500, n / 250 % 250, 1 + n % 250);
 }
 
-static void world_start_node(struct world *w)
+static void world_on_started(void *arg, const struct core_started *result)
 {
+	if (result->e != 0 || result->token[0] != '\0')
+		world_fail(arg, "a server that starts again: %s", err_name(result->e));
+}
+
+static void world_start_node(struct world_node *n)
+{
+	struct world *w = n->world;
 	struct node_opt opt = {
 		.log = &w->log,
 		.store = w->store,
@@ -129,55 +222,93 @@ static void world_start_node(struct world *w)
 		.window_total = 64 * 1024 * 1024,
 	};
 
-	world_note(w, "server starts");
-	CHECK(node_new(w->ev, &opt, &w->node) == 0);
+	world_note(w, "node %u starts", n->index);
+	CHECK(node_new(w->ev, &opt, &n->node) == 0);
+	node_start(n->node, world_on_started, w);
 }
 
 static void world_on_up(void *arg)
 {
-	struct world *w = arg;
+	struct world_node *n = arg;
 
-	if (w->node == NULL)
-		world_start_node(w);
+	if (n->node == NULL)
+		world_start_node(n);
 }
 
-void world_stop_node(struct world *w, uint32_t back_ms)
+void world_stop_node(struct world_node *n, uint32_t back_ms)
 {
-	world_note(w, "server stops back_ms=%u", back_ms);
-	ev_timer_stop(w->ev, &w->drain);
-	w->draining = false;
-	node_free(w->node);
-	w->node = NULL;
-	ev_timer_set(w->ev, &w->up, back_ms);
+	struct ev *ev = n->world->ev;
+
+	world_note(n->world, "node %u stops back_ms=%u", n->index, back_ms);
+	ev_timer_stop(ev, &n->drain);
+	n->draining = false;
+	node_free(n->node);
+	n->node = NULL;
+	ev_timer_set(ev, &n->up, back_ms);
 }
 
-struct wire *world_dial_node(struct world *w, enum cable_kind kind, unsigned number)
+struct wire *world_dial_node(struct world *w, enum cable_kind kind, unsigned node, unsigned number)
 {
 	struct node_visitor who = {.tls = false};
 	struct wire *a, *b;
 	char ip[32];
 
-	if (w->node == NULL)
+	if (w->nodes[node].node == NULL)
 		return NULL;
 	world_ip(number, ip);
 	CHECK(visit_end_set(&who.peer, str_of(ip), 40000) == 0);
 	CHECK(visit_end_set(&who.local, STR("192.0.2.1"), 80) == 0);
 	cable_new(w, kind, number, &a, &b);
-	node_serve(w->node, b, &who);
+	node_serve(w->nodes[node].node, b, &who);
 	return a;
 }
 
 /* ---- accounts ---- */
 
-static void world_on_login(void *arg, const struct core_login *login)
+static void world_on_admin(void *arg, const struct core_started *result)
 {
 	struct world *w = arg;
 
-	CHECK(login->e == 0);
-	memcpy(w->tokens[w->n_tokens++], login->token, CORE_TOKEN_TEXT);
+	CHECK(result->e == 0);
+	memcpy(w->admin, result->token, sizeof w->admin);
 }
 
-/* The accounts that hosts share were made long ago. */
+static void world_on_token(void *arg, const struct manage_answer *answer)
+{
+	struct world_account *a = arg;
+
+	CHECK(answer->e == 0);
+	memcpy(a->hosts[a->n_hosts].token, answer->token, CORE_TOKEN_TEXT);
+	memcpy(a->hosts[a->n_hosts++].id, answer->credentials[0].id, CORE_ID_TEXT);
+}
+
+static void world_make_tokens(struct core *c, const struct access_who *who, struct world_account *a)
+{
+	struct manage_new_credential token = {.type = CREDENTIAL_TOKEN};
+	struct manage_asker by = {.who = who, .done = world_on_token, .arg = a};
+
+	for (unsigned i = 0; i < WORLD_HOSTS_MAX; i++)
+		CHECK(manage_credential_make(c, &by, STR(""), &token) != NULL);
+}
+
+struct world_setup {
+	struct world *world;
+	struct core *core;
+};
+
+static void world_on_login(void *arg, const struct core_login *login)
+{
+	struct world_setup *setup = arg;
+	struct world *w = setup->world;
+	struct world_account *a = &w->accounts[w->n_accounts++];
+
+	CHECK(login->e == 0);
+	memcpy(a->id, login->who.account, sizeof a->id);
+	memcpy(a->token, login->token, sizeof a->token);
+	world_make_tokens(setup->core, &login->who, a);
+}
+
+/* The accounts that hosts share, and a token for each host in each, were made long ago. */
 static void world_make_accounts(struct world *w)
 {
 	struct core_opt opt = {.log = &w->log,
@@ -186,14 +317,19 @@ static void world_make_accounts(struct world *w)
 			       .url_scheme = "http",
 			       .registration = CORE_OPEN};
 	struct core_proof nobody = {.type = CORE_PROOF_NONE};
-	struct core *c;
+	struct world_setup setup = {.world = w};
 
-	CHECK(core_new(w->ev, &opt, &c) == 0);
-	for (unsigned i = 0; i < WORLD_ACCOUNTS; i++)
-		CHECK(core_login(c, &nobody, world_on_login, w) != NULL);
+	CHECK(core_new(w->ev, &opt, &setup.core) == 0);
+	CHECK(core_start(setup.core, world_on_admin, w) == 0);
 	ev_sim_run_for(w->ev, 1);
-	CHECK(w->n_tokens == WORLD_ACCOUNTS);
-	core_free(c);
+	CHECK(w->admin[0] != '\0');
+	for (unsigned i = 0; i < WORLD_ACCOUNTS; i++)
+		CHECK(core_login(setup.core, &nobody, world_on_login, &setup) != NULL);
+	ev_sim_run_for(w->ev, 1);
+	CHECK(w->n_accounts == WORLD_ACCOUNTS);
+	for (unsigned i = 0; i < WORLD_ACCOUNTS; i++)
+		CHECK(w->accounts[i].n_hosts == WORLD_HOSTS_MAX);
+	core_free(setup.core);
 }
 
 /* ---- life ---- */
@@ -211,10 +347,15 @@ static struct world *world_open(uint64_t seed, bool verbose)
 	CHECK(store_open(w->ev, &w->log, "memory:", &w->store, &why) == 0);
 	list_init(&w->cables);
 	list_init(&w->visitors);
-	w->up = (struct ev_timer){.fn = world_on_up, .arg = w};
+	clerk_init(w);
 	world_make_accounts(w);
 	world_add_name(w, "nobody");
-	world_start_node(w);
+	w->n_nodes = dice_range(&w->dice, 1, WORLD_NODES_MAX);
+	for (unsigned i = 0; i < w->n_nodes; i++) {
+		w->nodes[i] = (struct world_node){.world = w, .index = i};
+		w->nodes[i].up = (struct ev_timer){.fn = world_on_up, .arg = &w->nodes[i]};
+		world_start_node(&w->nodes[i]);
+	}
 	w->n_hosts = dice_range(&w->dice, 1, WORLD_HOSTS_MAX);
 	for (unsigned i = 0; i < w->n_hosts; i++)
 		host_init(w, i);
@@ -231,7 +372,7 @@ static bool world_probe_seat(struct world *w, const struct run *r, size_t seat)
 		return false;
 	for (unsigned i = 0; i < w->n_names; i++)
 		if (w->names[i].known && strcmp(w->names[i].text, name) == 0) {
-			visitor_probe(w, i);
+			visitor_probe(w, i, h->index);
 			return true;
 		}
 	return false; /* never online: the names are counted below */
@@ -273,13 +414,55 @@ static uint32_t world_heal(struct world *w)
 	return (uint32_t)(ev_now_ms(w->ev) - since);
 }
 
+/* Everything that was taken away is given back, and whoever was sent away comes again. */
+static void world_repair(struct world *w)
+{
+	uint64_t since = ev_now_ms(w->ev);
+
+	if (!w->with_clerk)
+		return;
+	while (!w->failed && clerk_repair(w)) {
+		if (ev_now_ms(w->ev) - since > REPAIR_MS)
+			world_fail(w, "the API does not work again %d s after the last fault",
+				   REPAIR_MS / 1000);
+		ev_sim_run_for(w->ev, 100);
+	}
+	if (!w->failed)
+		ev_sim_run_for(w->ev, CLERK_SETTLE_MS + 1);
+	for (unsigned i = 0; i < w->n_hosts; i++) {
+		struct host *h = &w->hosts[i];
+
+		if (h->run != NULL && h->run->taken)
+			host_kill(h, 0);
+		ev_timer_stop(w->ev, &h->again);
+		ev_timer_stop(w->ev, &h->start);
+		if (h->run == NULL && !h->over)
+			host_start(h);
+	}
+}
+
+static void world_sum_stats(const struct world *w, struct node_stats *sum)
+{
+	*sum = (struct node_stats){0};
+	for (unsigned i = 0; i < w->n_nodes; i++) {
+		struct node_stats s;
+
+		node_stats(w->nodes[i].node, &s);
+		sum->n_conns += s.n_conns;
+		sum->n_exchanges += s.n_exchanges;
+		sum->n_sessions += s.n_sessions;
+		sum->n_streams += s.n_streams;
+		sum->window_used += s.window_used;
+	}
+}
+
 /* All is well and nobody asks: nothing may be left of what was. */
 static void world_check_quiet(struct world *w)
 {
 	struct node_stats stats;
 	size_t n_sessions = 0, n_conns = 0;
 
-	node_stats(w->node, &stats);
+	world_sum_stats(w, &stats);
 	for (unsigned i = 0; i < w->n_hosts; i++) {
 		const struct host *h = &w->hosts[i];
 
@@ -320,7 +503,7 @@ static void world_on_drained(void *arg)
 /* Agents stop, the server drains, everything closes; nothing may be left that could ever happen. */
 static void world_close_all(struct world *w)
 {
-	bool drained = false;
+	bool drained[WORLD_NODES_MAX] = {false};
 
 	for (unsigned i = 0; i < w->n_hosts; i++) {
 		w->hosts[i].over = true;
@@ -328,18 +511,23 @@ static void world_close_all(struct world *w)
 			host_stop(&w->hosts[i], 0);
 	}
 	if (dice_chance(&w->dice, 50)) {
-		node_drain(w->node, world_on_drained, &drained);
+		for (unsigned i = 0; i < w->n_nodes; i++)
+			node_drain(w->nodes[i].node, world_on_drained, &drained[i]);
 		ev_sim_run_for(w->ev, 5000);
-		if (!drained)
-			world_fail(w, "an idle server does not drain");
+		for (unsigned i = 0; i < w->n_nodes; i++)
+			if (!drained[i])
+				world_fail(w, "node %u is idle and does not drain", i);
 	}
 	ev_sim_run_for(w->ev, dice_length(&w->dice, 3000));
 	for (unsigned i = 0; i < w->n_hosts; i++)
 		host_end(&w->hosts[i]);
 	ev_sim_run_for(w->ev, dice_length(&w->dice, 100));
-	node_free(w->node);
-	w->node = NULL;
-	ev_timer_stop(w->ev, &w->up);
+	clerk_end(w);
+	for (unsigned i = 0; i < w->n_nodes; i++) {
+		node_free(w->nodes[i].node);
+		w->nodes[i].node = NULL;
+		ev_timer_stop(w->ev, &w->nodes[i].up);
+	}
 	store_close(w->store);
 	if (!w->failed && ev_sim_run_for(w->ev, END_MS))
 		world_fail(w, "something still happens after the end");
@@ -364,6 +552,8 @@ bool world_run(uint64_t seed, bool verbose, struct world_result *out)
 	while (!w->failed && ev_now_ms(w->ev) < w->calm_at_ms)
 		ev_sim_run_for(w->ev, w->calm_at_ms - ev_now_ms(w->ev));
 	faults_end(w);
+	if (!w->failed)
+		world_repair(w);
 	if (!w->failed)
 		out->heal_ms = world_heal(w);
 	for (uint64_t ms = 0; !w->failed && w->n_visitors > 0 && ms < SETTLE_MS; ms += 1000)
