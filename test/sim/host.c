@@ -209,9 +209,9 @@ static void run_judge(struct run *r, size_t seat, int code, const char *reason)
 		return;
 	}
 
-	if (code == ERR_EXISTS && world_owner(h->world, asked) != run_account(r) &&
-	    run_has_rival(r, asked))
-		return; /* never its own ghost */
+	if (code == ERR_EXISTS && run_has_rival(r, asked) &&
+	    (world_owner(h->world, asked) != run_account(r) || world_find(h->world, asked)->freed))
+		return; /* never its own ghost; or the next owner has not heard of it yet */
 	if (code == ERR_REPLACED && h->run != r)
 		return; /* by a newer run */
 	world_fail(h->world, "run %u.%u lost seat %zu (%s): %s: %s", h->index, r->number, seat,
