@@ -402,6 +402,7 @@ int main(int argc, char **argv, char **envp)
 	int code;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not death */
 	karezd_raise_nofile();
 	k->admin.fd = -1;
 	k->drain_deadline = (struct ev_timer){.fn = karezd_on_drain_deadline, .arg = k};
