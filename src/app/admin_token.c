@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/state_dir.h"
 #include "base/err.h"
 
 #define FILE_NAME "admin-token"
@@ -19,13 +20,7 @@ static void admin_token_make_dirs(const char *dir)
 	char path[ADMIN_TOKEN_PATH];
 
 	str_printf(path, sizeof path, "%s", dir);
-	for (char *p = path + 1; path[0] != '\0' && *p != '\0'; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		(void)!mkdir(path, 0755);
-		*p = '/';
-	}
+	state_dir_make_parents(path);
 	(void)!mkdir(path, 0700);
 }
 

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/admin_token.h"
@@ -12,6 +11,7 @@
 #include "app/karezd_options.h"
 #include "app/karezd_store.h"
 #include "app/resolver.h"
+#include "app/state_dir.h"
 #include "base/err.h"
 #include "ingress/hook_socket.h"
 #include "proto/url.h"
@@ -127,18 +127,6 @@ static void karezd_state_dir(const struct karezd *k, char *out, size_t cap)
 		str_printf(out, cap, "%s/.local/state/karez", home);
 }
 
-/* mkdir -p for the directories above the state directory; the store makes the last one. */
-static void karezd_make_parents(char *path)
-{
-	for (char *p = path + 1; *p != '\0'; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		mkdir(path, 0755);
-		*p = '/';
-	}
-}
-
 static int karezd_open_store(struct karezd *k)
 {
 	char dir[1024], where[1100];
@@ -148,7 +136,7 @@ static int karezd_open_store(struct karezd *k)
 		str_printf(where, sizeof where, "%s", k->set.store);
 	} else {
 		karezd_state_dir(k, dir, sizeof dir);
-		karezd_make_parents(dir);
+		state_dir_make_parents(dir); /* the store makes the last one */
 		str_printf(where, sizeof where, "sqlite:%s/karez.db", dir);
 	}
 	if (store_open(k->ev, &k->log, where, &k->store, &why) != 0) {

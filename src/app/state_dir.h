@@ -1,0 +1,12 @@
+/* The directory for what must outlive karezd. */
+#ifndef KAREZ_APP_STATE_DIR_H
+#define KAREZ_APP_STATE_DIR_H
+
+/*
+ * Make the directories above a path, mode 0755; what is there already is left as it is, and what
+ * cannot be made shows when the path itself is used.
+ *   path  NUL-terminated; the same again when this returns.
+ */
+void state_dir_make_parents(char *path);
+
+#endif
