@@ -21,7 +21,6 @@ import chains
 
 CONNS = 16       # of wrk
 PROBE_S = 0.002  # between two probes of the loop
-BUILD = pathlib.Path(os.environ.get('KAREZ_BUILD', chains.ROOT / 'build'))
 STORES = ('memory', 'sqlite')
 
 # One tunnel after the other gets another target: as many changes under way as there are connections,
@@ -44,7 +43,7 @@ class Api:
         state = lab.dir / f'{store}-{self.port}'
         where = 'memory:' if store == 'memory' else f'sqlite:{state}/karez.db'
         self.proc = lab.start('karezd', [
-            BUILD / 'karezd', '--domain', 'localhost', '--listen',
+            chains.BUILD / 'karezd', '--domain', 'localhost', '--listen',
             f'127.0.0.1:{self.port}', '--store', where, '--state-dir', state,
             '--log-level', 'warn'])
         chains.wait_port(self.proc, self.port)

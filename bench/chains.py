@@ -13,12 +13,14 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / 'bench' / 'out'
+BUILD = pathlib.Path(os.environ.get('KAREZ_BUILD', ROOT / 'build'))
 HOST = 'bench.localhost'
 SMALL = 'a small answer of sixty-six bytes, as the prototypes also had it.\n'
 GIB = 1 << 30
@@ -166,9 +168,13 @@ def wait_port(proc, port):
         time.sleep(0.02)
 
 
-def ask(port, path='/small', timeout=5):
-    """(status, body) of one small request."""
-    conn = http.client.HTTPConnection('127.0.0.1', port, timeout=timeout)
+def ask(port, path='/small', timeout=5, trust=None):
+    """(status, body) of one small request; trust: over TLS, with this certificate."""
+    if trust is None:
+        conn = http.client.HTTPConnection('127.0.0.1', port, timeout=timeout)
+    else:
+        context = ssl.create_default_context(cafile=str(trust))
+        conn = http.client.HTTPSConnection('localhost', port, timeout=timeout, context=context)
     try:
         conn.request('GET', path, headers={'Host': HOST})
         answer = conn.getresponse()
@@ -181,11 +187,17 @@ class Nginx:
     """The target of everything but uploads: small answers, and files sent by sendfile."""
 
     want = SMALL
+    name = 'nginx'
+
+    def secure(self, _lab):
+        """What stands behind its address."""
+        return ''
 
     def __init__(self, lab):
         self.port = lab.port()
-        conf = lab.write('nginx.conf', f'''
-            daemon off; master_process off; pid {lab.dir}/nginx.pid; error_log {lab.dir}/nginx.err;
+        conf = lab.write(f'{self.name}.conf', f'''
+            daemon off; master_process off; pid {lab.dir}/{self.name}.pid;
+            error_log {lab.dir}/{self.name}.err;
             worker_processes 1; worker_rlimit_nofile 20000;
             {'user root;' if os.geteuid() == 0 else ''}
             events {{ worker_connections 16384; }}
@@ -196,13 +208,23 @@ class Nginx:
                 fastcgi_temp_path {lab.dir}/t3; uwsgi_temp_path {lab.dir}/t4;
                 scgi_temp_path {lab.dir}/t5;
                 server {{
-                    listen 127.0.0.1:{self.port} backlog=4096;
+                    listen 127.0.0.1:{self.port} backlog=4096{self.secure(lab)};
                     location = /small {{ default_type text/plain; return 200 "{SMALL}"; }}
                     location /bulk/ {{ alias {lab.bulk_dir}/; }}
                 }}
             }}''')
-        self.proc = lab.start('nginx', [shutil.which('nginx') or '/usr/sbin/nginx', '-c', conf])
+        self.proc = lab.start(self.name, [shutil.which('nginx') or '/usr/sbin/nginx', '-c', conf])
         wait_port(self.proc, self.port)
+
+
+class NginxTls(Nginx):
+    """The same behind TLS of its own, for chains that pass it through."""
+
+    name = 'nginx-tls'
+
+    def secure(self, lab):
+        cert, key = lab.certificate()
+        return f' ssl; ssl_certificate {cert}; ssl_certificate_key {key}'
 
 
 class Sink:
@@ -221,6 +243,8 @@ class Chain:
 
     key = family = title = None
     tls = False  # between the two
+    trust = None  # the certificate that visitors see, where they speak TLS
+    versus = 'karez'  # the chain of ours that does the same
     fits = ()  # the loads it takes part in; empty: all
 
     def __init__(self, lab, target, path=None):
@@ -260,11 +284,14 @@ class Chain:
         while time.monotonic() < end:
             self.check_alive()
             with contextlib.suppress(OSError, http.client.HTTPException):
-                got = ask(self.port)
+                got = self.ask()
                 if got == (200, self.target.want):
                     return
             time.sleep(0.05)
         raise Wrong(f'{self.key} does not answer rightly: {got}\n' + self.logs())
+
+    def ask(self):
+        return ask(self.port, trust=self.trust)
 
     def check_alive(self):
         for proc in self.procs:
@@ -324,6 +351,20 @@ class Direct(Chain):
 class Karez(Chain):
     key = family = 'karez'
     title = 'karez'
+    kind = 'http'
+    domain = 'localhost'
+
+    def door(self):
+        """The port for agents; visitors come to the same one."""
+        return self.port
+
+    def more(self):
+        """Options of karezd."""
+        return []
+
+    def wishes(self):
+        """Options of karez."""
+        return []
 
     def begin(self):
         lab = self.lab
@@ -332,25 +373,61 @@ class Karez(Chain):
         env = {k: v for k, v in os.environ.items()
                if not k.startswith(('KAREZ_', 'XDG_')) and not k.lower().endswith('_proxy')}
         env.update(HOME=str(home))  # the agent's credential and configuration live there
-        server = [ROOT / 'build/karezd', '--domain', 'localhost', '--allow-registration',
-                  '--listen', f'127.0.0.1:{self.port}', '--state-dir', home / 'state']
-        agent = [ROOT / 'build/karez', 'http', f'127.0.0.1:{self.target.port}', '--name', 'bench',
-                 '-q', '--server']
+        door = self.door()
+        server = [BUILD / 'karezd', '--domain', self.domain, '--allow-registration',
+                  '--listen', f'127.0.0.1:{door}', '--state-dir', home / 'state']
+        agent = [BUILD / 'karez', self.kind, f'127.0.0.1:{self.target.port}', '--name', 'bench',
+                 '-q', *self.wishes(), '--server']
+        server += self.more()
         if self.tls:
             cert, key = lab.certificate()
             door = lab.port()
             server += ['--listen', f'tls:127.0.0.1:{door}', '--tls-cert', cert, '--tls-key', key]
         public = self.run('karezd', server, env)
-        wait_port(public, self.port)
+        wait_port(public, door)
         if self.tls:
             agent += [f'https://localhost:{self.between(door)}', '--ca-file', cert]
         else:
-            agent += [f'http://127.0.0.1:{self.between(self.port)}']
+            agent += [f'http://127.0.0.1:{self.between(door)}']
         self.ends = {'public': [public.pid], 'agent': [self.run('karez', agent, env).pid]}
 
 
 class KarezTls(Karez):
     key, title, tls = 'karez-tls', 'karez, TLS between', True
+
+
+class KarezTcp(Karez):
+    """A port of its own: nobody looks at what passes."""
+
+    key, title, kind = 'karez-tcp', 'karez tcp', 'tcp'
+    fits = ('down', 'up', 'short', 'idle')
+
+    def door(self):
+        return self.lab.port()
+
+    def wishes(self):
+        return ['--port', self.port, '--bind', '127.0.0.1']
+
+
+class KarezPass(Karez):
+    """TLS passed through, by the name in the ClientHello."""
+
+    key, title, kind = 'karez-pass', 'karez tls, passed through', 'tls'
+    domain = 'bench.example'
+    fits = ('pass',)
+
+    def door(self):
+        self.trust = self.lab.certificate()[0]
+        return self.lab.port()
+
+    def more(self):
+        empty = self.lab.dir / 'no-certificates'
+        empty.mkdir(exist_ok=True)
+        return ['--listen', f'tls:127.0.0.1:{self.port}', '--tls-dir', empty,
+                '--unproven-domains']
+
+    def wishes(self):
+        return ['--domain', 'localhost']
 
 
 class Haproxy(Chain):
@@ -376,6 +453,10 @@ class Haproxy(Chain):
             'public': [self.one('a', f'127.0.0.1:{self.port}', server, self.port).pid],
         }
 
+    def choose(self, _port):
+        """How the one at this port finds its backend."""
+        return 'default_backend next'
+
     def one(self, name, bind, server, port):
         reuse = 'http-reuse always' if self.mode == 'http' else ''
         conf = self.lab.write(f'haproxy-{port}.cfg', f'''
@@ -392,7 +473,7 @@ defaults
 frontend public
     bind {bind}
     maxconn {self.maxconn}
-    default_backend next
+    {self.choose(port)}
 backend next
     {reuse}
     server next {server}
@@ -409,21 +490,46 @@ class HaproxyHttp(Haproxy):
 
 class HaproxyHttpTls(Haproxy):
     key, title, tls = 'haproxy-http-tls', 'HAProxy x 2, mode http, TLS between', True
+    versus = 'karez-tls'
 
 
 class HaproxyTcp(Haproxy):
     key, title, mode = 'haproxy-tcp', 'HAProxy x 2, mode tcp', 'tcp'
+    versus = 'karez-tcp'
 
 
 class HaproxyTcpTls(Haproxy):
     key, title, mode, tls = 'haproxy-tcp-tls', 'HAProxy x 2, mode tcp, TLS between', 'tcp', True
+    versus = 'karez-tls'
 
 
 class HaproxySplice(Haproxy):
     key, title, mode = 'haproxy-splice', 'HAProxy x 2, mode tcp, splice', 'tcp'
     more = 'option splice-auto'
     maxconn = 2000  # pipes count against the descriptors too
-    fits = ('down', 'up')
+    versus = 'karez-tcp'
+    fits = ('down', 'up', 'short')
+
+
+class HaproxyPass(Haproxy):
+    """The first one chooses by the name in the ClientHello, as karezd does."""
+
+    key, title, mode = 'haproxy-pass', 'HAProxy x 2, mode tcp, SNI, splice', 'tcp'
+    more = 'option splice-auto'
+    maxconn = 2000
+    versus = 'karez-pass'
+    fits = ('pass',)
+
+    def begin(self):
+        self.trust = self.lab.certificate()[0]
+        super().begin()
+
+    def choose(self, port):
+        if port != self.port:
+            return 'default_backend next'
+        return """tcp-request inspect-delay 5s
+    tcp-request content accept if { req_ssl_hello_type 1 }
+    use_backend next if { req_ssl_sni -i localhost }"""
 
 
 class Ssh(Chain):
@@ -432,6 +538,7 @@ class Ssh(Chain):
     key = family = 'ssh'
     title = 'ssh -R, aes128-gcm'
     tls = True
+    versus = 'karez-tls'
 
     def begin(self):
         lab, door = self.lab, self.lab.port()
@@ -470,5 +577,5 @@ UseDNS no
         return {'public': descendants(self.ends['public']), 'agent': self.ends['agent']}
 
 
-ALL = (Direct, Karez, KarezTls, HaproxyHttp, HaproxyHttpTls, HaproxyTcp, HaproxyTcpTls,
-       HaproxySplice, Ssh)
+ALL = (Direct, Karez, KarezTls, KarezTcp, KarezPass, HaproxyHttp, HaproxyHttpTls, HaproxyTcp,
+       HaproxyTcpTls, HaproxySplice, HaproxyPass, Ssh)

@@ -4,13 +4,14 @@ answer and a probe before and after each wrk run are checked.
 """
 
 import contextlib
+import filecmp
 import json
 import re
 import socket
 import subprocess
 import time
 
-from chains import (GIB, HOST, OUT, SMALL, Nginx, Path, Sink, Wrong, ask)
+from chains import (GIB, HOST, OUT, SMALL, Nginx, NginxTls, Path, Sink, Wrong)
 
 PACE_CONNS = 100  # enough that even an answer after 100 ms leaves one free at the rate below
 WRK_CONNS = 50
@@ -35,7 +36,8 @@ class Size:
 
 
 class Group:
-    """Loads that share a chain: name, target, path, the chains by key (None: all), what to do."""
+    """Loads that share a chain: name, target, path, the chains by key (None: all; those that name
+    this group themselves take part in any case), what to do."""
 
     def __init__(self, name, target, run, path=None, only=None):
         self.name, self.target, self.run, self.path, self.only = name, target, run, path, only
@@ -122,7 +124,8 @@ def wrk(chain, seconds, *headers):
     argv = ['wrk', '-t1', f'-c{WRK_CONNS}', f'-d{seconds}s', '-H', f'Host: {HOST}']
     for header in headers:
         argv += ['-H', header]
-    out = subprocess.run(argv + [f'http://127.0.0.1:{chain.port}/small'], check=True, text=True,
+    base = 'http://127.0.0.1' if chain.trust is None else 'https://localhost'
+    out = subprocess.run(argv + [f'{base}:{chain.port}/small'], check=True, text=True,
                          capture_output=True, timeout=seconds + 60).stdout
     done = re.search(r'(\d+) requests in', out)
     if done is None or int(done[1]) == 0 or 'Non-2xx' in out or 'Socket errors' in out:
@@ -131,7 +134,7 @@ def wrk(chain, seconds, *headers):
 
 
 def probe(chain):
-    got = ask(chain.port)
+    got = chain.ask()
     if got != (200, SMALL):
         raise Wrong(f'{chain.key}: a wrong answer: {got}\n{chain.logs()}')
 
@@ -146,6 +149,40 @@ def run_requests(chain, size):
         yield name, (chain.cpu() - before) / done * 1e6
         yield f'{name}-rate', done / size.wrk_s
         probe(chain)
+
+
+def run_short(chain, size):
+    """CPU microseconds per connection that carries one request, and such connections per second."""
+    probe(chain)
+    wrk(chain, 1, 'Connection: close')
+    before = chain.cpu()
+    done = wrk(chain, size.wrk_s, 'Connection: close')
+    yield 'short', (chain.cpu() - before) / done * 1e6
+    yield 'short-rate', done / size.wrk_s
+    probe(chain)
+
+
+def fetch(chain, size, to='/dev/null'):
+    """Download so many bytes over TLS; curl checks certificate and length."""
+    name = f'{size}.bin'
+    chain.lab.body_file(size)
+    subprocess.run(['curl', '-sSf', '--cacert', chain.trust, '--resolve',
+                    f'localhost:{chain.port}:127.0.0.1', '-o', to,
+                    f'https://localhost:{chain.port}/bulk/{name}'], check=True, timeout=120)
+
+
+def run_pass(chain, size):
+    """TLS that is passed through: CPU seconds per GiB, microseconds per short connection."""
+    copy = chain.lab.bulk_dir / 'fetched'
+    fetch(chain, PROVE_LEN, copy)
+    if not filecmp.cmp(copy, chain.lab.body_file(PROVE_LEN), shallow=False):
+        raise Wrong(f'{chain.key}: a wrong download\n{chain.logs()}')
+    copy.unlink()
+    before = chain.cpu()
+    fetch(chain, size.bulk)
+    yield 'pass-down', (chain.cpu() - before) / (size.bulk / GIB)
+    for metric, value in run_short(chain, size):
+        yield f'pass-{metric}', value
 
 
 def run_latency(chain, size):
@@ -227,6 +264,8 @@ GROUPS = (
     Group('down', Nginx, run_down),
     Group('up', Sink, run_up),
     Group('requests', Nginx, run_requests),
+    Group('short', Nginx, run_short, only=('haproxy-tcp',)),
+    Group('pass', NginxTls, run_pass, only=()),
     Group('latency', Nginx, run_latency),
     Group('idle', Nginx, run_idle),
     Group('distance', Nginx, run_distance, Path(ONE_WAY_MS), FAR),

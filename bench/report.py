@@ -10,6 +10,9 @@ METRICS = (
     ('up-8', 'bulk up, 8 streams', 'CPU s/GiB', 2),
     ('keepalive', 'request, keep-alive', 'CPU us', 1),
     ('close', 'request, Connection: close', 'CPU us', 1),
+    ('short', 'short connection', 'CPU us', 1),
+    ('pass-down', 'TLS passed through, bulk down', 'CPU s/GiB', 2),
+    ('pass-short', 'TLS passed through, short connection', 'CPU us', 1),
     ('idle-public', 'idle visitor, public process', 'bytes RSS', 0),
     ('idle-agent', 'idle visitor, agent process', 'bytes RSS', 0),
     ('alone-p50', 'small request, p50', 'us', 0),
@@ -29,6 +32,8 @@ METRICS = (
     ('up-8-rate', 'bulk up, 8 streams (time is noise)', 'GiB/s', 2),
     ('keepalive-rate', 'requests, keep-alive (time is noise)', '/s', 0),
     ('close-rate', 'requests, close (time is noise)', '/s', 0),
+    ('short-rate', 'short connections (time is noise)', '/s', 0),
+    ('pass-short-rate', 'the same, TLS passed through (time is noise)', '/s', 0),
     ('beside-rate', 'the download beside small requests', 'GiB/s', 2),
 )
 
@@ -48,6 +53,22 @@ TARGETS = (
      '<=', 0.75),
     ('bulk up over TLS, 8 streams', ('up-8', 'karez-tls'), ('up-8', 'haproxy-http-tls'),
      '<=', 0.75),
+    ('tcp, bulk down, 1 stream', ('down-1', 'karez-tcp'), ('down-1', 'haproxy-splice'), '<=', 0.9),
+    ('tcp, bulk down, 8 streams', ('down-8', 'karez-tcp'), ('down-8', 'haproxy-splice'),
+     '<=', 0.9),
+    ('tcp, bulk up, 1 stream', ('up-1', 'karez-tcp'), ('up-1', 'haproxy-splice'), '<=', 0.9),
+    ('tcp, bulk up, 8 streams', ('up-8', 'karez-tcp'), ('up-8', 'haproxy-splice'), '<=', 0.9),
+    ('tcp, short connection', ('short', 'karez-tcp'), ('short', 'haproxy-splice'), '<=', 0.7),
+    ('tcp, short connections a second', ('short-rate', 'karez-tcp'),
+     ('short-rate', 'haproxy-splice'), '>=', 1.0),
+    ('TLS passed through, bulk down', ('pass-down', 'karez-pass'), ('pass-down', 'haproxy-pass'),
+     '<=', 0.9),
+    ('TLS passed through, short connection', ('pass-short', 'karez-pass'),
+     ('pass-short', 'haproxy-pass'), '<=', 0.7),
+    ('TLS passed through, connections a second', ('pass-short-rate', 'karez-pass'),
+     ('pass-short-rate', 'haproxy-pass'), '>=', 1.0),
+    ('idle tcp visitor in karezd, bytes', ('idle-public', 'karez-tcp'), None, '<=', 8192),
+    ('idle tcp visitor in karez, bytes', ('idle-agent', 'karez-tcp'), None, '<=', 8192),
     ('idle visitor in karezd, bytes', ('idle-public', 'karez'), None, '<=', 16384),
     ('idle visitor in karez, bytes', ('idle-agent', 'karez'), None, '<=', 16384),
     ('p99 beside a download / alone', ('beside-p99', 'karez'), ('alone-p99', 'karez'), '<=', 5),
@@ -84,7 +105,8 @@ def result(samples, kinds, machine, o):
         'machine': machine,
         'rounds': o.rounds,
         'quick': o.quick,
-        'chains': {kind.key: {'title': kind.title, 'tls': kind.tls} for kind in kinds},
+        'chains': {kind.key: {'title': kind.title, 'tls': kind.tls, 'versus': kind.versus}
+                   for kind in kinds},
         'samples': samples,
         'medians': medians,
         'targets': judge(medians),
@@ -139,7 +161,7 @@ def width(values, median):
 
 
 def ratios(res):
-    """karez / peer, like with like: in clear with in clear, TLS with TLS."""
+    """karez / peer, like with like: each peer beside the chain of ours that does the same."""
     peers = [k for k in res['chains'] if not k.startswith('karez') and k != 'direct']
     rows = []
     for metric, what, unit, _decimals in METRICS:
@@ -148,7 +170,7 @@ def ratios(res):
         by = res['medians'].get(metric, {})
         row = [what]
         for peer in peers:
-            mine = 'karez-tls' if res['chains'][peer]['tls'] else 'karez'
+            mine = res['chains'][peer]['versus']
             ok = by.get(peer) and by.get(mine) is not None
             row.append(f'{by[mine] / by[peer]:.2f}' if ok else '-')
         if any(cell != '-' for cell in row[1:]):
@@ -180,7 +202,8 @@ def text(res):
 
 PANELS = (
     ('CPU seconds per GiB', ('down-1', 'down-8', 'up-1', 'up-8')),
-    ('CPU microseconds per request (log)', ('keepalive', 'close')),
+    ('CPU microseconds per request or connection (log)',
+     ('keepalive', 'close', 'short', 'pass-short')),
     ('Resident bytes per idle visitor', ('idle-public', 'idle-agent')),
     ('Small request, us (log)', ('alone-p50', 'alone-p99', 'beside-p50', 'beside-p99')),
     ('40 ms round trip, one stream, Mbit/s', ('distance',)),

@@ -47,7 +47,7 @@ def chosen_chains(asked):
     if asked == list(FAMILIES):
         asked = ['direct'] + asked
     found = [c for c in chains.ALL if c.key in asked or c.family in asked]
-    missing = [b for b in ('karezd', 'karez') if not (chains.ROOT / 'build' / b).exists()]
+    missing = [b for b in ('karezd', 'karez') if not (chains.BUILD / b).exists()]
     if missing and any(c.family == 'karez' for c in found):
         if not any(c.family != 'karez' for c in found):
             sys.exit(f'bench: build/{missing[0]} is not there: run make first')
@@ -80,7 +80,7 @@ def first_line(*argv):
 
 def machine():
     """What a reader must know to compare figures."""
-    built = (chains.ROOT / 'build/karezd').exists()
+    built = (chains.BUILD / 'karezd').exists()
     model = [line.split(':')[1].strip() for line in open('/proc/cpuinfo', encoding='utf-8')
              if line.startswith('model name')]
     return {
@@ -91,7 +91,7 @@ def machine():
         'haproxy': first_line('haproxy', '-v'),
         'nginx': first_line('nginx', '-v'),
         'ssh': first_line('ssh', '-V'),
-        'karez': first_line(str(chains.ROOT / 'build/karezd'), '--version') if built
+        'karez': first_line(str(chains.BUILD / 'karezd'), '--version') if built
         else 'not built',
         'command': 'python3 ' + ' '.join(sys.argv),
     }
