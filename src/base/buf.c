@@ -67,6 +67,32 @@ int buf_add(struct buf *b, const void *data, size_t len, size_t cap)
 	return 0;
 }
 
+int buf_unshift(struct buf *b, const void *data, size_t len, size_t cap)
+{
+	struct str behind = buf_str(b);
+	struct buf whole = {NULL};
+	int e;
+
+	if (len == 0)
+		return 0;
+	if (len > b->off) { /* no room where bytes were taken */
+		if ((e = buf_add(&whole, data, len, cap)) != 0 ||
+		    (e = buf_add(&whole, behind.p, behind.len, cap)) != 0) {
+			buf_free(&whole);
+			return e;
+		}
+		buf_free(b);
+		*b = whole;
+		return 0;
+	}
+	if (len > cap || b->len > cap - len)
+		return ERR_TOOBIG;
+	b->off -= len;
+	b->len += len;
+	memcpy(b->mem + b->off, data, len);
+	return 0;
+}
+
 void buf_take(struct buf *b, size_t n)
 {
 	CHECK(n <= b->len);

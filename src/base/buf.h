@@ -36,6 +36,14 @@ int buf_room(struct buf *b, size_t more, size_t cap, char **at) MUST_CHECK;
 /* n bytes were written into the room. */
 void buf_added(struct buf *b, size_t n);
 
+/*
+ * Put bytes in front of all others.
+ *   data  not in b.
+ *   cap   the most bytes this buffer may hold afterwards.
+ * Returns 0, ERR_TOOBIG (nothing was added), ERR_NOMEM (nothing was added).
+ */
+int buf_unshift(struct buf *b, const void *data, size_t len, size_t cap) MUST_CHECK;
+
 /* Drop n bytes from the front (n <= len). The memory goes back when nothing is left. */
 void buf_take(struct buf *b, size_t n);
 

@@ -184,29 +184,38 @@ static int url_parse_port(struct str s, struct url *u, const char **why)
 	return str_copy(u->host, sizeof u->host, STR("localhost"));
 }
 
+static bool url_has_scheme(struct str s)
+{
+	if (s.len >= 5 && str_eq_nocase((struct str){s.p, 5}, STR("unix:")))
+		return true;
+	return s.len > 0 && memmem(s.p, s.len, "://", 3) != NULL;
+}
+
 int url_parse_target(struct str s, enum url_scheme bare, struct url *out, const char **why)
 {
 	struct url u = {.scheme = bare, .kind = HOSTNAME_NAME, .path = "/"};
-	size_t digits = 0, i;
+	bool http = bare == URL_HTTP;
+	size_t digits = 0;
 	int e;
 
+	CHECK(bare == URL_HTTP || bare == URL_TCP);
+	if (url_has_scheme(s))
+		return url_parse(s, out, why);
 	while (digits < s.len && s.p[digits] >= '0' && s.p[digits] <= '9')
 		digits++;
-	for (i = 0; i + 3 <= s.len; i++)
-		if (memcmp(s.p + i, "://", 3) == 0)
-			return url_parse(s, out, why);
-	if (s.len >= 5 && str_eq_nocase((struct str){s.p, 5}, STR("unix:")))
-		return url_parse(s, out, why);
 	if (s.len > 0 && digits == s.len) {
 		e = url_parse_port(s, &u, why);
 	} else if (s.len > 0 && s.p[0] == '/') {
 		return url_refuse(why, "a socket is written unix:/path");
 	} else if (str_find(s, '/') < s.len) {
-		return url_refuse(why,
-				  "a path needs the scheme in front, as in http://HOST:PORT/path");
+		return url_refuse(
+			why, http ? "a path needs the scheme in front, as in http://HOST:PORT/path"
+				  : "tcp and tls have no path");
 	} else if (str_find(s, ':') == s.len) {
-		return url_refuse(why, "a target is PORT, HOST:PORT, http://HOST:PORT, "
-				       "https://HOST:PORT or unix:/path");
+		return url_refuse(why, http ? "a target is PORT, HOST:PORT, http://HOST:PORT, "
+					      "https://HOST:PORT or unix:/path"
+					    : "a target is PORT, HOST:PORT, tcp://HOST:PORT, "
+					      "tls://HOST:PORT or unix:/path");
 	} else {
 		/* Without a scheme there is no port to fall back on. */
 		u.scheme = URL_TCP;

@@ -41,7 +41,8 @@ int url_parse(struct str s, struct url *out, const char **why) MUST_CHECK;
 
 /*
  * Read a person's TARGET: PORT (of "localhost"), HOST:PORT, [IPV6]:PORT, or a URL.
- *   bare  the scheme of a target that is written without one: URL_HTTP or URL_TCP.
+ *   bare  the scheme of a target that is written without one: URL_HTTP or URL_TCP. A URL has its
+ *         own, whatever it is: who serves only some of them looks at out->scheme.
  *   *why  as in url_parse().
  * Returns 0 or ERR_INVAL.
  */

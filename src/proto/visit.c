@@ -10,6 +10,18 @@
 #include "base/err.h"
 #include "proto/pen.h"
 
+/* The longest members, as visit_format() writes them: all of them together are a visit that fits.
+ * An address may have come in any spelling, so it counts with all that its array holds. */
+enum {
+	VISIT_END_MAX = sizeof "[]:65535\"" - 1 + CIDR_IP_TEXT_MAX - 1,
+	VISIT_LONGEST = sizeof "in=http" - 1 + sizeof "; tunnel=" - 1 + HOSTNAME_MAX +
+			sizeof "; for=\"" - 1 + VISIT_END_MAX + sizeof "; by=\"" - 1 +
+			VISIT_END_MAX + sizeof "; host=\"\"" - 1 + HOSTNAME_AUTHORITY_MAX +
+			sizeof "; sni=" - 1 + HOSTNAME_MAX + sizeof "; service=" - 1 +
+			VISIT_SERVICE_TEXT - 1 + sizeof "; tls=1" - 1, /* 999 */
+};
+_Static_assert((int)VISIT_LONGEST <= (int)VISIT_MAX, "a valid visit does not fit");
+
 static const char *const visit_ingress_names[] = {
 	[VISIT_HTTP] = "http",
 	[VISIT_SNI] = "sni",
@@ -48,6 +60,14 @@ static bool visit_tunnel_ok(struct str s)
 	return hostname_tunnel(s, lower) == 0 && str_eq(s, str_of(lower));
 }
 
+static bool visit_service_ok(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!visit_bare[(unsigned char)s.p[i]])
+			return false;
+	return s.len > 0 && s.len < VISIT_SERVICE_TEXT;
+}
+
 /* ; key="IP:PORT", or nothing when the address is not known. */
 static bool visit_pen_end(struct pen *pen, struct str key, const struct visit_end *end)
 {
@@ -76,10 +96,12 @@ int visit_format(const struct visit *v, char out[VISIT_MAX + 1], size_t *len)
 	struct str tunnel = {v->tunnel, strnlen(v->tunnel, sizeof v->tunnel)};
 	struct str host = {v->host, strnlen(v->host, sizeof v->host)};
 	struct str sni = {v->sni, strnlen(v->sni, sizeof v->sni)};
+	struct str service = {v->service, strnlen(v->service, sizeof v->service)};
 	struct pen pen = pen_on(out, VISIT_MAX);
 
 	if (!visit_tunnel_ok(tunnel) || (host.len > 0 && !hostname_authority_ok(host)) ||
-	    (sni.len > 0 && !hostname_resolvable(sni)))
+	    (sni.len > 0 && !hostname_resolvable(sni)) ||
+	    (service.len > 0 && !visit_service_ok(service)))
 		return ERR_INVAL;
 	pen_str(&pen, STR("in="));
 	pen_str(&pen, str_of(visit_ingress_name(v->ingress)));
@@ -96,6 +118,10 @@ int visit_format(const struct visit *v, char out[VISIT_MAX + 1], size_t *len)
 	if (sni.len > 0) {
 		pen_str(&pen, STR("; sni="));
 		pen_str(&pen, sni);
+	}
+	if (service.len > 0) {
+		pen_str(&pen, STR("; service="));
+		pen_str(&pen, service);
 	}
 	if (v->tls)
 		pen_str(&pen, STR("; tls=1"));
@@ -150,6 +176,11 @@ static int visit_set_sni(struct visit *v, struct str value)
 	return hostname_resolvable(value) ? str_copy(v->sni, sizeof v->sni, value) : ERR_PROTO;
 }
 
+static int visit_set_service(struct visit *v, struct str value)
+{
+	return visit_service_ok(value) ? str_copy(v->service, sizeof v->service, value) : ERR_PROTO;
+}
+
 static int visit_set_tls(struct visit *v, struct str value)
 {
 	if (!str_eq(value, STR("0")) && !str_eq(value, STR("1")))
@@ -163,9 +194,9 @@ static const struct visit_key {
 	int (*set)(struct visit *v, struct str value);
 } visit_keys[] = {
 	/* The first two must be there. */
-	{"in", visit_set_ingress}, {"tunnel", visit_set_tunnel}, {"for", visit_set_for},
-	{"by", visit_set_by},	   {"host", visit_set_host},	 {"sni", visit_set_sni},
-	{"tls", visit_set_tls},
+	{"in", visit_set_ingress},	{"tunnel", visit_set_tunnel}, {"for", visit_set_for},
+	{"by", visit_set_by},		{"host", visit_set_host},     {"sni", visit_set_sni},
+	{"service", visit_set_service}, {"tls", visit_set_tls},
 };
 
 enum { VISIT_REQUIRED = 3 };

@@ -5,8 +5,12 @@
 #include "proto/cidr.h"
 #include "proto/hostname.h"
 
-/* Bytes of the header value; every valid visit fits. */
-enum { VISIT_MAX = 1024 };
+enum {
+	/* Bytes of the header value. The longest valid visit has 999, see visit.c; the rest is for
+	 * members of later versions. */
+	VISIT_MAX = 1280,
+	VISIT_SERVICE_TEXT = 65, /* a service's name, NUL included */
+};
 
 /* The door the visitor came through. */
 enum visit_ingress { VISIT_HTTP, VISIT_SNI, VISIT_TCP, VISIT_UDP };
@@ -26,6 +30,9 @@ struct visit {
 	char tunnel[HOSTNAME_MAX + 1];	       /* the tunnel's name, lower case; never empty */
 	char host[HOSTNAME_AUTHORITY_MAX + 1]; /* the Host as the visitor sent it; may be empty */
 	char sni[HOSTNAME_MAX + 1];	       /* the TLS server name; may be empty */
+	/* What the agent calls the target, 1-64 of A-Z a-z 0-9 . _ -; empty: it knows by the
+	 * tunnel. */
+	char service[VISIT_SERVICE_TEXT];
 };
 
 /* "http", "sni", "tcp", "udp". */
@@ -38,7 +45,8 @@ const char *visit_ingress_name(enum visit_ingress in);
 int visit_end_set(struct visit_end *end, struct str ip, uint16_t port) MUST_CHECK;
 
 /*
- * Write the value: in=http; tunnel=a; for="192.0.2.1:4711"; by="[::1]:443"; host="a.example"; tls=1
+ * Write the value: in=http; tunnel=a; for="192.0.2.1:4711"; by="[::1]:443"; host="a.example";
+ * sni=a.example; service=web; tls=1
  *   out   gets the NUL-terminated text; empty members are left out.
  *   *len  set to the bytes written, without the NUL.
  * Returns 0, or ERR_INVAL when visit_parse() would not read it back (a member that is not what its

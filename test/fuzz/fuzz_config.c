@@ -12,7 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct fuzz_settings {
-	struct config_list list;
+	struct config_list list, map;
 	char *text, *other;
 	uint64_t number, time, size;
 	int word;
@@ -26,6 +26,7 @@ static const char *const fuzz_words[] = {"one", "two", NULL};
 
 static const struct config_option fuzz_rows[] = {
 	{ROW("list", CONFIG_LIST, list)},
+	{ROW("map", CONFIG_LIST, map), .flags = CONFIG_MAP},
 	{ROW("text", CONFIG_TEXT, text)},
 	{ROW("other", CONFIG_TEXT, other)},
 	{ROW("number", CONFIG_NUM, number), .max = 65535},

@@ -29,6 +29,21 @@ static void fuzz_round(const struct url *u)
 	CHECK(a.kind == u->kind && str_eq(a.host, str_of(u->host)));
 }
 
+/* What is a target is one of a tcp tunnel, too; without a scheme it is tcp. */
+static void fuzz_tcp(struct str s, const struct url *url, const struct url *target)
+{
+	const char *why = NULL;
+	struct url u;
+	int e = url_parse_target(s, URL_TCP, &u, &why);
+
+	CHECK((e == 0) == (why == NULL) && (e == 0) == (target != NULL));
+	if (e != 0)
+		return;
+	CHECK(u.scheme == (url != NULL ? url->scheme : URL_TCP));
+	CHECK(u.port == target->port && strcmp(u.host, target->host) == 0);
+	fuzz_round(&u);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str s = {(const char *)data, size};
@@ -46,5 +61,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Every URL is a target, and means the same. */
 	if (e == 0)
 		CHECK(why == NULL && target.port == u.port && strcmp(target.host, u.host) == 0);
+	fuzz_tcp(s, e == 0 ? &u : NULL, why == NULL ? &target : NULL);
 	return 0;
 }

@@ -25,7 +25,7 @@ static void fuzz_round(const struct visit *v)
 	fuzz_same_end(&v->visitor, &again.visitor);
 	fuzz_same_end(&v->local, &again.local);
 	CHECK(strcmp(v->tunnel, again.tunnel) == 0 && strcmp(v->host, again.host) == 0 &&
-	      strcmp(v->sni, again.sni) == 0);
+	      strcmp(v->sni, again.sni) == 0 && strcmp(v->service, again.service) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -47,7 +47,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(v.visitor.ip, data, MIN(size, sizeof v.visitor.ip));
 	if (visit_format(&v, out, &n) == 0)
 		fuzz_round(&v);
+	memcpy(v.service, data, MIN(size, sizeof v.service));
+	if (visit_format(&v, out, &n) == 0)
+		fuzz_round(&v);
 	memset(&v.visitor, 0, sizeof v.visitor);
+	if (visit_format(&v, out, &n) == 0)
+		fuzz_round(&v);
+	memset(&v.host, 0, sizeof v.host);
+	memset(&v.sni, 0, sizeof v.sni);
 	if (visit_format(&v, out, &n) == 0)
 		fuzz_round(&v);
 	return 0;

@@ -160,6 +160,42 @@ static void test_full_queue_is_not_copied_each_time(void **state)
 	buf_free(&b);
 }
 
+static void test_unshift(void **state)
+{
+	static const struct {
+		const char *why, *had, *front, *want;
+		size_t taken, cap;
+		int e;
+	} cases[] = {
+		{"in front of nothing", "", "ab", "ab", 0, 2, 0},
+		{"nothing in front of nothing", "", "", "", 0, 0, 0},
+		{"nothing in front of something", "xyz", "", "xyz", 0, 3, 0},
+		{"where nothing was taken", "xyz", "ab", "abxyz", 0, 5, 0},
+		{"where less was taken", "xyz", "ab", "abyz", 1, 4, 0},
+		{"where as much was taken", "xyz", "ab", "abz", 2, 3, 0},
+		{"where more was taken", "wxyz", "ab", "abz", 3, 3, 0},
+		{"where all was taken", "xyz", "ab", "ab", 3, 2, 0},
+		{"one too many", "xyz", "ab", "xyz", 0, 4, ERR_TOOBIG},
+		{"one too many, though there is room", "xyz", "ab", "z", 2, 2, ERR_TOOBIG},
+		{"more than the cap alone", "", "ab", "", 0, 1, ERR_TOOBIG},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct str had = str_of(cases[i].had), front = str_of(cases[i].front);
+		struct buf b = {0};
+		int e;
+
+		assert_int_equal(buf_add(&b, had.p, had.len, SIZE_MAX), 0);
+		buf_take(&b, cases[i].taken);
+		e = buf_unshift(&b, front.p, front.len, cases[i].cap);
+		if (e != cases[i].e || !str_eq(buf_str(&b), str_of(cases[i].want)))
+			fail_msg("%s: %d, \"" STR_FMT "\"", cases[i].why, e, STR_ARG(buf_str(&b)));
+		assert_int_equal(buf_add(&b, "!", 1, SIZE_MAX), 0); /* and it goes on */
+		assert_true(str_ends_nocase(buf_str(&b), STR("!")));
+		buf_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_room_of_nothing),
 		cmocka_unit_test(test_printf),
 		cmocka_unit_test(test_random_queue),
+		cmocka_unit_test(test_unshift),
 		cmocka_unit_test(test_full_queue_is_not_copied_each_time),
 	};
 

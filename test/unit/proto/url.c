@@ -90,6 +90,7 @@ static void test_target(void **state)
 		{"a URL", "https://web:8443/app", URL_HTTPS, "web", 8443, "/app"},
 		{"a URL without port", "https://web", URL_HTTPS, "web", 443, "/"},
 		{"a WebSocket URL", "ws://web:1", URL_HTTP, "web", 1, "/", NULL, true},
+		{"tcp and tls are read, too", "tls://db:5432", URL_TLS, "db", 5432, "/"},
 		{"a socket", "unix:/run/a.sock", URL_UNIX, "", 0, "/run/a.sock"},
 		{"a socket, upper case", "UNIX:/run/A.sock", URL_UNIX, "", 0, "/run/A.sock",
 		 "unix:/run/A.sock"},
@@ -103,16 +104,28 @@ static void test_target(void **state)
 	}
 }
 
-static void test_target_of_another_kind(void **state)
+static void test_tcp_target(void **state)
 {
-	struct url u;
+	static const struct want cases[] = {
+		{"a port", "22", URL_TCP, "localhost", 22, "/", "tcp://localhost:22"},
+		{"the port of HTTP", "80", URL_TCP, "localhost", 80, "/", "tcp://localhost:80"},
+		{"host and port", "host:22", URL_TCP, "host", 22, "/", "tcp://host:22"},
+		{"IPv6", "[::1]:22", URL_TCP, "::1", 22, "/", "tcp://[::1]:22"},
+		{"tcp", "tcp://host:22", URL_TCP, "host", 22, "/"},
+		{"tcp, upper case", "TCP://Host:22", URL_TCP, "host", 22, "/", "tcp://host:22"},
+		{"tls", "tls://host:993", URL_TLS, "host", 993, "/"},
+		{"tls on the port of https", "tls://host:443", URL_TLS, "host", 443, "/"},
+		{"a socket", "unix:/run/a.sock", URL_UNIX, "", 0, "/run/a.sock"},
+		{"http, which the caller refuses", "http://db:5432", URL_HTTP, "db", 5432, "/"},
+	};
 
-	assert_int_equal(url_parse_target(STR("22"), URL_TCP, &u, NULL), 0);
-	assert_int_equal(u.scheme, URL_TCP);
-	assert_int_equal(url_parse_target(STR("db:5432"), URL_TCP, &u, NULL), 0);
-	assert_int_equal(u.scheme, URL_TCP);
-	assert_int_equal(url_parse_target(STR("http://db:5432"), URL_TCP, &u, NULL), 0);
-	assert_int_equal(u.scheme, URL_HTTP);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct url u;
+		int e = url_parse_target(str_of(cases[i].in), URL_TCP, &u, NULL);
+
+		check(&cases[i], e, &u);
+		assert_int_equal(url_is_tls(&u), cases[i].scheme == URL_TLS);
+	}
 }
 
 struct refusal {
@@ -226,6 +239,32 @@ static void test_target_refused(void **state)
 	}
 }
 
+static void test_tcp_target_refused(void **state)
+{
+	static const char tcp_forms[] = "a target is PORT, HOST:PORT, tcp://HOST:PORT, "
+					"tls://HOST:PORT or unix:/path";
+	static const struct refusal cases[] = {
+		{"nothing", "", tcp_forms},
+		{"a name alone", "db", tcp_forms},
+		{"port 0", "0", port_range},
+		{"a name and no port", "db:", port_missing},
+		{"tcp without port", "tcp://db", port_missing},
+		{"tls without port", "tls://db", port_missing},
+		{"a path", "db:22/x", "tcp and tls have no path"},
+		{"a path of tls", "tls://db:22/x", "tcp and tls have no path"},
+		{"a file", "/run/a.sock", "a socket is written unix:/path"},
+		{"an unknown scheme", "udp://db:53", schemes},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct url u = {.port = 7};
+		const char *clause = NULL;
+		int e = url_parse_target(str_of(cases[i].in), URL_TCP, &u, &clause);
+
+		check_refusal(&cases[i], e, &u, clause);
+	}
+}
+
 static void test_limits(void **state)
 {
 	char in[URL_TEXT_MAX + 32], text[URL_TEXT_MAX];
@@ -277,9 +316,10 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_url),
 		cmocka_unit_test(test_target),
-		cmocka_unit_test(test_target_of_another_kind),
+		cmocka_unit_test(test_tcp_target),
 		cmocka_unit_test(test_url_refused),
 		cmocka_unit_test(test_target_refused),
+		cmocka_unit_test(test_tcp_target_refused),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_authority),
 	};

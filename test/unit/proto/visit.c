@@ -14,6 +14,8 @@
 #define L63  L10 L10 L10 L10 L10 L10 "abc"
 #define N253 L63 "." L63 "." L63 "." L10 L10 L10 L10 L10 L10 "a"
 #define V6   "1111:2222:3333:4444:5555:6666:7777:8888"
+/* The same in its longest spelling. */
+#define V6_4 "1111:2222:3333:4444:5555:6666:119.119.136.136"
 
 static void assert_same_end(const struct visit_end *a, const struct visit_end *b)
 {
@@ -30,6 +32,7 @@ static void assert_same(const struct visit *a, const struct visit *b)
 	assert_string_equal(a->tunnel, b->tunnel);
 	assert_string_equal(a->host, b->host);
 	assert_string_equal(a->sni, b->sni);
+	assert_string_equal(a->service, b->service);
 }
 
 static void test_format(void **state)
@@ -63,12 +66,22 @@ static void test_format(void **state)
 		{"a port without address",
 		 {.ingress = VISIT_TCP, .tunnel = "a", .visitor = {"", 9}},
 		 "in=tcp; tunnel=a"},
+		{"a service",
+		 {.ingress = VISIT_TCP, .tunnel = "a", .service = "Web_1.b-c"},
+		 "in=tcp; tunnel=a; service=Web_1.b-c"},
+		{"a service of one letter, and TLS",
+		 {.ingress = VISIT_SNI, .tls = true, .tunnel = "a", .service = "-"},
+		 "in=sni; tunnel=a; service=-; tls=1"},
 		{"no tunnel", {.ingress = VISIT_TCP}, NULL},
 		{"a tunnel in upper case", {.tunnel = "A"}, NULL},
 		{"a tunnel that ends the value", {.tunnel = "a; tls=1"}, NULL},
 		{"a host with a quote", {.tunnel = "a", .host = "a\"; tls=1"}, NULL},
 		{"a host with a line break", {.tunnel = "a", .host = "a\r\nb"}, NULL},
 		{"a server name with a space", {.tunnel = "a", .sni = "a b"}, NULL},
+		{"a service with a space", {.tunnel = "a", .service = "a b"}, NULL},
+		{"a service that ends the value", {.tunnel = "a", .service = "a; tls=1"}, NULL},
+		{"a service with a slash", {.tunnel = "a", .service = "a/b"}, NULL},
+		{"a service above 0x7f", {.tunnel = "a", .service = "\xc3\xbc"}, NULL},
 		{"a visitor that is no address", {.tunnel = "a", .visitor = {"a", 1}}, NULL},
 		{"a local end that is no address", {.tunnel = "a", .local = {"\"", 1}}, NULL},
 	};
@@ -95,19 +108,23 @@ static void test_longest(void **state)
 	static const struct visit v = {
 		.ingress = VISIT_HTTP,
 		.tls = true,
-		.visitor = {V6, 65535},
-		.local = {V6, 65535},
+		.visitor = {V6_4, 65535},
+		.local = {V6_4, 65535},
 		.tunnel = N253,
 		.host = N253 ".:65535",
 		.sni = N253,
+		.service = L63 "d",
 	};
+	struct visit want = v, back;
 	char out[VISIT_MAX + 1];
-	struct visit back;
 	size_t len;
 
 	assert_int_equal(visit_format(&v, out, &len), 0);
+	assert_int_equal(len, 999); /* as the header says */
 	assert_int_equal(visit_parse((struct str){out, len}, &back), 0);
-	assert_same(&back, &v);
+	strcpy(want.visitor.ip, V6);
+	strcpy(want.local.ip, V6);
+	assert_same(&back, &want);
 }
 
 static void test_unterminated(void **state)
@@ -119,6 +136,9 @@ static void test_unterminated(void **state)
 	memset(v.sni, 'a', sizeof v.sni);
 	assert_int_equal(visit_format(&v, out, &len), ERR_INVAL);
 	memset(v.sni, 0, sizeof v.sni);
+	memset(v.service, 'a', sizeof v.service);
+	assert_int_equal(visit_format(&v, out, &len), ERR_INVAL);
+	memset(v.service, 0, sizeof v.service);
 	memset(v.visitor.ip, '1', sizeof v.visitor.ip);
 	assert_int_equal(visit_format(&v, out, &len), ERR_INVAL);
 }
@@ -137,6 +157,8 @@ static void test_parse_more(void **state)
 		 "in=http; tunnel=a"},
 		{"an address in another spelling", "in=tcp; tunnel=a; for=\"[2001:DB8:0::1]:5\"",
 		 "in=tcp; tunnel=a; for=\"[2001:db8::1]:5\""},
+		{"a service of 64 letters", "in=tcp; tunnel=a; tls=1; service=\"" L63 "d\"",
+		 "in=tcp; tunnel=a; service=" L63 "d; tls=1"},
 		{"a mapped address", "in=tcp; tunnel=a; for=\"[::ffff:192.0.2.1]:5\"",
 		 "in=tcp; tunnel=a; for=\"192.0.2.1:5\""},
 	};
@@ -190,6 +212,11 @@ static void test_parse_refused(void **state)
 		{"a port too high", "in=http; tunnel=a; by=\"192.0.2.1:65536\"", ERR_PROTO},
 		{"a bad host", "in=http; tunnel=a; host=\"a b\"", ERR_PROTO},
 		{"a bad server name", "in=http; tunnel=a; sni=\"a:1\"", ERR_PROTO},
+		{"a service with a space", "in=http; tunnel=a; service=\"a b\"", ERR_PROTO},
+		{"a service with a colon", "in=http; tunnel=a; service=\"a:1\"", ERR_PROTO},
+		{"an empty service", "in=http; tunnel=a; service=\"\"", ERR_PROTO},
+		{"a service of 65 letters", "in=http; tunnel=a; service=" L63 "de", ERR_PROTO},
+		{"two services", "in=http; tunnel=a; service=a; service=b", ERR_PROTO},
 		{"TLS that is neither", "in=http; tunnel=a; tls=2", ERR_PROTO},
 		{"TLS twice", "in=http; tunnel=a; tls=0; tls=1", ERR_PROTO},
 	};
