@@ -17,7 +17,7 @@
 
 struct net_listener {
 	struct ev *ev;
-	struct ev_io *io; /* owned */
+	struct ev_io *io; /* owned; NULL while it is paused */
 	struct ev_timer backoff;
 	struct net_listen_opt opt;
 	struct net_addr addr;
@@ -63,8 +63,8 @@ static void net_listener_on_ready(void *arg, int events)
 			return;
 		}
 		l->opt.accepted(l->opt.arg, fd, &peer);
-		if (l->fd < 0)
-			return; /* freed by the callee; the memory lives until the turn ends */
+		if (l->io == NULL)
+			return; /* paused or freed by the callee; the memory outlives this turn */
 	}
 }
 
@@ -94,48 +94,105 @@ static void net_listen_remove_stale(const struct net_addr *addr)
 	close(fd);
 }
 
-static int net_listen_socket(const struct net_addr *addr, int backlog, int *out)
+/*
+ * May others have the address too? While this socket does not listen only its own refusal keeps
+ * them away, for Linux lets any number of sockets with SO_REUSEADDR have one port as long as none
+ * of them listens. And when the first socket of a port has not allowed it, none is let in without
+ * being looked at.
+ */
+static void net_listen_share(int fd, int on)
 {
-	int on = 1, off = 0, fd, e;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+}
 
-	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+/* Take an address, and nobody else shall: connections of the past may be left on it. */
+static int net_listen_bind_alone(int fd, const struct net_addr *addr)
+{
+	if (bind(fd, &addr->sa, addr->len) == 0)
+		return 0;
+	if (errno != EADDRINUSE)
 		return err_from_errno(errno);
+	net_listen_share(fd, 1);
+	if (bind(fd, &addr->sa, addr->len) != 0)
+		return err_from_errno(errno);
+	net_listen_share(fd, 0);
+	return 0;
+}
+
+static int net_listen_bind(int fd, const struct net_listen_opt *opt)
+{
+	const struct net_addr *addr = &opt->addr;
+	int off = 0;
+
 	if (addr->sa.sa_family == AF_UNIX) {
 		net_listen_remove_stale(addr);
-	} else {
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-		net_tune(fd, NET_VISITOR); /* accepted sockets inherit it: no calls for each */
-		if (addr->sa.sa_family == AF_INET6)
-			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+		return bind(fd, &addr->sa, addr->len) == 0 ? 0 : err_from_errno(errno);
 	}
-	if (bind(fd, &addr->sa, addr->len) != 0 ||
-	    listen(fd, backlog > 0 ? backlog : SOMAXCONN) != 0) {
+	net_tune(fd, NET_VISITOR); /* accepted sockets inherit it: no calls for each */
+	if (addr->sa.sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+	if (opt->paused)
+		return net_listen_bind_alone(fd, addr);
+	net_listen_share(fd, 1);
+	return bind(fd, &addr->sa, addr->len) == 0 ? 0 : err_from_errno(errno);
+}
+
+/* Leave the kernel's listening state; the address stays ours. */
+static void net_listen_refuse(int fd)
+{
+	shutdown(fd, SHUT_RD);
+	net_listen_share(fd, 0);
+}
+
+int net_listener_resume(struct net_listener *l)
+{
+	int e;
+
+	if (l->io != NULL)
+		return 0;
+	net_listen_share(l->fd, 1); /* or the connections that run would stand in the way */
+	if (listen(l->fd, l->opt.backlog > 0 ? l->opt.backlog : SOMAXCONN) != 0) {
 		e = err_from_errno(errno);
-		close(fd);
+		net_listen_share(l->fd, 0);
 		return e;
 	}
-	*out = fd;
+	if ((e = ev_io_new(l->ev, l->fd, net_listener_on_ready, l, &l->io)) != 0) {
+		net_listen_refuse(l->fd);
+		return e;
+	}
+	ev_io_want(l->io, EV_READ);
 	return 0;
+}
+
+void net_listener_pause(struct net_listener *l)
+{
+	CHECK(net_addr_port(&l->opt.addr) != 0);
+	if (l->io == NULL)
+		return;
+	ev_timer_stop(l->ev, &l->backoff);
+	ev_io_free(l->io);
+	l->io = NULL;
+	net_listen_refuse(l->fd);
 }
 
 int net_listen(struct ev *ev, const struct net_listen_opt *opt, struct net_listener **out)
 {
 	struct net_listener *l = calloc(1, sizeof *l);
-	int e;
+	int e = 0;
 
 	if (l == NULL)
 		return ERR_NOMEM;
 	l->ev = ev;
 	l->opt = *opt;
-	l->fd = -1;
 	l->backoff = (struct ev_timer){.fn = net_listener_on_backoff, .arg = l};
-	if ((e = net_listen_socket(&opt->addr, opt->backlog, &l->fd)) != 0)
+	l->fd = socket(opt->addr.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd < 0)
+		e = err_from_errno(errno);
+	if (e != 0 || (e = net_listen_bind(l->fd, opt)) != 0)
 		goto out;
 	net_local(l->fd, &l->addr);
-	if ((e = ev_io_new(ev, l->fd, net_listener_on_ready, l, &l->io)) != 0)
+	if (!opt->paused && (e = net_listener_resume(l)) != 0)
 		goto out;
-	ev_io_want(l->io, EV_READ);
 	MOVE(*out, l);
 out:
 	net_listener_free(l);
@@ -153,6 +210,7 @@ void net_listener_free(struct net_listener *l)
 		return;
 	ev_timer_stop(l->ev, &l->backoff);
 	ev_io_free(l->io);
+	l->io = NULL;
 	if (l->fd >= 0 && l->addr.len > 0 && l->addr.sa.sa_family == AF_UNIX)
 		unlink(l->addr.un.sun_path);
 	net_close(l->fd, false);

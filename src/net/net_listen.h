@@ -1,4 +1,7 @@
-/* A listening socket that survives a shortage of descriptors. */
+/*
+ * A listening socket that survives a shortage of descriptors, and that can be paused: a paused one
+ * has its address and costs a descriptor, but the loop does not know of it.
+ */
 #ifndef KAREZ_NET_NET_LISTEN_H
 #define KAREZ_NET_NET_LISTEN_H
 
@@ -10,6 +13,7 @@ struct net_listener;
 struct net_listen_opt {
 	struct net_addr addr;
 	int backlog; /* 0: the kernel's maximum */
+	bool paused; /* begin as net_listener_pause() leaves it */
 	/*
 	 * A connection was accepted.
 	 *   fd    owned by the callee from now on, non-blocking.
@@ -29,6 +33,19 @@ struct net_listen_opt {
  */
 int net_listen(struct ev *ev, const struct net_listen_opt *opt,
 	       struct net_listener **out) MUST_CHECK;
+
+/*
+ * Refuse everybody who connects, also those who have not been accepted yet, and keep the address:
+ * no other program gets it meanwhile. Connections that were accepted stay. Only for IP addresses
+ * whose port was not left to the kernel: that one it would take back.
+ */
+void net_listener_pause(struct net_listener *l);
+
+/*
+ * Listen again; harmless when it does.
+ * Returns 0 or, paused as before, ERR_INUSE, ERR_NOFILE, ERR_NOMEM.
+ */
+int net_listener_resume(struct net_listener *l) MUST_CHECK;
 
 /* The address in force, with the port the kernel chose for port 0. */
 const struct net_addr *net_listener_addr(const struct net_listener *l);

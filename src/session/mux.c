@@ -237,6 +237,36 @@ static void mux_on_window_update(struct mux *m, int32_t id)
 		mux_stream_update(CONTAINER_OF(link, struct mux_stream, writer));
 }
 
+static void mux_note_asked(struct mux *m)
+{
+	uint64_t a = m->asked_alive_ms, b = m->asked_round_ms;
+
+	m->session.asked_ms = a == 0 || b == 0 ? MAX(a, b) : MIN(a, b);
+}
+
+static void mux_on_pong(struct mux *m, const uint8_t opaque[8])
+{
+	if (memcmp(opaque, MUX_PING_ALIVE, 8) == 0)
+		m->asked_alive_ms = 0;
+	else if (memcmp(opaque, MUX_PING_ROUND, 8) == 0)
+		m->asked_round_ms = 0;
+	mux_note_asked(m);
+	mux_window_on_pong(m, opaque);
+}
+
+bool mux_send_ping(struct mux *m, const char kind[9])
+{
+	bool alive = memcmp(kind, MUX_PING_ALIVE, 8) == 0;
+	uint64_t *asked = alive ? &m->asked_alive_ms : &m->asked_round_ms;
+
+	if (nghttp2_submit_ping(m->ng, NGHTTP2_FLAG_NONE, (const uint8_t *)kind) != 0)
+		return false;
+	if (*asked == 0)
+		*asked = MAX(ev_now_ms(m->session.ev), 1);
+	mux_note_asked(m);
+	return true;
+}
+
 static int mux_on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
 	struct mux *m = arg;
@@ -253,7 +283,7 @@ static int mux_on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *a
 		break;
 	case NGHTTP2_PING:
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
-			mux_window_on_pong(m, frame->ping.opaque_data);
+			mux_on_pong(m, frame->ping.opaque_data);
 		break;
 	case NGHTTP2_GOAWAY: mux_on_goaway(m, &frame->goaway); break;
 	case NGHTTP2_WINDOW_UPDATE: mux_on_window_update(m, frame->hd.stream_id); break;
@@ -302,7 +332,7 @@ static void mux_recv(struct mux *m, struct str in)
 {
 	ssize_t n;
 
-	m->heard_ms = ev_now_ms(m->session.ev);
+	m->session.heard_ms = ev_now_ms(m->session.ev);
 	m->in_recv = true;
 	n = nghttp2_session_mem_recv(m->ng, (const uint8_t *)in.p, in.len);
 	m->in_recv = false;
@@ -363,14 +393,14 @@ static void mux_reap_lingerers(struct mux *m)
 static void mux_on_alive(void *arg)
 {
 	struct mux *m = arg;
-	uint64_t now = ev_now_ms(m->session.ev), silent = now - m->heard_ms, next = MUX_PING_MS;
+	uint64_t now = ev_now_ms(m->session.ev), silent = now - m->session.heard_ms,
+		 next = MUX_PING_MS;
 
 	if (silent >= MUX_DEAD_MS || (m->ping_deadline_ms != 0 && now >= m->ping_deadline_ms)) {
 		mux_fail(m, ERR_DEAD);
 		return;
 	}
-	if (silent >= MUX_PING_MS &&
-	    nghttp2_submit_ping(m->ng, NGHTTP2_FLAG_NONE, (const uint8_t *)MUX_PING_ALIVE) == 0)
+	if (silent >= MUX_PING_MS && mux_send_ping(m, MUX_PING_ALIVE))
 		mux_flush_soon(m);
 	mux_reap_lingerers(m);
 	if (m->ping_deadline_ms != 0)
@@ -381,14 +411,16 @@ static void mux_on_alive(void *arg)
 static void mux_ping(struct session *session, uint32_t deadline_ms)
 {
 	struct mux *m = mux_of(session);
+	uint64_t deadline = ev_now_ms(session->ev) + deadline_ms;
 
-	if (m->dead)
+	if (m->dead || !mux_send_ping(m, MUX_PING_ALIVE))
 		return;
-	if (nghttp2_submit_ping(m->ng, NGHTTP2_FLAG_NONE, (const uint8_t *)MUX_PING_ALIVE) != 0)
-		return;
-	m->ping_deadline_ms = ev_now_ms(session->ev) + deadline_ms;
-	ev_timer_set(session->ev, &m->alive, deadline_ms);
 	mux_flush_soon(m);
+	if (deadline_ms == 0 || (m->ping_deadline_ms != 0 && m->ping_deadline_ms <= deadline))
+		return;
+	m->ping_deadline_ms = deadline;
+	if (deadline < m->alive.at_ms)
+		ev_timer_set(session->ev, &m->alive, deadline_ms);
 }
 
 /* ---- what the owner asks ---- */
@@ -498,6 +530,8 @@ static int mux_ng_new(struct mux *m)
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(option, MUX_STREAMS_MAX);
+	/* a reset is a visitor who left in a hurry; the usual 33 a second would end the session */
+	nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
 	if (m->role == MUX_NODE)
 		e = nghttp2_session_client_new2(&m->ng, cb, m, option);
 	else
@@ -524,7 +558,7 @@ static int mux_hello(struct mux *m)
 				    m->role == MUX_NODE ? 4 : 3) != 0 ||
 	    nghttp2_session_set_local_window_size(m->ng, NGHTTP2_FLAG_NONE, 0, MUX_WINDOW_TOTAL) !=
 		    0 ||
-	    nghttp2_submit_ping(m->ng, NGHTTP2_FLAG_NONE, (const uint8_t *)MUX_PING_ROUND) != 0)
+	    !mux_send_ping(m, MUX_PING_ROUND))
 		return ERR_NOMEM;
 	mux_window_sent_ping(m);
 	if (m->role == MUX_AGENT)
@@ -547,7 +581,7 @@ int mux_new(struct ev *ev, struct wire *carrier, const struct mux_opt *opt, stru
 	m->role = opt->role;
 	m->budget = opt->budget;
 	m->window = MUX_WINDOW_FAST;
-	m->heard_ms = m->rtt_epoch_ms = ev_now_ms(ev);
+	m->session.heard_ms = m->rtt_epoch_ms = ev_now_ms(ev);
 	list_init(&m->streams);
 	list_init(&m->framed);
 	list_init(&m->writers);

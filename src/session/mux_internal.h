@@ -98,8 +98,9 @@ struct mux {
 	struct lines *lines; /* owned: the control stream */
 
 	struct ev_timer alive;
-	uint64_t heard_ms;	   /* when the peer was last heard */
 	uint64_t ping_deadline_ms; /* 0: no ping with a deadline is out */
+	uint64_t asked_alive_ms;   /* when the oldest ping of its kind was sent; 0: none is out */
+	uint64_t asked_round_ms;
 
 	uint64_t round_start_ns, round_bytes; /* of the measuring round that is out */
 	bool round_out;
@@ -167,6 +168,9 @@ void mux_window_read(struct mux_stream *s, size_t len);
 void mux_window_release(struct mux_stream *s);
 void mux_window_on_pong(struct mux *m, const uint8_t opaque[8]);
 void mux_window_sent_ping(struct mux *m);
+
+/* Send a ping of one kind, soon. Returns false when memory is short. */
+bool mux_send_ping(struct mux *m, const char kind[9]);
 
 /* The 8 bytes of a ping: what it is for. */
 #define MUX_PING_ALIVE "karez-al"

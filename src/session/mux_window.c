@@ -30,7 +30,7 @@ void mux_window_received(struct mux *m, size_t len)
 	m->round_bytes += len;
 	if (m->round_out || m->round_bytes < ROUND_BYTES)
 		return;
-	if (nghttp2_submit_ping(m->ng, NGHTTP2_FLAG_NONE, (const uint8_t *)MUX_PING_ROUND) == 0)
+	if (mux_send_ping(m, MUX_PING_ROUND))
 		mux_window_sent_ping(m);
 	mux_flush_soon(m);
 }

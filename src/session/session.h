@@ -53,6 +53,8 @@ struct session {
 	void *arg;
 	size_t n_streams;  /* running now: the load */
 	uint64_t rtt_us;   /* the shortest round trip of the last minute, 0: not measured yet */
+	uint64_t asked_ms; /* when the oldest ping without an answer was sent; 0: none is */
+	uint64_t heard_ms; /* when the peer was last heard */
 	bool is_draining;  /* by either side: open() refuses */
 	uint64_t moved;	   /* bytes, fading: see session_lately() */
 	uint64_t moved_ms; /* when moved was last brought up to date */
@@ -67,6 +69,23 @@ static inline uint64_t session_lately(const struct session *s)
 	uint64_t halvings = (ev_now_ms(s->ev) - s->moved_ms) / SESSION_FADE_MS;
 
 	return halvings > 63 ? 0 : s->moved >> halvings;
+}
+
+/*
+ * A session that was silent for SESSION_QUIET_MS is pinged when somebody wants to use it; a ping
+ * without an answer, and without any other word from the peer, for SESSION_LATE_MS and four round
+ * trips makes it late: others go first.
+ */
+#define SESSION_QUIET_MS 1000
+#define SESSION_LATE_MS	 250
+
+static inline bool session_is_late(const struct session *s)
+{
+	uint64_t since = MAX(s->asked_ms, s->heard_ms);
+
+	/* whoever answers a queue of data before it comes to the ping is busy, not late */
+	return s->asked_ms != 0 &&
+	       ev_now_ms(s->ev) - since > SESSION_LATE_MS + 4 * s->rtt_us / 1000;
 }
 
 /* For kinds of sessions: so many bytes were carried. */
@@ -102,7 +121,11 @@ static inline int session_tell(struct session *s, struct str line)
 	return s->ops->tell(s, line);
 }
 
-/* Ask for a sign of life now; none within deadline_ms is death (ERR_DEAD). */
+/*
+ * Ask for a sign of life now.
+ *   deadline_ms  none within that is death (ERR_DEAD); it never puts off an earlier one. 0: silence
+ *                is death when it always is.
+ */
 static inline void session_ping(struct session *s, uint32_t deadline_ms)
 {
 	s->ops->ping(s, deadline_ms);

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ struct door {
 	struct log log;
 	int n_warned, n_recovered;
 	int fds[MAX_FDS], n_fds, stop_at;
-	bool free_in_callback;
+	bool free_in_callback, pause_in_callback;
 	struct net_addr peer; /* of the last one */
 	char dir[32], path[64];
 };
@@ -52,6 +53,8 @@ static void door_on_accepted(void *arg, int fd, const struct net_addr *peer)
 		net_listener_free(d->listener);
 		d->listener = NULL;
 	}
+	if (d->pause_in_callback)
+		net_listener_pause(d->listener);
 	if (d->n_fds == d->stop_at)
 		ev_stop(d->ev);
 }
@@ -249,6 +252,162 @@ static void test_free_in_callback(void **state)
 	close(fd[1]);
 }
 
+/* ---- pausing ---- */
+
+/* What connecting there gives: 0 or an errno. */
+static int try_visit(const struct net_addr *addr)
+{
+	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int errnum = connect(fd, &addr->sa, addr->len) == 0 ? 0 : errno;
+
+	assert_true(fd >= 0);
+	close(fd);
+	return errnum;
+}
+
+/* What another program gets that wants the port, allows to share it, and listens. */
+static int try_take(const struct net_addr *addr)
+{
+	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, errnum = 0;
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+	if (bind(fd, &addr->sa, addr->len) != 0 || listen(fd, 1) != 0)
+		errnum = errno;
+	close(fd);
+	return errnum;
+}
+
+static void open_paused(struct door *d, const struct net_addr *addr)
+{
+	struct net_listen_opt opt = {.addr = *addr,
+				     .accepted = door_on_accepted,
+				     .arg = d,
+				     .log = &d->log,
+				     .paused = true};
+
+	assert_int_equal(net_listen(d->ev, &opt, &d->listener), 0);
+}
+
+/* A port that is free there now. */
+static uint16_t free_port(struct door *d, const char *ip, struct net_addr *addr)
+{
+	uint16_t port;
+
+	assert_int_equal(net_addr_from_ip(str_of(ip), 0, addr), 0);
+	assert_int_equal(door_open(d, addr), 0);
+	*addr = *net_listener_addr(d->listener);
+	port = net_addr_port(addr);
+	net_listener_free(d->listener);
+	d->listener = NULL;
+	return port;
+}
+
+static void test_a_paused_one_refuses_and_keeps_its_address(void **state)
+{
+	static const struct {
+		const char *why, *at, *visited, *wanted;
+		bool ipv6;
+	} cases[] = {
+		{"IPv4", "127.0.0.1", "127.0.0.1", "0.0.0.0", false},
+		{"IPv6", "::1", "::1", "::", true},
+		{"every address", "::", "127.0.0.1", "127.0.0.1", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct door *d = *state;
+		struct net_addr addr, visited, wanted;
+		uint16_t port;
+		int kept = -1;
+
+		if (cases[i].ipv6 && !has_ipv6())
+			continue;
+		print_message("%s\n", cases[i].why);
+		port = free_port(d, cases[i].at, &addr);
+		open_paused(d, &addr);
+		assert_int_equal(net_addr_from_ip(str_of(cases[i].visited), port, &visited), 0);
+		assert_int_equal(net_addr_from_ip(str_of(cases[i].wanted), port, &wanted), 0);
+		for (int round = 0; round < 3; round++) {
+			assert_int_equal(try_visit(&visited), ECONNREFUSED);
+			assert_int_equal(try_take(&wanted), EADDRINUSE);
+			assert_int_equal(net_listener_resume(d->listener), 0);
+			assert_int_equal(net_listener_resume(d->listener), 0);
+			assert_int_equal(try_take(&wanted), EADDRINUSE);
+			close(kept);
+			kept = visit(&visited);
+			let_in(d, 1);
+			net_listener_pause(d->listener);
+			net_listener_pause(d->listener);
+		}
+		/* a connection that was let in goes on */
+		assert_int_equal(write(kept, "x", 1), 1);
+		let_time_pass(d, 1);
+		assert_int_equal(write(d->fds[d->n_fds - 1], "x", 1), 1);
+		close(kept);
+		net_listener_free(d->listener);
+		d->listener = NULL;
+	}
+}
+
+/* Connections of an earlier process are left on the port when it is taken again. */
+static void test_taken_again_after_connections(void **state)
+{
+	struct door *d = *state;
+	struct net_addr addr;
+	int fd;
+
+	free_port(d, "127.0.0.1", &addr);
+	assert_int_equal(door_open(d, &addr), 0);
+	fd = visit(&addr);
+	let_in(d, 1);
+	close(d->fds[--d->n_fds]); /* ours first: it waits on our side */
+	close(fd);
+	net_listener_free(d->listener);
+	d->listener = NULL;
+	open_paused(d, &addr);
+	assert_int_equal(try_visit(&addr), ECONNREFUSED);
+	assert_int_equal(try_take(&addr), EADDRINUSE);
+	assert_int_equal(net_listener_resume(d->listener), 0);
+	fd = visit(&addr);
+	let_in(d, 1);
+	close(fd);
+}
+
+/* Paused by the callee: whoever else waits is refused. */
+static void test_paused_in_callback(void **state)
+{
+	struct door *d = *state;
+	struct net_addr addr;
+	int fd[2];
+
+	free_port(d, "127.0.0.1", &addr);
+	assert_int_equal(door_open(d, &addr), 0);
+	d->pause_in_callback = true;
+	fd[0] = visit(net_listener_addr(d->listener));
+	fd[1] = visit(net_listener_addr(d->listener));
+	let_in(d, 1);
+	let_time_pass(d, 1);
+	assert_int_equal(d->n_fds, 1);
+	assert_int_equal(try_visit(net_listener_addr(d->listener)), ECONNREFUSED);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* A port that somebody listens on, or that another paused one has, is not to be had. */
+static void test_paused_in_use(void **state)
+{
+	struct door *d = *state, other = {.ev = d->ev};
+	struct net_listen_opt opt = {.accepted = door_on_accepted, .log = &d->log, .paused = true};
+
+	free_port(d, "127.0.0.1", &opt.addr);
+	assert_int_equal(door_open(d, &opt.addr), 0);
+	assert_int_equal(net_listen(d->ev, &opt, &other.listener), ERR_INUSE);
+	net_listener_free(d->listener);
+	assert_int_equal(net_listen(d->ev, &opt, &d->listener), 0);
+	assert_int_equal(net_listen(d->ev, &opt, &other.listener), ERR_INUSE);
+	assert_null(other.listener);
+}
+
 /* ---- unix sockets ---- */
 
 static void test_unix(void **state)
@@ -413,6 +572,10 @@ int main(void)
 		AT_DOOR(test_in_use),
 		AT_DOOR(test_not_our_address),
 		AT_DOOR(test_free_in_callback),
+		AT_DOOR(test_a_paused_one_refuses_and_keeps_its_address),
+		AT_DOOR(test_taken_again_after_connections),
+		AT_DOOR(test_paused_in_callback),
+		AT_DOOR(test_paused_in_use),
 		AT_DOOR(test_unix),
 		AT_DOOR(test_a_stale_socket_is_replaced),
 		AT_DOOR(test_a_live_socket_is_left_alone),

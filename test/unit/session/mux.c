@@ -18,10 +18,10 @@
 struct peer {
 	struct wire *wire;
 	size_t to_send, sent, got;
-	int why;	  /* broken with */
-	bool eof, shut;	  /* seen; done */
-	bool reads;	  /* false: a slow reader */
-	bool wrong;	  /* a byte was not the one expected */
+	int why;	/* broken with */
+	bool eof, shut; /* seen; done */
+	bool reads;	/* false: a slow reader */
+	bool wrong;	/* a byte was not the one expected */
 };
 
 struct side {
@@ -74,8 +74,8 @@ static void peer_run(struct peer *p)
 		p->shut = true;
 		wire_shut(p->wire);
 	}
-	wire_want(p->wire, (p->reads && !p->eof ? WIRE_READ : 0) |
-				   (p->sent < p->to_send ? WIRE_WRITE : 0));
+	wire_want(p->wire,
+		  (p->reads && !p->eof ? WIRE_READ : 0) | (p->sent < p->to_send ? WIRE_WRITE : 0));
 }
 
 static void peer_on_ready(void *arg, struct wire *w, int events)
@@ -200,13 +200,12 @@ static void test_carries_both_ways(void **state)
 		size_t down, up;
 		struct wire_mem_opt mem;
 	} cases[] = {
-		{"nothing at all",			 0,	  0,	   {0}		    },
-		{"a few bytes",			    3,	      70,      {0}		    },
-		{"more than the first window",	 3000000, 2000000, {.cap = 300000}  },
-		{"a carrier that takes little",	  200000,  100000,  {.max_write = 997}},
-		{"a carrier with a tiny buffer", 200000,  100000,  {.cap = 500}	    },
-		{"a long way",			   5000000, 1000000,
-		 {.cap = 64 << 20, .delay_ms = 20}				    },
+		{"nothing at all", 0, 0, {0}},
+		{"a few bytes", 3, 70, {0}},
+		{"more than the first window", 3000000, 2000000, {.cap = 300000}},
+		{"a carrier that takes little", 200000, 100000, {.max_write = 997}},
+		{"a carrier with a tiny buffer", 200000, 100000, {.cap = 500}},
+		{"a long way", 5000000, 1000000, {.cap = 64 << 20, .delay_ms = 20}},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -325,6 +324,89 @@ static void test_ping_with_a_deadline(void **state)
 	world_close(&w);
 }
 
+/* Somebody wants to use a session that was silent: is it still there? */
+static void test_late_and_not_late(void **state)
+{
+	struct session *s;
+	struct world w;
+
+	world_open(&w, &(struct wire_mem_opt){.delay_ms = 50});
+	s = w.node.session;
+	ev_sim_run_for(w.ev, 2500);
+	assert_int_equal(s->asked_ms, 0);
+	assert_true(ev_now_ms(w.ev) - s->heard_ms > SESSION_QUIET_MS);
+	session_ping(s, 0);
+	assert_int_equal(s->asked_ms, ev_now_ms(w.ev));
+	ev_sim_run_for(w.ev, 99);
+	assert_true(s->asked_ms != 0);
+	ev_sim_run_for(w.ev, 2);
+	assert_int_equal(s->asked_ms, 0);
+	assert_true(ev_now_ms(w.ev) - s->heard_ms <= 1);
+
+	/* nobody answers */
+	ev_sim_run_for(w.ev, 1500);
+	wire_mem_freeze(w.a, true);
+	session_ping(s, 0);
+	session_ping(s, 0); /* the older one counts */
+	ev_sim_run_for(w.ev, SESSION_LATE_MS + 4 * s->rtt_us / 1000);
+	assert_false(session_is_late(s));
+	ev_sim_run_for(w.ev, 10);
+	assert_true(session_is_late(s));
+	wire_mem_freeze(w.a, false);
+	ev_sim_run_for(w.ev, 200);
+	assert_false(session_is_late(s));
+	assert_int_equal(s->asked_ms, 0);
+	world_close(&w);
+}
+
+/* Asking in between neither hastens the death of a silent session nor puts it off. */
+static void test_asking_changes_no_death(void **state)
+{
+	static const struct {
+		const char *why;
+		uint64_t first_ms; /* a question is sent then, and then every 3 s; 0: none */
+		uint32_t deadline_ms;
+	} cases[] = {
+		{"nobody asks", 0, 0},
+		{"questions", 2000, 0},
+		{"questions with a long deadline", 2000, 60000},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint64_t start, died;
+		struct world w;
+
+		world_open(&w, &(struct wire_mem_opt){.delay_ms = 5});
+		ev_sim_run_for(w.ev, 7000);
+		wire_mem_freeze(w.a, true);
+		start = w.node.session->heard_ms;
+		for (uint64_t ms = 0; !w.node.closed && ms < 60000; ms += 100) {
+			if (cases[i].first_ms != 0 && ms >= cases[i].first_ms && ms % 3000 == 0)
+				session_ping(w.node.session, cases[i].deadline_ms);
+			ev_sim_run_for(w.ev, 100);
+		}
+		died = ev_now_ms(w.ev) - start;
+		if (w.node.closed_why != ERR_DEAD || died < MUX_DEAD_MS || died > MUX_DEAD_MS + 200)
+			fail_msg("%s: after %llu ms", cases[i].why, (unsigned long long)died);
+		world_close(&w);
+	}
+}
+
+static void test_an_earlier_deadline_stays(void **state)
+{
+	struct world w;
+
+	world_open(&w, &(struct wire_mem_opt){.delay_ms = 5});
+	ev_sim_run_for(w.ev, 100);
+	wire_mem_freeze(w.a, true);
+	session_ping(w.node.session, 1000);
+	session_ping(w.node.session, 9000);
+	session_ping(w.node.session, 0);
+	ev_sim_run_for(w.ev, 1100);
+	assert_int_equal(w.node.closed_why, ERR_DEAD);
+	world_close(&w);
+}
+
 static void test_cut_breaks_streams(void **state)
 {
 	struct world w;
@@ -401,6 +483,30 @@ static void test_closing_in_the_middle_is_safe(void **state)
 	world_close(&w);
 }
 
+/* Visitors who reset their connections are no attack of their server's on the agent. */
+static void test_many_resets(void **state)
+{
+	struct world w;
+	struct visit v = a_visit();
+	struct wire *wire;
+
+	world_open(&w, &(struct wire_mem_opt){.delay_ms = 1, .cap = 1 << 20});
+	for (int i = 0; i < 5000; i++) {
+		assert_int_equal(session_open(w.node.session, &v, &wire), 0);
+		ev_sim_run_for(w.ev, 3);
+		wire_close(wire, ERR_RESET);
+		ev_sim_run_for(w.ev, 3);
+		assert_int_equal(w.agent.peer.why, ERR_RESET);
+		wire_close(w.agent.peer.wire, 0);
+		w.agent.peer = (struct peer){0};
+	}
+	ev_sim_run_for(w.ev, 100);
+	assert_false(w.node.session->is_draining);
+	assert_int_equal(w.node.session->n_streams, 1);
+	assert_int_equal(w.agent.session->n_streams, 1);
+	world_close(&w);
+}
+
 static void test_many_streams(void **state)
 {
 	struct world w;
@@ -438,10 +544,14 @@ int main(void)
 		cmocka_unit_test(test_close_tells_why),
 		cmocka_unit_test(test_silence_is_death),
 		cmocka_unit_test(test_ping_with_a_deadline),
+		cmocka_unit_test(test_late_and_not_late),
+		cmocka_unit_test(test_asking_changes_no_death),
+		cmocka_unit_test(test_an_earlier_deadline_stays),
 		cmocka_unit_test(test_cut_breaks_streams),
 		cmocka_unit_test(test_slow_reader_holds_one_window),
 		cmocka_unit_test(test_fast_stream_gets_a_wide_window),
 		cmocka_unit_test(test_closing_in_the_middle_is_safe),
+		cmocka_unit_test(test_many_resets),
 		cmocka_unit_test(test_many_streams),
 	};
 
