@@ -49,6 +49,44 @@ static int conffile_sequence(struct config *c, struct slot *s, const struct tree
 	return slot_take(c, s, conffile_origin(value), &v);
 }
 
+/* One line of a mapping, as the item that it would be in a sequence. */
+static int conffile_pair(struct config *c, struct slot *s, const struct tree *key, union value *v)
+{
+	const struct tree *value = key->value;
+	struct value_refusal why;
+	char quoted[SAY_QUOTED];
+	struct buf item = {0};
+	int e;
+
+	if (tree_null(value) || value->kind != TREE_SCALAR)
+		return slot_complain(c, s, conffile_origin(key), "%s must have one value",
+				     say_quote(quoted, key->text));
+	if (key->text.len == 0 || str_find(key->text, '=') < key->text.len)
+		return slot_complain(c, s, conffile_origin(key), "%s is not a name",
+				     say_quote(quoted, key->text));
+	e = buf_printf(&item, 2 * TREE_SCALAR_MAX + 2, STR_FMT "=" STR_FMT, STR_ARG(key->text),
+		       STR_ARG(value->text));
+	if (e == 0 && (e = value_add(s->row, buf_str(&item), v, &why)) == ERR_INVAL)
+		e = slot_refuse(c, s, conffile_origin(key), &why);
+	buf_free(&item);
+	return e;
+}
+
+/* A mapping becomes a list of NAME=VALUE. */
+static int conffile_mapping(struct config *c, struct slot *s, const struct tree *value)
+{
+	union value v = {0};
+	int e = 0;
+
+	for (const struct tree *key = value->child; key != NULL && e == 0; key = key->next)
+		e = conffile_pair(c, s, key, &v);
+	if (e != 0) {
+		value_free(s->row, &v);
+		return e;
+	}
+	return slot_take(c, s, conffile_origin(value), &v);
+}
+
 /* A key that no option has. */
 static int conffile_unknown(struct config *c, const struct tree *key)
 {
@@ -110,6 +148,8 @@ static int conffile_entry(struct config *c, const struct tree *key)
 		return 0;
 	if (value->kind == TREE_SEQUENCE && s->row->type == CONFIG_LIST)
 		return conffile_sequence(c, s, value);
+	if (value->kind == TREE_MAPPING && (s->row->flags & CONFIG_MAP))
+		return conffile_mapping(c, s, value);
 	if (value->kind != TREE_SCALAR)
 		return slot_complain(c, s, conffile_origin(value), "takes %s, not a %s",
 				     s->row->type == CONFIG_LIST ? "values" : "one value",

@@ -46,7 +46,8 @@ enum config_type {
 	CONFIG_DURATION, /* uint64_t, ms; written as num_parse_duration reads it */
 	CONFIG_SIZE,	 /* uint64_t, bytes; written as num_parse_size reads it */
 	CONFIG_ENUM,	 /* int: the index in words */
-	CONFIG_LIST,	 /* struct config_list; repeated flags, commas, or a sequence in the file */
+	CONFIG_LIST,	 /* struct config_list; repeated flags, commas, or a sequence in the file;
+			    see CONFIG_MAP */
 };
 
 /* Bits of config_option.flags. */
@@ -56,6 +57,7 @@ enum {
 	CONFIG_NOT_ARGV = 4,  /* refused on the command line, which every local user can read */
 	CONFIG_NOT_ENV = 8,   /* not looked for in the environment */
 	CONFIG_NOT_FILE = 16, /* refused in the file */
+	CONFIG_MAP = 32,      /* a LIST of NAME=VALUE, no NAME twice; a mapping in the file */
 };
 
 #define CONFIG_LIST_MAX 1024	   /* items of one list: far more than anybody types */

@@ -33,6 +33,8 @@ void help_facts(const struct config_program *p, const struct config_option *row,
 	dst[0] = '\0';
 	if (row->type == CONFIG_LIST)
 		at = help_fact(dst, cap, at, "may be repeated", "");
+	if (row->flags & CONFIG_MAP)
+		at = help_fact(dst, cap, at, "in the file also a mapping", "");
 	if (row->initial != NULL && row->type != CONFIG_SECRET)
 		at = help_fact(dst, cap, at, "default: ", row->initial);
 	if (row->type == CONFIG_ENUM)

@@ -258,7 +258,7 @@ static void manual_files(const struct config_program *p, FILE *out)
 		fputs(".El\n.Pp\n", out);
 	}
 	fputs("It is YAML or JSON: a mapping from the long names of options to their values.\n"
-	      "A list may be a sequence.\n"
+	      "A list may be a sequence, one of NAME=VALUE also a mapping.\n"
 	      "Anchors, aliases and tags are refused, and so is an unknown or repeated name.\n",
 	      out);
 }

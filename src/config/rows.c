@@ -49,6 +49,8 @@ static int rows_check_row(const struct rows *r, const struct config_option *row)
 		return rows_wrong(r, row, "no words to choose from");
 	if (row->max != 0 && row->min > row->max)
 		return rows_wrong(r, row, "min is above max");
+	if ((row->flags & CONFIG_MAP) && row->type != CONFIG_LIST)
+		return rows_wrong(r, row, "a map is a list");
 	if (row->initial == NULL)
 		return 0;
 	if (row->flags & CONFIG_REQUIRED)

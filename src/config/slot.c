@@ -235,6 +235,8 @@ int slot_take(struct config *c, struct slot *s, struct slot_origin from, union v
 	if ((e = value_store(s->row, v, s->member, append)) == ERR_LIMIT)
 		return slot_complain(c, s, from, "too many items: %d are the most",
 				     CONFIG_LIST_MAX);
+	if (e == ERR_EXISTS)
+		return slot_complain(c, s, from, "a name is given twice");
 	if (e != 0)
 		return e;
 	s->source = from.source;

@@ -202,6 +202,17 @@ static int value_reserve(struct config_list *list, size_t more)
 	return 0;
 }
 
+/* The item of a CONFIG_MAP list that has the name of this one; NULL if there is none. */
+static const char *value_same_name(const struct config_list *list, struct str item)
+{
+	struct str name = {item.p, str_find(item, '=')};
+
+	for (size_t i = 0; i < list->n; i++)
+		if (strncmp(list->v[i], name.p, name.len) == 0 && list->v[i][name.len] == '=')
+			return list->v[i];
+	return NULL;
+}
+
 int value_add(const struct config_option *row, struct str item, union value *v,
 	      struct value_refusal *why)
 {
@@ -209,8 +220,16 @@ int value_add(const struct config_option *row, struct str item, union value *v,
 
 	if (item.len == 0)
 		return value_refuse(why, item, "is an empty item");
+	if ((row->flags & CONFIG_MAP) && str_find(item, '=') == item.len) {
+		why->what = item;
+		str_printf(why->reason, sizeof why->reason, "is not of the form %s",
+			   row->metavar == NULL ? "NAME=VALUE" : row->metavar);
+		return ERR_INVAL;
+	}
 	if ((e = value_check(row, item, why)) != 0)
 		return e;
+	if ((row->flags & CONFIG_MAP) && value_same_name(&v->list, item) != NULL)
+		return value_refuse(why, item, "has a name that is there already");
 	if ((e = value_reserve(&v->list, 1)) == ERR_LIMIT)
 		return value_refuse(why, item, "is one item too many: 1024 are the most");
 	if (e != 0)
@@ -298,12 +317,16 @@ void value_free(const struct config_option *row, union value *v)
 }
 
 /* Move the items of one list to the end of another. */
-static int value_append(struct config_list *to, struct config_list *from)
+static int value_append(const struct config_option *row, struct config_list *to,
+			struct config_list *from)
 {
 	int e;
 
 	if (from->n == 0)
 		return 0;
+	for (size_t i = 0; (row->flags & CONFIG_MAP) && i < from->n; i++)
+		if (value_same_name(to, str_of(from->v[i])) != NULL)
+			return ERR_EXISTS;
 	if ((e = value_reserve(to, from->n)) != 0)
 		return e;
 	memcpy(to->v + to->n, from->v, from->n * sizeof(*from->v));
@@ -327,7 +350,7 @@ int value_store(const struct config_option *row, union value *v, void *member, b
 	case CONFIG_TEXT:
 	case CONFIG_SECRET: MOVE(*(char **)member, v->text); break;
 	case CONFIG_LIST:
-		e = value_append(member, &v->list);
+		e = value_append(row, member, &v->list);
 		value_free(row, v);
 		break;
 	}

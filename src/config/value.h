@@ -37,7 +37,7 @@ void value_free(const struct config_option *row, union value *v);
 
 /* Move a value into the settings; what stood there is freed, or, with `append`, a list grows by it.
  *   v  empty afterwards, also on an error.
- * Returns 0, ERR_NOMEM, ERR_LIMIT (CONFIG_LIST_MAX).
+ * Returns 0, ERR_NOMEM, ERR_LIMIT (CONFIG_LIST_MAX), ERR_EXISTS (CONFIG_MAP: a name is there).
  */
 int value_store(const struct config_option *row, union value *v, void *member,
 		bool append) MUST_CHECK;

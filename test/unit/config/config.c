@@ -222,6 +222,7 @@ static void test_show(void **state)
 				   "# name: # not set\n"
 				   "label: [\"a\", \"b\\\\\\\"c\"] # command line\n"
 				   "# fixed: # not set\n"
+				   "# map: # not set\n"
 				   "server: \"ä b\\x01\" # command line\n"
 				   "# token: (secret) # KAREZ_TOKEN\n"
 				   "sessions: 4 # command line\n"
@@ -257,7 +258,7 @@ static void test_show(void **state)
 	sample_output(&again, &code);
 	assert_int_equal(code, 0);
 	line = strstr(again.text, "\nsessions: ");
-	assert_memory_equal(line, "\nsessions: 4 # line 8\n", 22);
+	assert_memory_equal(line, "\nsessions: 4 # line 9\n", 22);
 	assert_null(strstr(again.text, "TARGET"));
 	sample_end(&again);
 	sample_end(&r);

@@ -18,7 +18,7 @@
 struct sample {
 	struct config_list label;
 	char *server, *token, *name, *target, *fixed;
-	struct config_list extra;
+	struct config_list extra, map;
 	uint64_t sessions, idle_ms, window;
 	int level;
 	bool quiet, verbose, wait, reconnect;
@@ -31,6 +31,17 @@ static inline int sample_check_target(struct str s, char *reason, size_t cap)
 	if (str_eq(s, STR("denied")))
 		return ERR_DENIED;
 	str_printf(reason, cap, "is not a target: expected PORT or HOST:PORT");
+	return ERR_INVAL;
+}
+
+/* VALUE of NAME=VALUE is a number. */
+static inline int sample_check_pair(struct str s, char *reason, size_t cap)
+{
+	size_t at = str_find(s, '=') + 1;
+
+	if (at < s.len && s.p[at] >= '0' && s.p[at] <= '9')
+		return 0;
+	str_printf(reason, cap, "is not a pair: expected NAME=NUMBER");
 	return ERR_INVAL;
 }
 
@@ -136,6 +147,13 @@ static const struct config_option sample_fixed_rows[] = {
 	 .help = "Set from inside only",
 	 .offset = offsetof(struct sample, fixed),
 	 .flags = CONFIG_HIDDEN | CONFIG_NOT_FILE | CONFIG_NOT_ENV},
+	{.name = "map",
+	 .type = CONFIG_LIST,
+	 .group = "Tunnel",
+	 .help = "What each name means",
+	 .check = sample_check_pair,
+	 .offset = offsetof(struct sample, map),
+	 .flags = CONFIG_HIDDEN | CONFIG_MAP},
 };
 
 static const struct config_option sample_http_args[] = {

@@ -112,6 +112,37 @@ static void test_store(void **state)
 	assert_null(items.v);
 }
 
+/* The names of a map are its own, over all the flags that make it up. */
+static void test_map(void **state)
+{
+	static const struct {
+		const char *why, *first, *second;
+		int parse, store; /* of the second */
+	} cases[] = {
+		{"other names", "a=1,b=2", "c=3", 0, 0},
+		{"the same name in one flag", "a=1", "b=1,b=2", ERR_INVAL, 0},
+		{"the same name in two", "a=1,b=2", "b=3", 0, ERR_EXISTS},
+		{"a name that begins alike", "a=1,bb=2", "b=3,bbb=4", 0, 0},
+		{"no pair", "a=1", "b", ERR_INVAL, 0},
+	};
+	struct config_option row = {.type = CONFIG_LIST, .flags = CONFIG_MAP};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct config_list items = {0};
+		struct value_refusal why;
+		union value v;
+
+		assert_int_equal(value_parse(&row, str_of(cases[i].first), &v, &why), 0);
+		assert_int_equal(value_store(&row, &v, &items, true), 0);
+		if (value_parse(&row, str_of(cases[i].second), &v, &why) != cases[i].parse)
+			fail_msg("%s", cases[i].why);
+		if (cases[i].parse == 0 && value_store(&row, &v, &items, true) != cases[i].store)
+			fail_msg("%s", cases[i].why);
+		assert_null(v.list.v);
+		value_clear(&row, &items);
+	}
+}
+
 /* 64 KiB pass, one byte more does not, and the whole of it is not repeated. */
 static void test_long(void **state)
 {
@@ -132,9 +163,8 @@ static void test_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_allowed),
-		cmocka_unit_test(test_units),
-		cmocka_unit_test(test_store),
+		cmocka_unit_test(test_allowed), cmocka_unit_test(test_units),
+		cmocka_unit_test(test_store),	cmocka_unit_test(test_map),
 		cmocka_unit_test(test_long),
 	};
 
