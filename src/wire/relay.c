@@ -108,6 +108,7 @@ int relay_new(struct ev *ev, const struct relay_opt *opt, struct relay **out)
 {
 	struct relay *r = calloc(1, sizeof *r);
 
+	CHECK(opt->first.len <= RELAY_FIRST_MAX && (opt->first.len == 0 || !opt->a_ended));
 	if (r == NULL)
 		return ERR_NOMEM;
 	r->ev = ev;
@@ -118,6 +119,15 @@ int relay_new(struct ev *ev, const struct relay_opt *opt, struct relay **out)
 			      .left = UINT64_MAX,
 			      .filter = opt->ab_filter,
 			      .filter_arg = opt->filter_arg};
+	if (opt->first.len > 0 &&
+	    buf_add(&r->ab.pending, opt->first.p, opt->first.len, RELAY_FIRST_MAX) != 0) {
+		free(r);
+		return ERR_NOMEM;
+	}
+	if (opt->a_ended) {
+		r->ab.state = PUMP_EOF;
+		r->ab_shut = true;
+	}
 	r->ba = (struct pump){.src = r->b,
 			      .dst = r->a,
 			      .left = UINT64_MAX,

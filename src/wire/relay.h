@@ -6,6 +6,9 @@
 
 struct relay;
 
+/* What may be sent before the relaying begins, in bytes. */
+#define RELAY_FIRST_MAX (128 * 1024)
+
 /* How a relay ended. */
 struct relay_result {
 	uint64_t a_to_b, b_to_a; /* bytes */
@@ -18,6 +21,10 @@ struct relay_opt {
 	/* Told once, when both wires are closed; the relay is gone afterwards. May be NULL. */
 	void (*done)(void *arg, const struct relay_result *result);
 	void *arg;
+	/* Bytes for b before what a has to say: copied, counted as a's, not shown to the filter;
+	 * RELAY_FIRST_MAX at most. */
+	struct str first;
+	bool a_ended; /* a has finished sending, and b was told; then nothing may be `first` */
 	/* See or change what passes; NULL: nobody looks. They must not set *end. */
 	pump_filter_fn *ab_filter, *ba_filter;
 	void *filter_arg; /* of both */

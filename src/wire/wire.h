@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "ev/ev.h"
 
 struct wire;
@@ -41,7 +42,8 @@ struct wire_ops {
 	void (*shut)(struct wire *w);
 	void (*want)(struct wire *w, int events);
 	void (*close)(struct wire *w, int why);
-	void (*carrier)(struct wire *w); /* may be NULL: nothing to do */
+	void (*carrier)(struct wire *w);		  /* may be NULL: nothing to do */
+	int (*restore)(struct wire *w, struct str bytes); /* may be NULL: cannot */
 };
 
 /* The head of every kind of wire. */
@@ -80,6 +82,18 @@ static inline int wire_read(struct wire *w, size_t max, struct str *out)
 static inline void wire_unread(struct wire *w, size_t n)
 {
 	w->ops->unread(w, n);
+}
+
+/*
+ * These bytes were read, over any number of reads, and come again before all others. What the last
+ * read lent is over.
+ *   bytes  copied; not what this wire lends itself.
+ * Returns 0, ERR_NOMEM, or ERR_UNSUPPORTED: this kind cannot.
+ */
+MUST_CHECK
+static inline int wire_restore(struct wire *w, struct str bytes)
+{
+	return w->ops->restore == NULL ? ERR_UNSUPPORTED : w->ops->restore(w, bytes);
 }
 
 /*

@@ -201,6 +201,18 @@ static void wire_mem_unread(struct wire *w, size_t n)
 	end_update(m);
 }
 
+/* In front of what has arrived: more than `cap` may be there for a while. */
+static int wire_mem_restore(struct wire *w, struct str bytes)
+{
+	struct wire_mem_end *m = end_of(w);
+	int e;
+
+	end_settle(m);
+	if ((e = buf_unshift(&m->rx, bytes.p, bytes.len, SIZE_MAX)) == 0)
+		end_update(m);
+	return e;
+}
+
 static int wire_mem_write(struct wire *w, const struct iovec *iov, int n_iov, size_t *taken)
 {
 	struct wire_mem_end *m = end_of(w);
@@ -292,6 +304,7 @@ static const struct wire_ops wire_mem_ops = {
 	.shut = wire_mem_shut,
 	.want = wire_mem_want,
 	.close = wire_mem_close,
+	.restore = wire_mem_restore,
 };
 
 static void end_init(struct wire_mem_end *m, struct wire_mem *pair)

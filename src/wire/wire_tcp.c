@@ -15,7 +15,7 @@ struct wire_tcp {
 	struct wire wire;     /* first: the two are the same pointer */
 	struct ev_io *io;     /* owned */
 	struct ev_task again; /* readiness that the kernel does not know of */
-	struct buf back;      /* bytes given back by wire_unread; never more than one read brings */
+	struct buf back;      /* what comes again: of one read, or given by wire_restore() */
 	struct str view;      /* what the last read lent */
 	int fd;		      /* owned */
 	int wanted;
@@ -112,6 +112,18 @@ static void wire_tcp_unread(struct wire *w, size_t n)
 		wire_tcp_fail(t, ERR_NOMEM);
 	wire_tcp_settle(t);
 	wire_tcp_update(t);
+}
+
+static int wire_tcp_restore(struct wire *w, struct str bytes)
+{
+	struct wire_tcp *t = wire_tcp_of(w);
+	int e;
+
+	wire_tcp_settle(t);
+	/* No cap: the caller held as much. */
+	if ((e = buf_unshift(&t->back, bytes.p, bytes.len, SIZE_MAX)) == 0)
+		wire_tcp_update(t);
+	return e;
 }
 
 static int wire_tcp_write(struct wire *w, const struct iovec *iov, int n_iov, size_t *taken)
@@ -234,6 +246,7 @@ static const struct wire_ops wire_tcp_ops = {
 	.want = wire_tcp_want,
 	.close = wire_tcp_close,
 	.carrier = wire_tcp_carrier,
+	.restore = wire_tcp_restore,
 };
 
 int wire_tcp_new(struct ev *ev, int fd, enum net_use use, struct wire **out)

@@ -57,6 +57,15 @@ void player_close(struct player *p, int why)
 	p->w = NULL;
 }
 
+void player_restore(struct player *p)
+{
+	int e;
+
+	CALL(p, e = wire_restore(p->w, buf_str(&p->kept)));
+	assert_int_equal(e, 0);
+	buf_free(&p->kept);
+}
+
 /* Compare what came with what was sent. */
 void player_check(struct player *p, struct str in)
 {

@@ -31,7 +31,10 @@ struct player {
 	int wanted;
 	bool closed;
 	int n_reads;
-	size_t n_sizes; /* of what was given back, see ready_unread_sizes() */
+	size_t n_sizes;	 /* of what was given back, see ready_unread_sizes() */
+	struct buf kept; /* what was read to be restored, see ready_keep() */
+	size_t keep, keep_unread;
+	bool keep_eof;
 	struct player *peer;
 	void (*on_ready)(struct player *p, int events); /* instead of playing */
 	void (*on_broken)(struct player *p);
@@ -54,6 +57,7 @@ struct stage {
 void player_want(struct player *p, int events);
 void player_shut(struct player *p);
 void player_close(struct player *p, int why);
+void player_restore(struct player *p); /* what it kept */
 
 /* Compare what came with what was sent. */
 void player_check(struct player *p, struct str in);

@@ -153,6 +153,68 @@ static void test_unread_sizes(void **state)
 	stage_close(&s);
 }
 
+/* Keep so many bytes over any number of reads, then give all of them back: they come again. */
+static void ready_keep(struct player *p, int events)
+{
+	struct str in;
+	int e;
+
+	while (p->kept.len < p->keep) {
+		if ((e = wire_read(p->w, p->keep - p->kept.len, &in)) == ERR_AGAIN)
+			return;
+		assert_int_equal(e, 0);
+		assert_int_equal(buf_add(&p->kept, in.p, in.len, SIZE_MAX), 0);
+	}
+	if (p->keep_unread > 0 || p->keep_eof) {
+		if ((e = wire_read(p->w, MAX(p->keep_unread, (size_t)1), &in)) == ERR_AGAIN)
+			return;
+		assert_int_equal(e, p->keep_eof ? ERR_EOF : 0);
+		if (e == 0)
+			wire_unread(p->w, in.len);
+	}
+	player_restore(p);
+	p->on_ready = NULL; /* it is told again, since it still wants to read */
+}
+
+static void test_restore(void **state)
+{
+	static const struct {
+		const char *why;
+		size_t keep, unread;
+		bool eof;
+	} cases[] = {
+		{"nothing", 0, 0, false},
+		{"one byte", 1, 0, false},
+		{"a part of what is there", 300, 0, false},
+		{"all that is there", 1000, 0, false},
+		{"a part, in front of what waits after unread", 300, 200, false},
+		{"all, in front of the end", 1000, 0, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct stage s;
+
+		stage_open(&s, state);
+		if (!s.kind->restores) {
+			assert_int_equal(wire_restore(s.b.w, STR("x")), ERR_UNSUPPORTED);
+			stage_close(&s);
+			continue;
+		}
+		s.a.to_send = 1000;
+		s.a.shut_when_sent = cases[i].eof;
+		s.b.keep = cases[i].keep;
+		s.b.keep_unread = cases[i].unread;
+		s.b.keep_eof = cases[i].eof;
+		s.b.on_ready = ready_keep;
+		player_play(&s.a);
+		player_want(&s.b, WIRE_READ);
+		stage_run(&s, cases[i].eof ? until_b_over : until_received);
+		if (s.b.on_ready != NULL || s.b.received != 1000 || s.b.eof != cases[i].eof)
+			fail_msg("%s", cases[i].why);
+		stage_close(&s);
+	}
+}
+
 static void ready_only_count(struct player *p, int events)
 {
 	if (p->n_ready >= 5)
@@ -434,6 +496,7 @@ static const struct {
 	{"half close", test_half_close},
 	{"eof stays", test_eof_stays},
 	{"unread sizes", test_unread_sizes},
+	{"restore", test_restore},
 	{"want is level-triggered", test_want_is_level_triggered},
 	{"eof is level-triggered", test_eof_is_level_triggered},
 	{"back-pressure", test_back_pressure},

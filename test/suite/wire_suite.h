@@ -26,6 +26,7 @@ struct wire_suite_kind {
 	void (*close)(struct wire_suite_pair *pair);
 	size_t body_len;   /* bytes of the large bodies; 0: 8 MiB */
 	size_t flight_max; /* bytes that one direction takes at most while nobody reads */
+	bool restores;	   /* wire_restore() is known to it */
 	bool no_reset;	   /* it cannot say that an end is not an ordinary one */
 	uint32_t quiet_ms; /* after so long without an event nothing more is under way; 0: 20 */
 };

@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "base/err.h"
 #include "wire/relay.h"
 #include "wire/wire_mem.h"
@@ -27,17 +29,29 @@ static void rig_on_done(void *arg, const struct relay_result *result)
 	r->relay = NULL;
 }
 
-static void rig_open(struct rig *r, size_t cap, uint32_t idle_ms)
+/* The wires; *opt lacks them yet. */
+static void rig_wires(struct rig *r, size_t cap, struct relay_opt *opt)
 {
 	struct wire_mem_opt mem = {.cap = cap};
-	struct relay_opt opt = {.idle_ms = idle_ms, .done = rig_on_done, .arg = r};
 
 	*r = (struct rig){NULL};
 	assert_int_equal(ev_sim_new(1, &r->ev), 0);
-	assert_int_equal(wire_mem_pair(r->ev, &mem, &r->visitor, &opt.a), 0);
-	assert_int_equal(wire_mem_pair(r->ev, &mem, &opt.b, &r->target), 0);
-	assert_int_equal(relay_new(r->ev, &opt, &r->relay), 0);
+	assert_int_equal(wire_mem_pair(r->ev, &mem, &r->visitor, &opt->a), 0);
+	assert_int_equal(wire_mem_pair(r->ev, &mem, &opt->b, &r->target), 0);
+}
+
+static void rig_relay(struct rig *r, const struct relay_opt *opt)
+{
+	assert_int_equal(relay_new(r->ev, opt, &r->relay), 0);
 	ev_sim_run_for(r->ev, 1);
+}
+
+static void rig_open(struct rig *r, size_t cap, uint32_t idle_ms)
+{
+	struct relay_opt opt = {.idle_ms = idle_ms, .done = rig_on_done, .arg = r};
+
+	rig_wires(r, cap, &opt);
+	rig_relay(r, &opt);
 }
 
 static void rig_close(struct rig *r)
@@ -213,6 +227,202 @@ static void test_close_tells_nobody(void **state)
 	rig_close(&r);
 }
 
+/* Wires that count what is done to them. */
+struct counted {
+	struct wire_ops ops;
+	const struct wire_ops *inner;
+	int n_reads, n_writes, n_shuts;
+};
+
+static int counted_read(struct wire *w, size_t max, struct str *out)
+{
+	struct counted *c = CONTAINER_OF((uintptr_t)w->ops, struct counted, ops);
+
+	c->n_reads++;
+	return c->inner->read(w, max, out);
+}
+
+static void counted_shut(struct wire *w)
+{
+	struct counted *c = CONTAINER_OF((uintptr_t)w->ops, struct counted, ops);
+
+	c->n_shuts++;
+	c->inner->shut(w);
+}
+
+static int counted_write(struct wire *w, const struct iovec *iov, int n_iov, size_t *taken)
+{
+	struct counted *c = CONTAINER_OF((uintptr_t)w->ops, struct counted, ops);
+
+	c->n_writes++;
+	return c->inner->write(w, iov, n_iov, taken);
+}
+
+static void counted_on(struct counted *c, struct wire *w)
+{
+	*c = (struct counted){.ops = *w->ops, .inner = w->ops};
+	c->ops.read = counted_read;
+	c->ops.write = counted_write;
+	c->ops.shut = counted_shut;
+	w->ops = &c->ops;
+}
+
+static void test_first(void **state)
+{
+	static const struct {
+		const char *why, *said, *want;
+		bool shut;
+	} cases[] = {
+		{"the visitor says nothing", "", "first ", false},
+		{"the visitor has said something", "then", "first then", false},
+		{"the visitor has finished", "", "first ", true},
+		{"the visitor has said something and finished", "then", "first then", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rig r;
+		char first[] = "first ";
+		struct relay_opt opt = {.done = rig_on_done, .arg = &r, .first = {first, 6}};
+		struct counted counted;
+		struct str in;
+
+		rig_wires(&r, 0, &opt);
+		counted_on(&counted, opt.b);
+		if (cases[i].said[0] != '\0')
+			assert_int_equal(wire_write_all(r.visitor, str_of(cases[i].said)), 0);
+		if (cases[i].shut)
+			wire_shut(r.visitor);
+		ev_sim_run_for(r.ev, 1);
+		assert_int_equal(relay_new(r.ev, &opt, &r.relay), 0);
+		memset(first, '-', sizeof first); /* it was copied */
+		ev_sim_run_for(r.ev, 1);
+		assert_int_equal(counted.n_writes, 1);
+		assert_int_equal(wire_read(r.target, SIZE_MAX, &in), 0);
+		if (!str_eq(in, str_of(cases[i].want)))
+			fail_msg("%s: \"" STR_FMT "\"", cases[i].why, STR_ARG(in));
+		assert_int_equal(wire_read(r.target, 1, &in), cases[i].shut ? ERR_EOF : ERR_AGAIN);
+		rig_pass(&r, r.target, r.visitor, STR("answer"));
+		if (!cases[i].shut) {
+			rig_pass(&r, r.visitor, r.target, STR("!"));
+			wire_shut(r.visitor);
+		}
+		wire_shut(r.target);
+		ev_sim_run_for(r.ev, 1);
+		assert_int_equal(r.n_done, 1);
+		assert_int_equal(r.result.why, 0);
+		assert_int_equal(r.result.a_to_b, strlen(cases[i].want) + !cases[i].shut);
+		assert_int_equal(r.result.b_to_a, 6);
+		rig_close(&r);
+	}
+}
+
+/* The longest, through a target that takes little at a time, in order with what follows. */
+static void test_first_of_a_slow_target(void **state)
+{
+	static char first[RELAY_FIRST_MAX];
+	struct rig r;
+	struct relay_opt opt = {.done = rig_on_done, .arg = &r, .first = {first, sizeof first}};
+	struct str in;
+	size_t got = 0;
+
+	for (size_t i = 0; i < sizeof first; i++)
+		first[i] = (char)(i * 31 >> 3);
+	rig_wires(&r, 1000, &opt);
+	assert_int_equal(wire_write_all(r.visitor, STR("then")), 0);
+	rig_relay(&r, &opt);
+	while (got < sizeof first + 4) {
+		assert_int_equal(wire_read(r.target, 700, &in), 0);
+		for (size_t i = 0; i < in.len; i++, got++)
+			assert_int_equal(in.p[i], got < sizeof first ? first[got]
+								     : "then"[got - sizeof first]);
+		ev_sim_run_for(r.ev, 1);
+	}
+	relay_close(r.relay, 0);
+	r.relay = NULL;
+	rig_close(&r);
+}
+
+/* The filter sees what a says, not what goes first. */
+static int upper_filter(void *arg, struct str *in, struct pump_out *out, bool *end)
+{
+	char *upper = arg;
+
+	if (in->p == NULL)
+		return 0;
+	assert_true(in->len <= 8);
+	for (size_t i = 0; i < in->len; i++)
+		upper[i] = (char)(in->p[i] - ('a' - 'A'));
+	out->iov[out->n_iov++] = (struct iovec){upper, in->len};
+	*in = (struct str){in->p + in->len, 0};
+	return 0;
+}
+
+static void test_first_is_not_filtered(void **state)
+{
+	struct rig r;
+	char upper[8];
+	struct relay_opt opt = {.first = STR("first "),
+				.ab_filter = upper_filter,
+				.filter_arg = upper};
+	struct str in;
+
+	rig_wires(&r, 0, &opt);
+	assert_int_equal(wire_write_all(r.visitor, STR("then")), 0);
+	rig_relay(&r, &opt);
+	assert_int_equal(wire_read(r.target, SIZE_MAX, &in), 0);
+	assert_true(str_eq(in, STR("first THEN")));
+	rig_close(&r);
+}
+
+/* Half of it is over already: the relay reads nothing of a, and shuts b no second time. */
+static void test_a_has_ended(void **state)
+{
+	struct rig r;
+	struct relay_opt opt = {.done = rig_on_done, .arg = &r, .a_ended = true};
+	struct counted a, b;
+	struct str in;
+
+	rig_wires(&r, 0, &opt);
+	counted_on(&a, opt.a);
+	counted_on(&b, opt.b);
+	assert_int_equal(wire_write_all(opt.b, STR("question")), 0);
+	wire_shut(opt.b);
+	rig_relay(&r, &opt);
+	ev_sim_run_for(r.ev, 1000000); /* waiting costs no turn of the loop */
+	assert_int_equal(r.n_done, 0);
+	assert_int_equal(wire_read(r.target, SIZE_MAX, &in), 0);
+	assert_int_equal(wire_read(r.target, SIZE_MAX, &in), ERR_EOF);
+	rig_pass(&r, r.target, r.visitor, STR("answer"));
+	wire_shut(r.target);
+	ev_sim_run_for(r.ev, 1);
+	assert_int_equal(wire_read(r.visitor, SIZE_MAX, &in), ERR_EOF);
+	assert_int_equal(r.n_done, 1);
+	assert_int_equal(r.result.why, 0);
+	assert_int_equal(r.result.a_to_b, 0);
+	assert_int_equal(r.result.b_to_a, 6);
+	assert_int_equal(a.n_reads, 0);
+	assert_int_equal(b.n_shuts, 1);
+	rig_close(&r);
+}
+
+/* Nobody reads of a visitor that has ended, and still its reset is the end. */
+static void test_a_has_ended_and_breaks(void **state)
+{
+	struct rig r;
+	struct relay_opt opt = {.done = rig_on_done, .arg = &r, .a_ended = true};
+	struct str in;
+
+	rig_wires(&r, 0, &opt);
+	rig_relay(&r, &opt);
+	wire_close(r.visitor, ERR_RESET);
+	r.visitor = NULL;
+	ev_sim_run_for(r.ev, 1);
+	assert_int_equal(r.n_done, 1);
+	assert_int_equal(r.result.why, ERR_RESET);
+	assert_int_equal(wire_read(r.target, 1, &in), ERR_RESET);
+	rig_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +433,11 @@ int main(void)
 		cmocka_unit_test(test_a_reader_that_left),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_close_tells_nobody),
+		cmocka_unit_test(test_first),
+		cmocka_unit_test(test_first_of_a_slow_target),
+		cmocka_unit_test(test_first_is_not_filtered),
+		cmocka_unit_test(test_a_has_ended),
+		cmocka_unit_test(test_a_has_ended_and_breaks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ static void mem_close(struct wire_suite_pair *pair)
 	{                                                                                         \
 		.name = (name_), .opt = &(const struct wire_mem_opt){__VA_ARGS__},                \
 		.open = mem_open, .close = mem_close, .body_len = (body), .flight_max = (flight), \
-		.quiet_ms = (quiet)                                                               \
+		.quiet_ms = (quiet), .restores = true                                             \
 	}
 
 static const struct wire_suite_kind kinds[] = {

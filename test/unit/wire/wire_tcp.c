@@ -30,12 +30,14 @@ static void tcp_close(struct wire_suite_pair *pair)
 
 static const struct wire_suite_kind kinds[] = {
 	{.name = "unix socket",
+	 .restores = true,
 	 .no_reset = true,
 	 .open = tcp_open,
 	 .close = tcp_close,
 	 .flight_max = FLIGHT_MAX},
 	{.name = "tcp",
 	 .opt = "tcp",
+	 .restores = true,
 	 .open = tcp_open,
 	 .close = tcp_close,
 	 .flight_max = FLIGHT_MAX},
