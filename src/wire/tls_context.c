@@ -1,11 +1,8 @@
-/* Loading certificates, keys and authorities, and the settings that every TLS wire has. */
+/* The settings that every TLS wire has, and what they are made of: certificates, authorities. */
 #include "wire/tls_context.h"
 
-#include <errno.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509err.h>
-#include <stdio.h>
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,118 +19,7 @@
 /* Bytes of all ALPN names together. */
 #define ALPN_CAP 256
 
-static int tls_context_fail(char *why, int e, const char *what, const char *file)
-{
-	char reason[TLS_REASON];
-
-	tls_reason_failure(reason);
-	str_printf(why, TLS_CONTEXT_WHY, "%s %s: %s", what, file, reason);
-	return e;
-}
-
-/* Can the file be read at all? OpenSSL's answers hide the reason. */
-static int tls_context_check_file(char *why, const char *what, const char *file)
-{
-	FILE *f = fopen(file, "re");
-	int e, c;
-
-	if (f != NULL) {
-		errno = 0;
-		c = getc(f);
-		e = c == EOF && errno != 0 ? err_from_errno(errno) : 0;
-		if (e != 0)
-			str_printf(why, TLS_CONTEXT_WHY, "cannot read the %s %s: %s", what, file,
-				   strerror(errno));
-		fclose(f);
-		return e;
-	}
-	str_printf(why, TLS_CONTEXT_WHY, "cannot read the %s %s: %s", what, file, strerror(errno));
-	return errno == ENOENT ? ERR_NOTFOUND : errno == EACCES ? ERR_DENIED : ERR_IO;
-}
-
-/* Never ask on a terminal. */
-static int tls_context_on_passphrase(char *buf, int size, int writing, void *arg)
-{
-	bool *asked = arg;
-
-	*asked = true;
-	return -1;
-}
-
-static int tls_context_load(struct tls_context *ctx, const char *cert_file, const char *key_file,
-			    char *why)
-{
-	bool asked = false;
-	int e;
-
-	if ((e = tls_context_check_file(why, "certificate", cert_file)) != 0 ||
-	    (e = tls_context_check_file(why, "key", key_file)) != 0)
-		return e;
-	SSL_CTX_set_default_passwd_cb(ctx->ssl, tls_context_on_passphrase);
-	SSL_CTX_set_default_passwd_cb_userdata(ctx->ssl, &asked);
-	if (SSL_CTX_use_certificate_chain_file(ctx->ssl, cert_file) != 1)
-		return tls_context_fail(why, ERR_TLS, "no usable certificate in", cert_file);
-	if (SSL_CTX_use_PrivateKey_file(ctx->ssl, key_file, SSL_FILETYPE_PEM) != 1) {
-		unsigned long code = ERR_peek_last_error();
-
-		if (asked) {
-			ERR_clear_error();
-			str_printf(why, TLS_CONTEXT_WHY,
-				   "the key %s is protected by a passphrase: remove it with "
-				   "\"openssl pkey\"",
-				   key_file);
-			return ERR_TLS;
-		}
-		if (ERR_GET_LIB(code) == ERR_LIB_X509 &&
-		    (ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH ||
-		     ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH)) {
-			ERR_clear_error();
-			str_printf(why, TLS_CONTEXT_WHY,
-				   "the key %s does not belong to the certificate in %s", key_file,
-				   cert_file);
-			return ERR_CERT;
-		}
-		return tls_context_fail(why, ERR_TLS, "no usable key in", key_file);
-	}
-	SSL_CTX_set_default_passwd_cb_userdata(ctx->ssl, NULL);
-	SSL_CTX_set_default_passwd_cb(ctx->ssl, NULL);
-	return 0;
-}
-
-static int tls_context_ask_clients(struct tls_context *ctx, const struct tls_context_server *opt,
-				   char *why)
-{
-	int e;
-
-	if (opt->client_ca_file == NULL)
-		return 0;
-	if ((e = tls_context_check_file(why, "authority file", opt->client_ca_file)) != 0)
-		return e;
-	if ((e = tls_peer_ask(ctx, opt->client_ca_file, opt->client_ca_names)) != 0)
-		return tls_context_fail(why, e, "no usable certificate in", opt->client_ca_file);
-	return 0;
-}
-
-static int tls_context_trust(struct tls_context *ctx, const struct tls_context_client *opt,
-			     char *why)
-{
-	int e;
-
-	ctx->insecure = opt->insecure;
-	if (opt->insecure)
-		return 0;
-	SSL_CTX_set_verify(ctx->ssl, SSL_VERIFY_PEER, NULL);
-	if (opt->ca_file == NULL) {
-		if (SSL_CTX_set_default_verify_paths(ctx->ssl) == 1)
-			return 0;
-		return tls_context_fail(why, ERR_TLS, "the authorities of", "the system");
-	}
-	if ((e = tls_context_check_file(why, "authority file", opt->ca_file)) != 0)
-		return e;
-	if (SSL_CTX_load_verify_file(ctx->ssl, opt->ca_file) != 1)
-		return tls_context_fail(why, ERR_TLS, "no usable certificate in", opt->ca_file);
-	return 0;
-}
+/* ---- both sides ---- */
 
 /* The names as TLS writes them. Source: RFC 7301 3.1. */
 static int tls_context_alpn(struct tls_context *ctx, const char *const *alpn, char *why)
@@ -161,9 +47,12 @@ static int tls_context_alpn(struct tls_context *ctx, const char *const *alpn, ch
 static int tls_context_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 			       const unsigned char *in, unsigned int in_len, void *arg)
 {
+	const struct wire_tls *t = SSL_get_app_data(ssl);
 	const struct tls_context *ctx = arg;
 	unsigned char *chosen = NULL;
 
+	if (t != NULL && t->no_alpn)
+		return SSL_TLSEXT_ERR_NOACK;
 	if (SSL_select_next_proto(&chosen, out_len, ctx->alpn, (unsigned int)ctx->alpn_len, in,
 				  in_len) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -171,75 +60,51 @@ static int tls_context_on_alpn(SSL *ssl, const unsigned char **out, unsigned cha
 	return SSL_TLSEXT_ERR_OK;
 }
 
+int tls_context_make_ssl(const struct tls_context *ctx, SSL_CTX **out, char *why)
+{
+	SSL_CTX *ssl = SSL_CTX_new(ctx->server ? TLS_server_method() : TLS_client_method());
+
+	if (ssl == NULL)
+		return ERR_NOMEM;
+	if (SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
+	    SSL_CTX_set_ciphersuites(ssl, CIPHERS_13) != 1 ||
+	    SSL_CTX_set_cipher_list(ssl, CIPHERS_12) != 1) {
+		SSL_CTX_free(ssl);
+		return tls_pair_fail(why, ERR_TLS, "the TLS settings of", "karez");
+	}
+	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+					 SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* Resumption is by tickets, which the clients keep: nothing of a session stays here. */
+	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+	if (ctx->server) /* what is sent stands in our files; looking for more costs signatures */
+		SSL_CTX_set_mode(ssl, SSL_MODE_NO_AUTO_CHAIN);
+	if (ctx->server && ctx->alpn_len > 0) /* the wires hold the context */
+		SSL_CTX_set_alpn_select_cb(ssl, tls_context_on_alpn, (void *)(uintptr_t)ctx);
+	/* The only function of OpenSSL's that returns 0 for success. */
+	if (!ctx->server && ctx->alpn_len > 0 &&
+	    SSL_CTX_set_alpn_protos(ssl, ctx->alpn, (unsigned int)ctx->alpn_len) != 0) {
+		SSL_CTX_free(ssl);
+		return ERR_NOMEM;
+	}
+	*out = ssl;
+	return 0;
+}
+
 static int tls_context_make(bool server, const char *const *alpn, struct tls_context **out,
 			    char *why)
 {
-	struct tls_context *ctx = NULL;
+	struct tls_context *ctx = calloc(1, sizeof *ctx);
 	int e = ERR_NOMEM;
 
 	str_printf(why, TLS_CONTEXT_WHY, "out of memory");
-	if ((ctx = calloc(1, sizeof *ctx)) == NULL)
-		goto out;
+	ERR_clear_error();
+	if (ctx == NULL)
+		return e;
 	ctx->n_refs = 1;
 	ctx->server = server;
-	if ((ctx->ssl = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method())) == NULL)
-		goto out;
-	if ((e = tls_context_alpn(ctx, alpn, why)) != 0)
-		goto out;
-	e = ERR_TLS;
-	if (SSL_CTX_set_min_proto_version(ctx->ssl, TLS1_2_VERSION) != 1 ||
-	    SSL_CTX_set_ciphersuites(ctx->ssl, CIPHERS_13) != 1 ||
-	    SSL_CTX_set_cipher_list(ctx->ssl, CIPHERS_12) != 1) {
-		tls_context_fail(why, e, "the TLS settings of", "karez");
-		goto out;
-	}
-	SSL_CTX_set_options(ctx->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-					      SSL_OP_CIPHER_SERVER_PREFERENCE);
-	SSL_CTX_set_mode(ctx->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-					   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* Resumption is by tickets, which the clients keep: nothing of a session stays here. */
-	SSL_CTX_set_session_cache_mode(ctx->ssl, SSL_SESS_CACHE_OFF);
-	if (server && ctx->alpn_len > 0)
-		SSL_CTX_set_alpn_select_cb(ctx->ssl, tls_context_on_alpn, ctx);
-	/* The only function of OpenSSL's that returns 0 for success. */
-	if (!server && ctx->alpn_len > 0 &&
-	    SSL_CTX_set_alpn_protos(ctx->ssl, ctx->alpn, (unsigned int)ctx->alpn_len) != 0) {
-		e = ERR_NOMEM;
-		goto out;
-	}
-	MOVE(*out, ctx);
-	e = 0;
-out:
-	tls_context_free(ctx);
-	return e;
-}
-
-int tls_context_new_server(const struct tls_context_server *opt, struct tls_context **out,
-			   char *why)
-{
-	struct tls_context *ctx = NULL;
-	int e;
-
-	ERR_clear_error();
-	if ((e = tls_context_make(true, opt->alpn, &ctx, why)) == 0 &&
-	    (e = tls_context_load(ctx, opt->cert_file, opt->key_file, why)) == 0 &&
-	    (e = tls_context_ask_clients(ctx, opt, why)) == 0)
-		MOVE(*out, ctx);
-	tls_context_free(ctx);
-	return e;
-}
-
-int tls_context_new_client(const struct tls_context_client *opt, struct tls_context **out,
-			   char *why)
-{
-	struct tls_context *ctx = NULL;
-	int e;
-
-	ERR_clear_error();
-	if ((e = tls_context_make(false, opt->alpn, &ctx, why)) == 0 &&
-	    (e = tls_context_trust(ctx, opt, why)) == 0 &&
-	    (opt->cert_file == NULL ||
-	     (e = tls_context_load(ctx, opt->cert_file, opt->key_file, why)) == 0))
+	if ((e = tls_context_alpn(ctx, alpn, why)) == 0)
 		MOVE(*out, ctx);
 	tls_context_free(ctx);
 	return e;
@@ -255,8 +120,153 @@ void tls_context_free(struct tls_context *ctx)
 {
 	if (ctx == NULL || --ctx->n_refs > 0)
 		return;
-	SSL_CTX_free(ctx->ssl);
+	tls_set_free(ctx->set);
 	BIO_meth_free(ctx->bio);
 	free(ctx->alpn);
+	free(ctx->own_name);
+	free(ctx->files.cert);
+	free(ctx->files.key);
+	free(ctx->files.dir);
+	free(ctx->files.client_ca);
+	free(ctx->files.client_crl);
+	explicit_bzero(ctx->ticket_keys, sizeof ctx->ticket_keys);
 	free(ctx);
+}
+
+/* ---- servers ---- */
+
+static int tls_context_keep(char **to, const char *text)
+{
+	if (text == NULL)
+		return 0;
+	*to = str_dup(str_of(text));
+	return *to == NULL ? ERR_NOMEM : 0;
+}
+
+static int tls_context_keep_files(struct tls_context *ctx, const struct tls_context_server *opt)
+{
+	struct tls_context_files *f = &ctx->files;
+	int e;
+
+	f->client_ca_names = opt->client_ca_names;
+	f->client_required = opt->client_required;
+	ctx->log = opt->log;
+	if ((e = tls_context_keep(&f->cert, opt->cert_file)) == 0 &&
+	    (e = tls_context_keep(&f->key, opt->key_file)) == 0 &&
+	    (e = tls_context_keep(&f->dir, opt->dir)) == 0 &&
+	    (e = tls_context_keep(&f->client_ca, opt->client_ca_file)) == 0)
+		e = tls_context_keep(&f->client_crl, opt->client_crl_file);
+	if (e == 0 && RAND_bytes(ctx->ticket_keys, sizeof ctx->ticket_keys) != 1)
+		e = ERR_NOMEM;
+	return e;
+}
+
+int tls_context_new_server(const struct tls_context_server *opt, struct tls_context **out,
+			   char *why)
+{
+	struct tls_context *ctx = NULL;
+	struct tls_set *set = NULL;
+	int e;
+
+	CHECK((opt->cert_file != NULL) == (opt->key_file != NULL));
+	CHECK(opt->cert_file != NULL || opt->dir != NULL);
+	CHECK(!opt->client_required || opt->client_ca_file != NULL);
+	if ((e = tls_context_make(true, opt->alpn, &ctx, why)) == 0 &&
+	    (e = tls_context_keep_files(ctx, opt)) == 0 &&
+	    (e = tls_set_load(ctx, NULL, &set, why)) == 0) {
+		tls_set_tell(set, NULL, ctx->log);
+		tls_context_replace(ctx, &set);
+		MOVE(*out, ctx);
+	}
+	tls_context_free(ctx);
+	return e;
+}
+
+void tls_context_replace(struct tls_context *ctx, struct tls_set **set)
+{
+	tls_set_free(ctx->set);
+	MOVE(ctx->set, *set);
+	ctx->set->number = ++ctx->n_sets;
+}
+
+bool tls_context_has_name(const struct tls_context *ctx, const char *name)
+{
+	return tls_set_find(ctx->set, name) != NULL;
+}
+
+/* ---- clients ---- */
+
+static int tls_context_trust(struct tls_context *ctx, const struct tls_context_client *opt,
+			     char *why)
+{
+	SSL_CTX *ssl = ctx->set->ssl;
+	int e;
+
+	ctx->insecure = opt->insecure;
+	if (opt->insecure)
+		return 0;
+	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	if (opt->ca_file == NULL) {
+		if (SSL_CTX_set_default_verify_paths(ssl) == 1)
+			return 0;
+		return tls_pair_fail(why, ERR_TLS, "the authorities of", "the system");
+	}
+	if ((e = tls_pair_check_file(why, "authority file", opt->ca_file, TLS_FILE_MAX)) != 0)
+		return e;
+	if (SSL_CTX_load_verify_file(ssl, opt->ca_file) != 1)
+		return tls_pair_fail(why, ERR_TLS, "no usable certificate in", opt->ca_file);
+	return 0;
+}
+
+/* What proves who we are. */
+static int tls_context_show(struct tls_context *ctx, const struct tls_context_client *opt,
+			    char *why)
+{
+	struct tls_pair own = {NULL};
+	SSL *scratch = NULL;
+	int e;
+
+	if (opt->cert_file == NULL)
+		return 0;
+	if ((scratch = SSL_new(ctx->set->ssl)) == NULL)
+		return ERR_NOMEM;
+	e = tls_pair_load(scratch, opt->cert_file, opt->key_file, &own, why);
+	if (e == 0 && SSL_CTX_use_cert_and_key(ctx->set->ssl, own.cert, own.key, own.chain, 1) != 1)
+		e = tls_pair_fail(why, ERR_TLS, "cannot use the certificate in", opt->cert_file);
+	if (e == 0 && (ctx->own_name = tls_peer_read_name(own.cert)) == NULL)
+		e = ERR_NOMEM;
+	tls_pair_free(&own);
+	SSL_free(scratch);
+	return e;
+}
+
+int tls_context_new_client(const struct tls_context_client *opt, struct tls_context **out,
+			   char *why)
+{
+	struct tls_context *ctx = NULL;
+	int e;
+
+	if ((e = tls_context_make(false, opt->alpn, &ctx, why)) == 0 &&
+	    (e = tls_set_new(&ctx->set)) == 0 &&
+	    (e = tls_context_make_ssl(ctx, &ctx->set->ssl, why)) == 0 &&
+	    (e = tls_context_trust(ctx, opt, why)) == 0 &&
+	    (e = tls_context_show(ctx, opt, why)) == 0)
+		MOVE(*out, ctx);
+	tls_context_free(ctx);
+	return e;
+}
+
+const char *tls_context_own_name(const struct tls_context *ctx)
+{
+	return ctx->own_name == NULL ? "" : ctx->own_name;
+}
+
+void tls_context_explain(const struct tls_context *ctx, const char *alert, char *out)
+{
+	X509 *cert = SSL_CTX_get0_certificate(ctx->set->ssl);
+
+	if (cert == NULL)
+		str_printf(out, TLS_CONTEXT_WHY, "%s", alert);
+	else
+		tls_reason_own(cert, alert, out);
 }

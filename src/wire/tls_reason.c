@@ -7,9 +7,12 @@
 #include "wire/tls_inside.h"
 
 #include <openssl/err.h>
+#include <openssl/pemerr.h>
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 
 #include "base/str.h"
+#include "proto/time_text.h"
 
 /* Names of a certificate that are told, at most: the certificate may hold thousands. */
 #define NAMES_TOLD 3
@@ -83,16 +86,104 @@ static void tls_reason_mismatch(X509 *cert, const char *host, char *out)
 		   names[0] == 0 ? "nobody" : names, host == NULL ? "this host" : host);
 }
 
-static void tls_reason_unknown(X509 *cert, char *out)
-{
-	char raw[70], issuer[70];
+/* Bytes of "2026-11-21", NUL included. */
+#define DAY_TEXT 11
 
-	if (X509_NAME_get_text_by_NID(X509_get_issuer_name(cert), NID_commonName, raw,
-				      sizeof raw) <= 0)
-		raw[0] = 0;
-	tls_reason_show(issuer, sizeof issuer, str_of(raw));
-	str_printf(out, TLS_REASON, "certificate is signed by an unknown authority%s%s%s",
-		   issuer[0] == 0 ? "" : " (", issuer, issuer[0] == 0 ? "" : ")");
+static void tls_reason_day(const ASN1_TIME *t, char out[DAY_TEXT])
+{
+	char text[TIME_TEXT];
+
+	time_text_format(tls_peer_time_ms(t), text);
+	str_printf(out, DAY_TEXT, "%s", text);
+}
+
+/* A common name; empty when there is none. */
+static void tls_reason_common_name(const X509_NAME *name, char out[TLS_REASON_NAME])
+{
+	int at = name == NULL ? -1 : X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+	const ASN1_STRING *text;
+
+	out[0] = '\0';
+	if (at < 0)
+		return;
+	text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
+	tls_reason_show(out, TLS_REASON_NAME,
+			(struct str){(const char *)ASN1_STRING_get0_data(text),
+				     (size_t)ASN1_STRING_length(text)});
+	for (char *p = out; *p != '\0'; p++)
+		if (*p == '"')
+			*p = '?';
+}
+
+void tls_reason_subject(X509 *cert, char *out)
+{
+	char *name = tls_peer_read_name(cert);
+
+	if (name != NULL && name[0] != '\0') {
+		tls_reason_show(out, TLS_REASON_NAME, str_of(name));
+		for (char *p = out; *p != '\0'; p++)
+			if (*p == '"')
+				*p = '?';
+	} else {
+		tls_reason_common_name(X509_get_subject_name(cert), out);
+	}
+	free(name);
+}
+
+static void tls_reason_unknown(X509 *cert, bool ours, char *out)
+{
+	char issuer[TLS_REASON_NAME];
+
+	tls_reason_common_name(X509_get_issuer_name(cert), issuer);
+	str_printf(out, TLS_REASON, "certificate is signed by an unknown authority%s%s%s%s",
+		   issuer[0] == 0 ? "" : " (", issuer, issuer[0] == 0 ? "" : ")",
+		   ours ? ", which --agent-ca does not hold" : "");
+}
+
+/* "certificate", or "certificate of the authority X": who is at fault? */
+static size_t tls_reason_whose(X509_STORE_CTX *store, X509 *cert, char *out)
+{
+	char name[TLS_REASON_NAME];
+
+	if (X509_STORE_CTX_get_error_depth(store) == 0)
+		return str_printf(out, TLS_REASON, "certificate ");
+	tls_reason_subject(cert, name);
+	return str_printf(out, TLS_REASON, "certificate of the authority %s ", name);
+}
+
+static void tls_reason_ended(X509_STORE_CTX *store, X509 *cert, bool expired, char *out)
+{
+	size_t n = tls_reason_whose(store, cert, out);
+	char day[DAY_TEXT];
+
+	tls_reason_day(expired ? X509_get0_notAfter(cert) : X509_get0_notBefore(cert), day);
+	str_printf(out + n, TLS_REASON - n, expired ? "expired on %s" : "is not valid before %s",
+		   day);
+}
+
+static void tls_reason_revoked(X509 *cert, char *out)
+{
+	BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(cert), NULL);
+	char *hex = number == NULL ? NULL : BN_bn2hex(number);
+
+	str_printf(out, TLS_REASON, "certificate is revoked (serial %.64s)",
+		   hex == NULL ? "?" : hex);
+	OPENSSL_free(hex);
+	BN_free(number);
+}
+
+static void tls_reason_crl(X509_STORE_CTX *store, char *out)
+{
+	X509_CRL *crl = X509_STORE_CTX_get0_current_crl(store);
+	char issuer[TLS_REASON_NAME] = "", day[DAY_TEXT] = "?";
+
+	if (crl != NULL) {
+		tls_reason_common_name(X509_CRL_get_issuer(crl), issuer);
+		tls_reason_day(X509_CRL_get0_nextUpdate(crl), day);
+	}
+	str_printf(out, TLS_REASON,
+		   "the revocation list of %s in --agent-crl was good until %s only: renew it",
+		   issuer, day);
 }
 
 void tls_reason_keep(char **reason, const char *text)
@@ -101,37 +192,43 @@ void tls_reason_keep(char **reason, const char *text)
 		*reason = str_dup(str_of(text));
 }
 
-void tls_reason_cert(X509_STORE_CTX *store, const char *host, char *out)
+void tls_reason_cert(X509_STORE_CTX *store, const char *host, bool ours, char *out)
 {
 	X509 *cert = X509_STORE_CTX_get_current_cert(store);
 	int error = X509_STORE_CTX_get_error(store);
 
+	str_printf(out, TLS_REASON, "certificate: %s", X509_verify_cert_error_string(error));
+	if (cert == NULL)
+		return;
 	switch (error) {
-	case X509_V_ERR_CERT_HAS_EXPIRED:
-		str_printf(out, TLS_REASON, "certificate has expired");
-		return;
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		str_printf(out, TLS_REASON, "certificate is not valid yet");
-		return;
+	case X509_V_ERR_CERT_HAS_EXPIRED: tls_reason_ended(store, cert, true, out); return;
+	case X509_V_ERR_CERT_NOT_YET_VALID: tls_reason_ended(store, cert, false, out); return;
+	case X509_V_ERR_CERT_REVOKED: tls_reason_revoked(cert, out); return;
+	case X509_V_ERR_CRL_HAS_EXPIRED: tls_reason_crl(store, out); return;
 	case X509_V_ERR_HOSTNAME_MISMATCH:
-	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		if (cert != NULL) {
-			tls_reason_mismatch(cert, host, out);
-			return;
-		}
-		break;
+	case X509_V_ERR_IP_ADDRESS_MISMATCH: tls_reason_mismatch(cert, host, out); return;
+	case X509_V_ERR_INVALID_PURPOSE:
+		str_printf(out, TLS_REASON, "certificate is not made for TLS %s (extendedKeyUsage)",
+			   ours ? "clients" : "servers");
+		return;
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-		if (cert != NULL) {
-			tls_reason_unknown(cert, out);
-			return;
-		}
-		break;
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE: tls_reason_unknown(cert, ours, out); return;
 	}
-	str_printf(out, TLS_REASON, "certificate: %s", X509_verify_cert_error_string(error));
+}
+
+void tls_reason_own(X509 *cert, const char *alert, char *out)
+{
+	char name[TLS_REASON_NAME], issuer[TLS_REASON_NAME], day[DAY_TEXT];
+
+	tls_reason_subject(cert, name);
+	tls_reason_common_name(X509_get_issuer_name(cert), issuer);
+	tls_reason_day(X509_get0_notAfter(cert), day);
+	str_printf(out, TLS_CONTEXT_WHY, "%s: it is for \"%s\", issued by \"%s\", good until %s",
+		   alert, name, issuer, day);
 }
 
 const char *tls_reason_refusal(void)
@@ -148,6 +245,7 @@ const char *tls_reason_refusal(void)
 	case SSL_AD_CERTIFICATE_EXPIRED:
 	case SSL_AD_CERTIFICATE_UNKNOWN:
 	case SSL_AD_UNKNOWN_CA:
+	case SSL_AD_CERTIFICATE_REQUIRED:
 	case SSL_AD_ACCESS_DENIED: return SSL_alert_desc_string_long(alert);
 	default: return NULL;
 	}
@@ -157,8 +255,13 @@ void tls_reason_failure(char *out)
 {
 	unsigned long code = ERR_peek_last_error();
 	int reason = ERR_GET_REASON(code);
+	unsigned long first = ERR_peek_error();
 	const char *text = ERR_reason_error_string(code);
 
+	if (ERR_GET_REASON(code) == ERR_R_PEM_LIB) /* what it says there is more */
+		text = ERR_reason_error_string(first);
+	if (ERR_GET_LIB(first) == ERR_LIB_PEM && ERR_GET_REASON(first) == PEM_R_NO_START_LINE)
+		text = "there is none in it";
 	ERR_clear_error();
 	if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason >= ALERT_BASE && reason < ALERT_BASE + 256) {
 		str_printf(out, TLS_REASON, "the peer ended TLS with the alert \"%s\"",
@@ -167,6 +270,13 @@ void tls_reason_failure(char *out)
 	}
 	if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
 		switch (reason) {
+		case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+			str_printf(out, TLS_REASON, "the peer shows no certificate");
+			return;
+		case SSL_R_CALLBACK_FAILED: /* tls_set_on_sni() */
+			str_printf(out, TLS_REASON,
+				   "there is no certificate for the name that the peer wants");
+			return;
 		case SSL_R_HTTP_REQUEST:
 		case SSL_R_HTTPS_PROXY_REQUEST:
 			str_printf(out, TLS_REASON, "the peer speaks HTTP without TLS");

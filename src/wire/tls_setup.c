@@ -74,11 +74,27 @@ int tls_setup_on_verify(int ok, X509_STORE_CTX *store)
 	struct wire_tls *t = SSL_get_app_data(ssl);
 	char reason[TLS_REASON];
 
+	if (t->ctx->server)
+		ok = tls_peer_judge(ok, store);
 	if (ok == 0) {
-		tls_reason_cert(store, t->host, reason);
+		tls_reason_cert(store, t->host, t->ctx->server, reason);
 		tls_reason_keep(&t->reason, reason);
+		if (t->ctx->server)
+			tls_setup_log(t, X509_STORE_CTX_get0_cert(store), reason);
 	}
 	return ok;
+}
+
+void tls_setup_log(const struct wire_tls *t, X509 *cert, const char *reason)
+{
+	char subject[TLS_REASON_NAME] = "";
+
+	if (t->ctx->log == NULL)
+		return;
+	if (cert != NULL)
+		tls_reason_subject(cert, subject);
+	log_info(t->ctx->log, "event=certificate-refused peer=%s subject=\"%s\" reason=\"%s\"",
+		 t->host == NULL ? "?" : t->host, subject, reason);
 }
 
 /* Whom a client expects, and by whose clock certificates are valid. */
@@ -103,11 +119,15 @@ int tls_setup(struct wire_tls *t, const struct wire_tls_opt *opt)
 {
 	int e;
 
-	if ((t->ssl = SSL_new(t->ctx->ssl)) == NULL || (e = tls_setup_bio(t)) != 0)
+	if ((t->ssl = SSL_new(t->set->ssl)) == NULL || (e = tls_setup_bio(t)) != 0)
 		return ERR_NOMEM;
 	SSL_set_app_data(t->ssl, t);
 	if (t->ctx->server) {
 		SSL_set_accept_state(t->ssl);
+		t->no_alpn = opt->no_alpn;
+		if (t->set->asks && t->ctx->log != NULL && opt->peer != NULL &&
+		    (t->host = str_dup(str_of(opt->peer))) == NULL)
+			return ERR_NOMEM;
 		return 0;
 	}
 	SSL_set_connect_state(t->ssl);

@@ -81,13 +81,16 @@ static void wire_tls_fail(struct wire_tls *t, int e)
 static void wire_tls_fail_ssl(struct wire_tls *t)
 {
 	char reason[TLS_REASON];
-	bool cert = SSL_get_verify_result(t->ssl) != X509_V_OK && !t->ctx->insecure;
+	bool cert = SSL_get_verify_result(t->ssl) != X509_V_OK && !t->ctx->insecure, missing;
 
 	t->refusal = tls_reason_refusal();
+	missing = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
 	tls_reason_failure(reason);
+	if (missing && t->phase == PHASE_HANDSHAKE)
+		tls_setup_log(t, NULL, reason);
 	tls_reason_keep(&t->reason, reason);
 	t->alerted = true;
-	cert = (cert && t->phase == PHASE_HANDSHAKE) || t->refusal != NULL;
+	cert = ((cert || missing) && t->phase == PHASE_HANDSHAKE) || t->refusal != NULL;
 	wire_tls_fail(t, cert ? ERR_CERT : ERR_TLS);
 }
 
@@ -416,6 +419,8 @@ static void wire_tls_opened(struct wire_tls *t)
 {
 	wire_tls_phase(t, PHASE_OPEN);
 	ev_timer_stop(t->wire.ev, &t->deadline);
+	tls_set_free(t->set);
+	t->set = NULL;
 	t->n_records = 0;
 	if (t->shut)
 		wire_tls_notify(t);
@@ -484,11 +489,13 @@ static void wire_tls_release(struct wire_tls *t, int why)
 	t->lower = NULL;
 	SSL_free(t->ssl);
 	t->ssl = NULL;
+	tls_set_free(t->set);
+	t->set = NULL;
 	tls_context_free(t->ctx);
 	buf_free(&t->pending);
 	buf_free(&t->back);
 	free(t->reason);
-	free(t->peer_name);
+	tls_peer_free(t->peer);
 	free(t->host);
 	t->reason = t->host = NULL;
 	ev_free_later(t->wire.ev, t);
@@ -628,9 +635,12 @@ static int wire_tls_new(struct ev *ev, struct wire *lower, struct tls_context *c
 	t->batch = BATCH_MIN;
 	t->key_records = opt->key_records != 0 ? opt->key_records : WIRE_TLS_KEY_RECORDS;
 	t->ctx = tls_context_share(ctx);
+	t->set = tls_set_share(ctx->set);
+	t->set_number = t->set->number;
 	ERR_clear_error();
 	if ((e = tls_setup(t, opt)) != 0) {
 		SSL_free(t->ssl);
+		tls_set_free(t->set);
 		tls_context_free(t->ctx);
 		free(t->host);
 		free(t);
@@ -676,16 +686,31 @@ void wire_tls_facts(const struct wire *w, struct wire_tls_facts *out)
 	out->alpn = (struct str){(const char *)alpn, alpn_len};
 }
 
+/* The certificate, if it is still good. */
+static struct tls_peer *wire_tls_find_peer(struct wire *w)
+{
+	struct wire_tls *t = wire_tls_of(w);
+	char why[TLS_CONTEXT_WHY];
+
+	if (w->ops != &wire_tls_ops || !t->ctx->server || t->phase != PHASE_OPEN)
+		return NULL;
+	if (t->peer == NULL)
+		t->peer = tls_peer_new(t);
+	if (t->peer == NULL || tls_peer_check(t->peer, ev_wall_ms(w->ev), why) != 0)
+		return NULL;
+	return t->peer;
+}
+
 const char *wire_tls_peer_name(struct wire *w)
 {
-	struct wire_tls *t;
+	const struct tls_peer *p = wire_tls_find_peer(w);
 
-	if (w->ops != &wire_tls_ops)
-		return NULL;
-	t = wire_tls_of(w);
-	if (t->phase == PHASE_OPEN && t->peer_name == NULL)
-		t->peer_name = tls_peer_name(t->ssl);
-	return t->peer_name;
+	return p == NULL ? NULL : tls_peer_name(p);
+}
+
+struct tls_peer *wire_tls_peer(struct wire *w)
+{
+	return tls_peer_share(wire_tls_find_peer(w));
 }
 
 const char *wire_tls_refusal(const struct wire *w)

@@ -32,6 +32,10 @@ struct wire_tls_opt {
 	 * ignores it.
 	 */
 	const char *host;
+	/* A server's: who the client is, "192.0.2.1:4711", for the log; copied when it may be
+	 * needed; NULL: not known. */
+	const char *peer;
+	bool no_alpn;	       /* a server's: agree on no protocol, whatever the client offers */
 	uint32_t handshake_ms; /* 0: WIRE_TLS_HANDSHAKE_MS */
 	uint32_t key_records;  /* change the sending key after so many records; 0:
 				  WIRE_TLS_KEY_RECORDS */
@@ -74,14 +78,20 @@ const char *wire_tls_refusal(const struct wire *w);
 #define TLS_PEER_NAME_MAX 253
 
 /*
- * Whom the peer's verified certificate names: the first DNS name of its subjectAltName, else its
- * common name, printable ASCII without spaces.
+ * Whom the peer's verified certificate names: the first DNS name of its subjectAltName, else the
+ * first mail address there that is an agent's name ("TestClient1@example.org"), else its common
+ * name; printable ASCII without spaces.
  *   w  any wire.
  * Returns a NUL-terminated text that lives as long as the wire: "" when the certificate names
- * nobody; NULL: no TLS wire, not established, no certificate, or no memory. Source: RFC 5280
- * 4.1.2.6, 4.2.1.6.
+ * nobody; NULL: no TLS wire of a server, not established, no certificate, one that has ended or was
+ * revoked since, or no memory. Source: RFC 5280 4.1.2.6, 4.2.1.6.
  */
 const char *wire_tls_peer_name(struct wire *w);
+
+struct tls_peer;
+
+/* The certificate itself, see tls_peer.h: a new reference, or NULL where there is no name. */
+struct tls_peer *wire_tls_peer(struct wire *w) MUST_CHECK;
 
 /*
  * Why a TLS wire is broken, for a person: "certificate has expired", "certificate is for a.example,

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 
 #include "base/str.h"
 
-#define ROWS_MAX 12
+#define ROWS_MAX 24
 
 struct made {
 	X509 *cert;
@@ -60,7 +61,7 @@ static void certs_make_one(struct made *m, const struct tls_certs_row *row,
 	char time[32];
 	X509_NAME *name;
 
-	m->key = EVP_EC_gen("P-256");
+	m->key = row->rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
 	m->cert = X509_new();
 	assert_true(m->key != NULL && m->cert != NULL);
 	X509_set_version(m->cert, 2);

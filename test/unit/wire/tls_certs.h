@@ -12,6 +12,7 @@ struct tls_certs_row {
 	const char *issuer; /* an earlier row; NULL: signs itself */
 	const char *names;  /* subjectAltName, "DNS:a.example,IP:127.0.0.1"; NULL: an authority */
 	int from, to;	    /* years */
+	bool rsa;	    /* its key is RSA, not ECDSA */
 };
 
 struct tls_certs {

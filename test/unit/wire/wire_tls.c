@@ -255,8 +255,10 @@ static void test_who_is_trusted(void **state)
 		 "127.0.0.2"},
 		{"another name", "b", "a.example", false, ERR_CERT,
 		 "certificate is for b.example, c.example, d.example and others, not a.example"},
-		{"too old", "expired", "a.example", false, ERR_CERT, "certificate has expired"},
-		{"too new", "future", "a.example", false, ERR_CERT, "certificate is not valid yet"},
+		{"too old", "expired", "a.example", false, ERR_CERT,
+		 "certificate expired on 2022-01-01"},
+		{"too new", "future", "a.example", false, ERR_CERT,
+		 "certificate is not valid before 2080-01-01"},
 		{"an authority we do not trust", "stranger", "a.example", false, ERR_CERT,
 		 "certificate is signed by an unknown authority (other-ca)"},
 		{"no authority", "self", "a.example", false, ERR_CERT,
@@ -308,6 +310,29 @@ static void test_no_common_protocol(void **state)
 	assert_int_equal(r.client.why, ERR_TLS);
 	assert_string_equal(r.client.reason,
 			    "the peer ended TLS with the alert \"no application protocol\"");
+	rig_close(&r);
+	tls_context_free(server);
+	tls_context_free(client);
+}
+
+static void test_a_server_that_agrees_on_no_protocol(void **state)
+{
+	static const char *const h1[] = {"http/1.1", NULL}, *const other[] = {"smtp", NULL};
+	struct fixture *f = *state;
+	struct tls_context *server = server_context(&f->certs, "good", h1);
+	struct tls_context *client = client_context(&f->certs, false, other);
+	struct wire_tls_opt opt = {.no_alpn = true};
+	struct wire_tls_facts facts;
+	struct rig r;
+
+	rig_open(&r, NULL, client, "a.example");
+	assert_int_equal(wire_tls_server(r.ev, r.raw_server, server, &opt, &r.server.w), 0);
+	wire_own(r.server.w, &end_owner, &r.server);
+	wire_want(r.server.w, WIRE_READ);
+	ev_sim_run_for(r.ev, 1000);
+	wire_tls_facts(r.client.w, &facts);
+	assert_true(facts.done);
+	assert_int_equal(facts.alpn.len, 0);
 	rig_close(&r);
 	tls_context_free(server);
 	tls_context_free(client);
@@ -705,6 +730,7 @@ int main(void)
 		{"facts", test_facts},
 		{"who is trusted", test_who_is_trusted},
 		{"no common protocol", test_no_common_protocol},
+		{"no common protocol", test_a_server_that_agrees_on_no_protocol},
 		{"a client must name its peer", test_a_client_must_name_its_peer},
 		{"deadline of the handshake", test_deadline_of_the_handshake},
 		{"garbage", test_garbage},
