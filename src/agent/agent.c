@@ -2,45 +2,12 @@
  * Decides what a loss means: wait and come back, ask for an account anew, ask for another name, or
  * give up because the server has said its last word.
  */
-#include "agent/agent.h"
+#include "agent/agent_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/control.h"
-#include "agent/target.h"
-#include "agent/uplink.h"
 #include "base/err.h"
-
-/* A tunnel as it stands. */
-struct agent_place {
-	struct target target;
-	char text[URL_TEXT_MAX];     /* the target, as it is remembered and shown */
-	char name[HOSTNAME_MAX + 1]; /* "" while none is known */
-	char url[CONTROL_URL_MAX];   /* where it was last reached */
-	bool asked;		     /* the name is a person's wish: no other one will do */
-	bool over;		     /* refused or taken away for good */
-	uint32_t attached;	     /* bit n: by carrier n */
-};
-
-struct agent {
-	struct ev *ev;
-	struct agent_opt opt;
-	char server[URL_TEXT_MAX]; /* as it is remembered */
-	uint64_t epoch;
-	struct memory_credential credential;
-	bool renewed; /* an account was asked for anew since the last success */
-	struct mux_budget budget;
-	struct targets *targets;		    /* owned */
-	struct agent_place *places;		    /* owned: [opt.n_tunnels] */
-	struct uplink *uplinks[AGENT_SESSIONS_MAX]; /* owned: [opt.n_sessions] */
-	struct ev_timer sleep;
-	uint64_t slept_loop_ms; /* the two clocks when they were last compared */
-	int64_t slept_wall_ms;
-	struct ev_timer deadline; /* of stopping */
-	bool stopping, ended;
-	bool mute; /* being freed: nobody listens */
-};
 
 static const struct str agent_stopped = {"the agent was stopped", 21};
 
@@ -54,11 +21,13 @@ static void agent_close(struct agent *a, int why, struct str reason)
 		uplink_free(a->uplinks[i], why, reason);
 		a->uplinks[i] = NULL;
 	}
+	agent_tunnel_free_all(a);
+	agent_offer_free_all(a);
 	targets_free(a->targets);
 	a->targets = NULL;
 }
 
-static void agent_end(struct agent *a, int code, const char *reason)
+void agent_end(struct agent *a, int code, const char *reason)
 {
 	if (a->ended)
 		return;
@@ -74,6 +43,7 @@ void agent_free(struct agent *a)
 	a->ended = a->mute = true;
 	agent_close(a, ERR_EOF, agent_stopped);
 	ev_free_later(a->ev, a->places);
+	ev_free_later(a->ev, a->offered);
 	ev_free_later(a->ev, a);
 }
 
@@ -84,18 +54,6 @@ static void agent_note_memory(struct agent *a, int e)
 	if (e != 0)
 		log_warn(a->opt.log, "event=not-remembered reason=\"%s\"",
 			 memory_why(a->opt.memory));
-}
-
-static void agent_remember_name(struct agent *a, const struct agent_place *p)
-{
-	const char *name = p->name[0] != '\0' ? p->name : NULL;
-	char known[HOSTNAME_MAX + 1];
-
-	if (a->opt.memory == NULL)
-		return;
-	memory_name(a->opt.memory, a->server, p->text, known);
-	if (strcmp(known, p->name) != 0)
-		agent_note_memory(a, memory_set_name(a->opt.memory, a->server, p->text, name));
 }
 
 /* The server has made an account for us. */
@@ -135,7 +93,7 @@ static bool agent_renew_account(struct agent *a)
 
 /* ---- sessions ---- */
 
-static unsigned agent_n_up(const struct agent *a)
+unsigned agent_n_up(const struct agent *a)
 {
 	unsigned n = 0;
 
@@ -162,8 +120,8 @@ static void agent_come_back(struct agent *a, struct uplink *u, const struct upli
 				  .lost = f->was_up,
 				  .reason = f->reason};
 
-	for (size_t i = 0; i < a->opt.n_tunnels; i++)
-		a->places[i].attached &= ~(UINT32_C(1) << uplink_carrier(u));
+	agent_tunnel_down(a, u);
+	agent_offer_down(a, u);
 	if (a->ended || a->stopping)
 		return;
 	if (agent_n_up(a) > 0) {
@@ -211,138 +169,42 @@ static void agent_on_draining(void *arg, struct uplink *u)
 			&(struct uplink_failure){.e = ERR_DRAIN, .was_up = true, .reason = ""});
 }
 
-static void agent_fail(struct agent *a, struct uplink *u, const struct uplink_failure *f)
+void agent_fail(struct agent *a, struct uplink *u, const struct uplink_failure *f)
 {
 	uplink_drop(u, f->e, STR("attaching failed"));
 	agent_come_back(a, u, f);
 }
 
-/* ---- tunnels ---- */
-
-static int agent_attach(struct agent *a, struct uplink *u, size_t i)
+void agent_start_others(struct agent *a)
 {
-	struct agent_place *p = &a->places[i];
-	struct control_attach attach = {.ref = i + 1,
-					.kind = STR("http"),
-					.name = str_of(p->name),
-					.target = str_of(p->text)};
-	struct buf line = {0};
-	int e;
-
-	attach.target.len = MIN(attach.target.len, 255);
-	if ((e = control_attach(&attach, &line)) == 0)
-		e = uplink_tell(u, buf_str(&line));
-	buf_free(&line);
-	return e;
-}
-
-static void agent_on_up(void *arg, struct uplink *u, const struct upgrade_answer *answer)
-{
-	struct agent *a = arg;
-	int e = 0;
-
-	agent_keep_account(a, answer);
-	for (size_t i = 0; i < a->opt.n_tunnels && e == 0; i++)
-		if (!a->places[i].over)
-			e = agent_attach(a, u, i);
-	if (e != 0)
-		agent_fail(a, u, &(struct uplink_failure){.e = e, .was_up = true, .reason = ""});
-}
-
-/* Every tunnel has its name: the other sessions can attach to them. */
-static void agent_start_others(struct agent *a)
-{
-	for (size_t i = 0; i < a->opt.n_tunnels; i++)
-		if (a->places[i].url[0] == '\0' && !a->places[i].over)
-			return;
+	if (a->ended || a->stopping || !agent_tunnel_all_known(a))
+		return;
 	for (unsigned i = 0; i < a->opt.n_sessions; i++)
 		if (uplink_is_idle(a->uplinks[i]))
 			uplink_start(a->uplinks[i]);
 }
 
-/* This tunnel is not to be had. */
-static void agent_lose(struct agent *a, size_t i, int code, const char *reason)
-{
-	bool any = false;
+/* ---- lines ---- */
 
-	a->places[i].over = true;
-	a->places[i].attached = 0;
-	for (size_t k = 0; k < a->opt.n_tunnels; k++)
-		any = any || !a->places[k].over;
-	if (!any) {
-		agent_end(a, code, reason);
+static void agent_on_up(void *arg, struct uplink *u, const struct upgrade_answer *answer)
+{
+	struct agent *a = arg;
+	int e;
+
+	agent_keep_account(a, answer);
+	if ((e = agent_tunnel_attach_all(a, u)) == 0)
+		e = agent_offer_tell(a, u);
+	if (e != 0) {
+		agent_fail(a, u, &(struct uplink_failure){.e = e, .was_up = true, .reason = ""});
 		return;
 	}
-	a->opt.events->lost(a->opt.arg, i, code, reason);
-	if (!a->ended && !a->stopping)
-		agent_start_others(a); /* it may have been the last one they waited for */
-}
-
-static void agent_on_attached(struct agent *a, struct uplink *u, const struct control_line *line)
-{
-	struct agent_place *p = &a->places[line->ref - 1];
-	struct agent_online o = {.tunnel = line->ref - 1, .name = p->name, .url = p->url};
-	bool was_online = p->attached != 0;
-
-	if (was_online && strcmp(p->name, line->name) != 0) { /* the others serve another one */
-		agent_fail(a, u,
-			   &(struct uplink_failure){.e = ERR_PROTO,
-						    .was_up = true,
-						    .reason = "it gave us another name"});
-		return;
-	}
-	p->attached |= UINT32_C(1) << uplink_carrier(u);
+	if (a->opt.n_services > 0 && agent_n_up(a) == 1 && a->opt.events->offering != NULL)
+		a->opt.events->offering(a->opt.arg, a->offered_once);
+	a->offered_once = true;
+	if (a->opt.n_tunnels > 0)
+		return; /* the answers to the attaches decide how it goes on */
 	a->renewed = false;
-	o.target = &p->target.to;
-	o.again = strcmp(p->url, line->url) == 0;
-	str_printf(p->name, sizeof p->name, "%s", line->name);
-	str_printf(p->url, sizeof p->url, "%s", line->url);
-	agent_remember_name(a, p);
-	if (!was_online)
-		a->opt.events->online(a->opt.arg, &o);
-	if (!a->ended && !a->stopping)
-		agent_start_others(a);
-}
-
-static void agent_on_refused(struct agent *a, struct uplink *u, const struct control_line *line)
-{
-	struct agent_place *p = &a->places[line->ref - 1];
-	bool name_taken =
-		line->code == ERR_EXISTS || line->code == ERR_RESERVED || line->code == ERR_INVAL;
-	struct uplink_failure f = {.e = line->code,
-				   .spoken = true,
-				   .was_up = true,
-				   .reason = line->reason};
-
-	if (name_taken && !p->asked && p->name[0] != '\0' && p->attached == 0) {
-		p->name[0] = '\0'; /* the old one is somebody else's now: any will do */
-		agent_remember_name(a, p);
-		if ((f.e = agent_attach(a, u, line->ref - 1)) == 0)
-			return;
-	} else if (control_is_final(line->code)) {
-		agent_lose(a, line->ref - 1, line->code, line->reason);
-		return;
-	}
-	agent_fail(a, u, &f);
-}
-
-static void agent_on_detached(struct agent *a, struct uplink *u, const struct control_line *line)
-{
-	for (size_t i = 0; i < a->opt.n_tunnels; i++) {
-		struct agent_place *p = &a->places[i];
-
-		if (p->over || strcmp(p->name, line->name) != 0)
-			continue;
-		if (control_is_final(line->code))
-			agent_lose(a, i, line->code, line->reason);
-		else
-			agent_fail(a, u,
-				   &(struct uplink_failure){.e = line->code,
-							    .spoken = true,
-							    .was_up = true,
-							    .reason = line->reason});
-		return;
-	}
+	agent_start_others(a);
 }
 
 static void agent_on_told(void *arg, struct uplink *u, struct str text)
@@ -359,39 +221,73 @@ static void agent_on_told(void *arg, struct uplink *u, struct str text)
 						    .reason = "a control line is wrong"});
 		return;
 	}
-	if (line.op == CONTROL_DETACHED) {
-		agent_on_detached(a, u, &line);
-		return;
+	switch (line.op) {
+	case CONTROL_ATTACHED:
+	case CONTROL_REFUSED: agent_tunnel_on_answer(a, u, &line); break;
+	case CONTROL_ASSIGNED: agent_offer_on_assigned(a, u, &line); break;
+	case CONTROL_DETACHED:
+		if (!agent_tunnel_on_detached(a, u, &line))
+			agent_offer_on_detached(a, u, &line);
+		break;
+	case CONTROL_UNKNOWN: break;
 	}
-	if (line.op == CONTROL_UNKNOWN || line.ref == 0 || line.ref > a->opt.n_tunnels ||
-	    a->places[line.ref - 1].over)
+}
+
+/* A session that cannot be told is dying: the next one is told anew. */
+void agent_tell_health(struct agent *a, uint32_t attached, const char *name, bool up)
+{
+	struct buf line = {0};
+
+	if (control_health(str_of(name), up, &line) != 0)
 		return;
-	if (line.op == CONTROL_ATTACHED)
-		agent_on_attached(a, u, &line);
-	else
-		agent_on_refused(a, u, &line);
+	for (unsigned i = 0; i < a->opt.n_sessions; i++)
+		if (attached & agent_bit(a->uplinks[i]))
+			(void)!uplink_tell(a->uplinks[i], buf_str(&line));
+	buf_free(&line);
+}
+
+void agent_on_health(struct agent *a, const struct url *to, bool up, const char *why)
+{
+	if (!a->mute && a->opt.events->health != NULL)
+		a->opt.events->health(a->opt.arg, to, up, why);
 }
 
 /* ---- visitors ---- */
 
+/* The server's record names what we do not have: say so here as well, but not for every visitor. */
+static void agent_on_unknown(struct agent *a, const struct visit *visit)
+{
+	uint64_t now = ev_now_ms(a->ev);
+
+	if (a->unknown_ms != 0 && now - a->unknown_ms < AGENT_UNKNOWN_MS)
+		return;
+	a->unknown_ms = MAX(now, 1);
+	log_info(a->opt.log, "event=visit-refused tunnel=%s service=%s in=%s code=%s",
+		 visit->tunnel, visit->service, visit_ingress_name(visit->ingress),
+		 err_name(ERR_NOTFOUND));
+	if (a->opt.events->unknown != NULL)
+		a->opt.events->unknown(a->opt.arg, visit->tunnel, visit->service);
+}
+
 static void agent_on_visit(void *arg, struct uplink *u, const struct visit *visit, struct wire *w)
 {
 	struct agent *a = arg;
+	struct target *t = NULL;
 
 	if (a->ended) {
 		wire_close(w, ERR_DRAIN);
 		return;
 	}
-	for (size_t i = 0; i < a->opt.n_tunnels; i++) {
-		struct agent_place *p = &a->places[i];
-
-		if (visit->ingress == VISIT_HTTP && !p->over && p->name[0] != '\0' &&
-		    strcmp(p->name, visit->tunnel) == 0) {
-			targets_serve(a->targets, &p->target, w);
-			return;
-		}
+	if (visit->service[0] == '\0')
+		t = agent_tunnel_find(a, visit);
+	if (t == NULL)
+		t = agent_offer_find(a, visit);
+	if (t != NULL) {
+		targets_serve(a->targets, t, visit, w);
+		return;
 	}
 	wire_close(w, ERR_NOTFOUND);
+	agent_on_unknown(a, visit);
 }
 
 static void agent_on_target(void *arg, const struct url *to, int e)
@@ -410,18 +306,15 @@ static void agent_on_request(void *arg, const struct peek_request *r)
 		a->opt.events->request(a->opt.arg, r);
 }
 
-/* ---- sleep ---- */
-
-/* The clock of the loop stands still while a machine sleeps; the other one does not. */
-/* Does a tunnel still wait for the server's answer on this session? */
-static bool agent_awaits_answer(const struct agent *a, const struct uplink *u)
+static void agent_on_connection(void *arg, const struct target_connection *c)
 {
-	for (size_t i = 0; i < a->opt.n_tunnels; i++)
-		if (!a->places[i].over &&
-		    !(a->places[i].attached & (UINT32_C(1) << uplink_carrier(u))))
-			return true;
-	return false;
+	struct agent *a = arg;
+
+	if (!a->mute)
+		a->opt.events->connection(a->opt.arg, c);
 }
+
+/* ---- sleep ---- */
 
 /* A server that pings but never answers is as good as dead. */
 static void agent_check_answers(struct agent *a)
@@ -432,10 +325,11 @@ static void agent_check_answers(struct agent *a)
 
 	for (unsigned i = 0; i < a->opt.n_sessions; i++)
 		if (uplink_up_ms(a->uplinks[i]) > AGENT_ATTACH_MS &&
-		    agent_awaits_answer(a, a->uplinks[i]))
+		    agent_tunnel_awaits(a, a->uplinks[i]))
 			agent_fail(a, a->uplinks[i], &silent);
 }
 
+/* The clock of the loop stands still while a machine sleeps; the other one does not. */
 static void agent_on_sleep_check(void *arg)
 {
 	struct agent *a = arg;
@@ -472,19 +366,6 @@ static void agent_on_idle(void *arg)
 		ev_timer_set(a->ev, &a->deadline, 0);
 }
 
-static void agent_detach_all(struct agent *a, struct uplink *u)
-{
-	for (size_t i = 0; i < a->opt.n_tunnels; i++) {
-		struct buf line = {0};
-
-		/* If it cannot be told, closing the session tells it. */
-		if (a->places[i].attached & (UINT32_C(1) << uplink_carrier(u)) &&
-		    control_detach(str_of(a->places[i].name), &line) == 0)
-			(void)!uplink_tell(u, buf_str(&line));
-		buf_free(&line);
-	}
-}
-
 void agent_stop(struct agent *a)
 {
 	if (a->stopping || a->ended)
@@ -492,7 +373,7 @@ void agent_stop(struct agent *a)
 	a->stopping = true;
 	for (unsigned i = 0; i < a->opt.n_sessions; i++) {
 		uplink_rest(a->uplinks[i]);
-		agent_detach_all(a, a->uplinks[i]);
+		agent_tunnel_detach_all(a, a->uplinks[i]);
 		uplink_drain(a->uplinks[i]);
 	}
 	ev_timer_set(a->ev, &a->deadline, targets_running(a->targets) > 0 ? AGENT_STOP_MS : 0);
@@ -508,24 +389,6 @@ static const struct uplink_owner agent_uplink_owner = {
 	.told = agent_on_told,
 	.visit = agent_on_visit,
 };
-
-static int agent_make_places(struct agent *a)
-{
-	for (size_t i = 0; i < a->opt.n_tunnels; i++) {
-		const struct agent_tunnel *t = &a->opt.tunnels[i];
-		struct agent_place *p = &a->places[i];
-
-		p->target.to = t->target;
-		url_format(&t->target, p->text);
-		p->asked = t->name != NULL;
-		if (p->asked && hostname_tunnel(str_of(t->name), p->name) != 0)
-			return ERR_INVAL;
-		if (!p->asked && a->opt.memory != NULL)
-			memory_name(a->opt.memory, a->server, p->text, p->name);
-	}
-	a->opt.tunnels = NULL; /* copied */
-	return 0;
-}
 
 static int agent_make_credential(struct agent *a)
 {
@@ -553,6 +416,8 @@ static int agent_make_parts(struct agent *a)
 
 	if (a->opt.events->request != NULL)
 		targets.request = agent_on_request;
+	if (a->opt.events->connection != NULL)
+		targets.connection = agent_on_connection;
 	if ((e = targets_new(a->ev, &targets, &a->targets)) != 0)
 		return e;
 	for (unsigned i = 0; i < a->opt.n_sessions; i++) {
@@ -578,7 +443,8 @@ int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out)
 	struct agent *a = calloc(1, sizeof *a);
 	int e = ERR_NOMEM;
 
-	CHECK(opt->n_tunnels > 0 && opt->n_tunnels <= AGENT_TUNNELS_MAX);
+	CHECK(opt->n_tunnels > 0 || opt->n_services > 0);
+	CHECK(opt->n_tunnels <= AGENT_TUNNELS_MAX && opt->n_services <= AGENT_SERVICES_MAX);
 	CHECK(opt->n_sessions > 0 && opt->n_sessions <= AGENT_SESSIONS_MAX);
 	if (a == NULL)
 		goto out;
@@ -590,11 +456,10 @@ int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out)
 	a->slept_loop_ms = ev_now_ms(ev);
 	a->sleep = (struct ev_timer){.fn = agent_on_sleep_check, .arg = a};
 	a->deadline = (struct ev_timer){.fn = agent_on_stopped, .arg = a};
+	list_init(&a->given);
 	url_format(opt->server, a->server);
-	if ((a->places = calloc(opt->n_tunnels, sizeof *a->places)) == NULL)
-		goto out;
-	if ((e = agent_make_places(a)) != 0 || (e = agent_make_credential(a)) != 0 ||
-	    (e = agent_make_parts(a)) != 0)
+	if ((e = agent_tunnel_make_all(a)) != 0 || (e = agent_offer_make_all(a)) != 0 ||
+	    (e = agent_make_credential(a)) != 0 || (e = agent_make_parts(a)) != 0)
 		goto out;
 	ev_timer_set(ev, &a->sleep, AGENT_SLEEP_CHECK_MS);
 	uplink_start(a->uplinks[0]);

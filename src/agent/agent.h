@@ -1,20 +1,36 @@
 /*
- * A whole agent: the sessions it keeps, the tunnels it wants, and the targets they lead to.
+ * A whole agent: the sessions it keeps, the tunnels it wants, the services it offers, and the
+ * targets that they lead to.
  *
  * The first session to come up attaches the tunnels and learns their names; the others attach to
- * those. While no session is up only one of them tries, so a server that is gone hears one agent
- * once. What the server says for good ends the agent; after anything else it comes back for ever.
+ * those. Every session offers the services, and the server says which tunnels it gives them to.
+ * While no session is up only one of them tries, so a server that is gone hears one agent once.
+ * What the server says for good ends the agent; after anything else it comes back for ever.
  */
 #ifndef KAREZ_AGENT_AGENT_H
 #define KAREZ_AGENT_AGENT_H
 
 #include "agent/agent_net.h"
+#include "agent/control.h"
+#include "agent/health.h"
 #include "agent/memory.h"
 #include "agent/peek.h"
+#include "agent/target.h"
 
-/* Parallel sessions to one server, and tunnels of one agent, at most. */
+/* Parallel sessions to one server, tunnels and services of one agent, at most. */
 #define AGENT_SESSIONS_MAX 16
 #define AGENT_TUNNELS_MAX  1024
+#define AGENT_SERVICES_MAX CONTROL_SERVICES_MAX
+
+/* Tunnels that the server has given to our services and that we keep in mind to tell about them:
+ * what one session may serve. Visitors of more are served all the same. */
+#define AGENT_ASSIGNED_MAX 1024
+
+/* Visitors for what is not here are told of once in so many milliseconds. */
+#define AGENT_UNKNOWN_MS 1000
+
+/* Bytes of an agent's id, NUL included. */
+#define AGENT_ID_TEXT 65
 
 /* Bytes that all sessions may hold above their first windows. */
 #define AGENT_BUDGET (128 * 1024 * 1024)
@@ -35,10 +51,23 @@
 
 struct agent;
 
-/* A tunnel that is wanted. */
+/* By which door visitors of a tunnel come. */
+enum agent_kind { AGENT_HTTP, AGENT_TCP, AGENT_TLS };
+
+/* A tunnel that is wanted. All zero but for the target: as simple as can be. */
 struct agent_tunnel {
+	enum agent_kind kind;
 	const char *name; /* asked for by a person; NULL: the one remembered, else any */
 	struct url target;
+	struct control_wish wish; /* its texts are borrowed: outlive the agent */
+	struct health_opt health; /* the same */
+};
+
+/* Something on this side that tunnels may be given to. */
+struct agent_service {
+	const char *name; /* as control_service_ok() allows; no two alike */
+	struct url target;
+	struct health_opt health; /* path borrowed: outlives the agent */
 };
 
 /* Visitors come from now on. All borrowed for the call. */
@@ -46,7 +75,15 @@ struct agent_online {
 	size_t tunnel; /* index in agent_opt.tunnels */
 	const char *name, *url;
 	const struct url *target;
-	bool again; /* it was online before, at this very URL */
+	bool again;			     /* it was online before, at this very URL */
+	const char (*urls)[CONTROL_URL_MAX]; /* [n_urls] all of them, url is the first */
+	size_t n_urls;
+};
+
+/* The server has given us a tunnel. All borrowed for the call. */
+struct agent_assigned {
+	const char *name, *service; /* service: may be empty */
+	const struct url *target;   /* NULL: there is nothing of this name here */
 };
 
 /* No session is up, and an attempt to get one has failed. */
@@ -73,6 +110,20 @@ struct agent_events {
 	void (*target)(void *arg, const struct url *to, int e);
 	/* A request is over. NULL: nobody watches, and nothing is spent on it. */
 	void (*request)(void *arg, const struct peek_request *r);
+
+	/* The following may be NULL. */
+
+	/* A connection of another protocol is over. */
+	void (*connection)(void *arg, const struct target_connection *c);
+	/* Our services are on offer: the first session is up, for the first time or again. */
+	void (*offering)(void *arg, bool again);
+	/* A tunnel was given to us; it was taken away again, which does not end the agent. */
+	void (*assigned)(void *arg, const struct agent_assigned *t);
+	void (*taken)(void *arg, const char *name, int code, const char *reason);
+	/* A visitor was refused, because there is no such thing here. service: may be empty. */
+	void (*unknown)(void *arg, const char *tunnel, const char *service);
+	/* A health check has changed its mind about a target; why as health_owner.changed(). */
+	void (*health)(void *arg, const struct url *to, bool up, const char *why);
 };
 
 struct agent_opt {
@@ -85,14 +136,20 @@ struct agent_opt {
 	 * remembered, and no account made. */
 	bool certificate;
 	const struct url *server;
-	const struct agent_tunnel *tunnels; /* [n_tunnels], at least one; copied */
+	const struct agent_tunnel *tunnels; /* [n_tunnels], may be none if services are; copied */
 	size_t n_tunnels;
+	const struct agent_service *services; /* [n_services], copied but for health.path */
+	size_t n_services;
+	unsigned priority;   /* of the services: less is better */
 	unsigned n_sessions; /* 1 to AGENT_SESSIONS_MAX */
 	const struct agent_events *events;
 	void *arg;
 };
 
-/* Begin; events come from the loop. Returns 0, ERR_INVAL (a name that is none), ERR_NOMEM. */
+/*
+ * Begin; events come from the loop.
+ * Returns 0, ERR_INVAL (a name that is none, a service twice), ERR_TOOBIG (the token), ERR_NOMEM.
+ */
 int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out) MUST_CHECK;
 
 /* Take no more visitors, let running ones finish for AGENT_STOP_MS, then end: ended() is told. */

@@ -14,8 +14,9 @@
 struct agent_socket {
 	struct agent_net net; /* first: the two are the same pointer */
 	struct ev *ev;
-	struct tls_context *server_tls, *target_tls; /* owned; NULL where not wanted */
-	char *cert_file;			     /* owned; NULL when there is none */
+	/* Owned; NULL where not wanted. https:// says that it speaks HTTP, tls:// says nothing. */
+	struct tls_context *server_tls, *target_https, *target_tls;
+	char *cert_file; /* owned; NULL when there is none */
 	char words[AGENT_SOCKET_WORDS];
 };
 
@@ -31,7 +32,9 @@ struct agent_dial {
 static int agent_socket_wrap(struct agent_dial *d, int fd, struct wire **out)
 {
 	struct agent_socket *s = d->socket;
-	struct tls_context *tls = d->server ? s->server_tls : s->target_tls;
+	struct tls_context *tls = d->server		      ? s->server_tls
+				  : d->to.scheme == URL_HTTPS ? s->target_https
+							      : s->target_tls;
 	struct wire_tls_opt opt = {.host = d->to.host};
 	struct wire *tcp = NULL;
 	int e;
@@ -98,14 +101,23 @@ static const char *agent_socket_explain(struct agent_net *net, const struct url 
 					const struct wire *w)
 {
 	struct agent_socket *s = (struct agent_socket *)net;
+	char more[TLS_CONTEXT_WHY];
 
 	if (!url_is_tls(to))
 		return "";
 	if (s->cert_file == NULL || wire_tls_refusal(w) == NULL)
 		return wire_tls_reason(w);
+	tls_context_explain(s->server_tls, wire_tls_refusal(w), more);
 	str_printf(s->words, sizeof s->words, "it refuses the certificate in %s: %s", s->cert_file,
-		   wire_tls_refusal(w));
+		   more);
 	return s->words;
+}
+
+const char *agent_socket_own_name(const struct agent_net *net)
+{
+	const struct agent_socket *s = (const struct agent_socket *)net;
+
+	return s->server_tls == NULL ? "" : tls_context_own_name(s->server_tls);
 }
 
 static const struct agent_net_ops agent_socket_ops = {
@@ -122,7 +134,9 @@ int agent_socket_new(struct ev *ev, const struct agent_socket_opt *opt, struct a
 					    .cert_file = opt->cert_file,
 					    .key_file = opt->key_file,
 					    .alpn = alpn},
-				  target = {.insecure = opt->target_insecure, .alpn = alpn};
+				  target = {.ca_file = opt->target_ca_file,
+					    .insecure = opt->target_insecure,
+					    .alpn = alpn};
 	struct agent_socket *s = calloc(1, sizeof *s);
 	int e = ERR_NOMEM;
 
@@ -135,6 +149,9 @@ int agent_socket_new(struct ev *ev, const struct agent_socket_opt *opt, struct a
 		goto out;
 	if (opt->server_tls && (e = tls_context_new_client(&server, &s->server_tls, why)) != 0)
 		goto out;
+	if (opt->target_tls && (e = tls_context_new_client(&target, &s->target_https, why)) != 0)
+		goto out;
+	target.alpn = NULL;
 	if (opt->target_tls && (e = tls_context_new_client(&target, &s->target_tls, why)) != 0)
 		goto out;
 	*out = &s->net;
@@ -152,6 +169,7 @@ void agent_socket_free(struct agent_net *net)
 	if (s == NULL)
 		return;
 	tls_context_free(s->server_tls);
+	tls_context_free(s->target_https);
 	tls_context_free(s->target_tls);
 	free(s->cert_file);
 	free(s);

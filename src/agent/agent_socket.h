@@ -9,9 +9,11 @@ struct agent_socket_opt {
 	const char *ca_file; /* PEM: who may vouch for the server; NULL: the system's authorities */
 	/* PEM: what proves to the server who we are; NULL: nothing does; cert_file is copied. */
 	const char *cert_file, *key_file;
-	bool server_tls;      /* the server is reached over TLS */
-	bool target_tls;      /* so is some target */
-	bool target_insecure; /* and any certificate of a target will do */
+	bool server_tls; /* the server is reached over TLS */
+	bool target_tls; /* so is some target */
+	const char
+		*target_ca_file; /* PEM: who may vouch for those; NULL: the system's authorities */
+	bool target_insecure;	 /* any certificate of a target will do */
 };
 
 /*
@@ -20,6 +22,10 @@ struct agent_socket_opt {
  */
 int agent_socket_new(struct ev *ev, const struct agent_socket_opt *opt, struct agent_net **out,
 		     char *why) MUST_CHECK;
+
+/* The name in our own certificate, "TestClient1@example.org"; "" when there is none. Lives as long
+ * as the net. */
+const char *agent_socket_own_name(const struct agent_net *net);
 
 /* All its attempts must be over; its wires may live on. NULL is allowed. */
 void agent_socket_free(struct agent_net *net);

@@ -4,8 +4,8 @@
 #include "base/err.h"
 #include "proto/json.h"
 
-/* Bytes of a line that we write: name, target and the words around them. */
-#define CONTROL_LINE_MAX 4096
+/* Bytes of a line that we write: 256 services of 64 bytes with their quotes are the longest. */
+#define CONTROL_LINE_MAX 32768
 
 /* Bytes of a line that we read. */
 #define CONTROL_READ_MAX 65536
@@ -51,6 +51,8 @@ static enum control_op control_op_of(struct str op)
 		return CONTROL_REFUSED;
 	if (str_eq(op, STR("detached")))
 		return CONTROL_DETACHED;
+	if (str_eq(op, STR("assigned")))
+		return CONTROL_ASSIGNED;
 	return CONTROL_UNKNOWN;
 }
 
@@ -72,17 +74,54 @@ static bool control_url_ok(struct str url)
 	return url.len > 0;
 }
 
+/* The first one is what a person is told: it must be right. Of the others, those that are. */
+static int control_read_urls(const struct json *urls, struct control_line *out)
+{
+	for (size_t i = 0; i < json_count(urls) && out->n_urls < CONTROL_URLS_MAX; i++) {
+		struct str url;
+
+		if (json_text(json_at(urls, i), &url) == 0 && control_url_ok(url) &&
+		    str_copy(out->urls[out->n_urls], CONTROL_URL_MAX, url) == 0)
+			out->n_urls++;
+		else if (i == 0)
+			return ERR_PROTO;
+	}
+	return out->n_urls > 0 ? 0 : ERR_PROTO;
+}
+
 static int control_read_attached(const struct json *j, struct control_line *out)
 {
 	const struct json *urls;
-	struct str url;
 
 	if (json_get_number(j, "ref", JSON_NUMBER_MAX, &out->ref) != 0 ||
-	    json_get_list(j, "urls", &urls) != 0 || json_count(urls) == 0 ||
-	    json_text(json_at(urls, 0), &url) != 0 || !control_url_ok(url) ||
-	    str_copy(out->url, sizeof out->url, url) != 0)
+	    json_get_list(j, "urls", &urls) != 0 || control_read_urls(urls, out) != 0)
 		return ERR_PROTO;
 	return control_read_name(j, out);
+}
+
+bool control_service_ok(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = ascii_lower(name.p[i]);
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
+		    c != '-')
+			return false;
+	}
+	return name.len > 0 && name.len < CONTROL_SERVICE_MAX;
+}
+
+/* A tunnel may have no service: then the agent knows it by its name. */
+static int control_read_assigned(const struct json *j, struct control_line *out)
+{
+	struct str service;
+	int e = json_get_text(j, "service", &service);
+
+	if (e == 0 && service.len > 0 &&
+	    (!control_service_ok(service) ||
+	     str_copy(out->service, sizeof out->service, service) != 0))
+		return ERR_PROTO;
+	return e != 0 && e != ERR_NOTFOUND ? ERR_PROTO : control_read_name(j, out);
 }
 
 static void control_read_why(const struct json *j, struct control_line *out)
@@ -118,6 +157,7 @@ int control_parse(struct str line, struct control_line *out)
 		control_read_why(j, out);
 		e = control_read_name(j, out);
 		break;
+	case CONTROL_ASSIGNED: e = control_read_assigned(j, out); break;
 	case CONTROL_UNKNOWN: break;
 	}
 out:
@@ -127,35 +167,126 @@ out:
 
 /* ---- writing ---- */
 
+/* One line on its way; the first error stays. */
+struct control_pen {
+	struct json *j;
+	int e;
+};
+
+static struct control_pen control_begin(const char *op)
+{
+	struct control_pen p = {0};
+
+	if ((p.e = json_new_object(&p.j)) == 0)
+		p.e = json_set_text(p.j, "op", str_of(op));
+	return p;
+}
+
+static void control_text(struct control_pen *p, const char *key, struct str text)
+{
+	if (p->e == 0)
+		p->e = json_set_text(p->j, key, text);
+}
+
+/* text: NULL is not said. */
+static void control_word(struct control_pen *p, const char *key, const char *text)
+{
+	if (text != NULL)
+		control_text(p, key, str_of(text));
+}
+
+static void control_number(struct control_pen *p, const char *key, uint64_t number)
+{
+	if (p->e == 0)
+		p->e = json_set_number(p->j, key, number);
+}
+
+/* *list  taken over; e: how making it ended. */
+static void control_list(struct control_pen *p, const char *key, int e, struct json **list)
+{
+	if (p->e == 0)
+		p->e = e != 0 ? e : json_set(p->j, key, list);
+	json_free(*list);
+	*list = NULL;
+}
+
+static int control_end(struct control_pen *p, struct buf *out)
+{
+	int e = p->e != 0 ? p->e : json_write(p->j, out->len + CONTROL_LINE_MAX, out);
+
+	json_free(p->j);
+	return e;
+}
+
+static void control_domains(struct control_pen *p, const struct control_wish *w)
+{
+	struct json *list = NULL;
+	int e = json_new_list(&list);
+
+	for (size_t i = 0; i < w->n_domains && e == 0; i++)
+		e = json_add_text(list, str_of(w->domains[i]));
+	control_list(p, "domains", e, &list);
+}
+
+static void control_wishes(struct control_pen *p, const struct control_wish *w)
+{
+	if (w->has_port)
+		control_number(p, "port", w->port);
+	control_word(p, "bind", w->bind);
+	if (w->n_domains > 0)
+		control_domains(p, w);
+	control_word(p, "tls", w->tls);
+	control_word(p, "proxy_protocol", w->proxy);
+	control_word(p, "policy", w->policy);
+	if (w->sessions_max > 0)
+		control_number(p, "max_sessions", w->sessions_max);
+	if (w->has_drain)
+		control_number(p, "drain_ms", w->drain_ms);
+	if (w->priority > 0)
+		control_number(p, "priority", w->priority);
+}
+
 int control_attach(const struct control_attach *a, struct buf *out)
 {
-	struct json *j = NULL;
-	int e;
+	struct control_pen p = control_begin("attach");
 
-	if ((e = json_new_object(&j)) != 0 || (e = json_set_text(j, "op", STR("attach"))) != 0 ||
-	    (e = json_set_number(j, "ref", a->ref)) != 0 ||
-	    (e = json_set_text(j, "kind", a->kind)) != 0)
-		goto out;
-	if (a->name.len > 0 && (e = json_set_text(j, "name", a->name)) != 0)
-		goto out;
-	if ((e = json_set_text(j, "target", a->target)) != 0)
-		goto out;
-	e = json_write(j, out->len + CONTROL_LINE_MAX, out);
-out:
-	json_free(j);
-	return e;
+	control_number(&p, "ref", a->ref);
+	control_text(&p, "kind", a->kind);
+	if (a->name.len > 0)
+		control_text(&p, "name", a->name);
+	control_text(&p, "target", a->target);
+	if (a->wish != NULL)
+		control_wishes(&p, a->wish);
+	return control_end(&p, out);
 }
 
 int control_detach(struct str name, struct buf *out)
 {
-	struct json *j = NULL;
-	int e;
+	struct control_pen p = control_begin("detach");
 
-	if ((e = json_new_object(&j)) != 0 || (e = json_set_text(j, "op", STR("detach"))) != 0 ||
-	    (e = json_set_text(j, "name", name)) != 0)
-		goto out;
-	e = json_write(j, out->len + CONTROL_LINE_MAX, out);
-out:
-	json_free(j);
-	return e;
+	control_text(&p, "name", name);
+	return control_end(&p, out);
+}
+
+int control_offer(const struct str *services, size_t n, unsigned priority, struct buf *out)
+{
+	struct control_pen p = control_begin("offer");
+	struct json *list = NULL;
+	int e = json_new_list(&list);
+
+	for (size_t i = 0; i < n && e == 0; i++)
+		e = json_add_text(list, services[i]);
+	control_list(&p, "services", e, &list);
+	control_number(&p, "priority", priority);
+	return control_end(&p, out);
+}
+
+int control_health(struct str name, bool up, struct buf *out)
+{
+	struct control_pen p = control_begin("health");
+
+	control_text(&p, "name", name);
+	if (p.e == 0)
+		p.e = json_set_bool(p.j, "up", up);
+	return control_end(&p, out);
 }

@@ -5,25 +5,36 @@
 #include "base/buf.h"
 #include "proto/hostname.h"
 
-/* Bytes with their NUL: where visitors reach a tunnel, a sentence for a person. */
-#define CONTROL_URL_MAX	   (HOSTNAME_MAX + 32)
-#define CONTROL_REASON_MAX 256
+/* Bytes with their NUL: where visitors reach a tunnel, a sentence for a person, a service. */
+#define CONTROL_URL_MAX	    (HOSTNAME_MAX + 32)
+#define CONTROL_REASON_MAX  256
+#define CONTROL_SERVICE_MAX 65
+
+/* Where one tunnel is reached, at most; what a server says beyond is not kept. */
+#define CONTROL_URLS_MAX 11
+
+/* Custom domains of one tunnel, and services of one offer, at most: a server takes no more. */
+#define CONTROL_DOMAINS_MAX  10
+#define CONTROL_SERVICES_MAX 256
 
 enum control_op {
 	CONTROL_UNKNOWN, /* of a later version: to be passed over */
 	CONTROL_ATTACHED,
 	CONTROL_REFUSED,
 	CONTROL_DETACHED,
+	CONTROL_ASSIGNED,
 };
 
 /* What the server said. A value; texts are NUL-terminated, "" where there was none. */
 struct control_line {
 	enum control_op op;
-	uint64_t ref;			 /* of the attach that it answers */
-	int code;			 /* REFUSED, DETACHED: an ERR_*, never 0 */
-	char name[HOSTNAME_MAX + 1];	 /* ATTACHED, DETACHED: the tunnel, lower case */
-	char url[CONTROL_URL_MAX];	 /* ATTACHED: the first one */
-	char reason[CONTROL_REASON_MAX]; /* REFUSED, DETACHED; cut where it is longer */
+	uint64_t ref;		     /* of the attach that it answers */
+	int code;		     /* REFUSED, DETACHED: an ERR_*, never 0 */
+	char name[HOSTNAME_MAX + 1]; /* ATTACHED, DETACHED, ASSIGNED: the tunnel, lower case */
+	char urls[CONTROL_URLS_MAX][CONTROL_URL_MAX]; /* ATTACHED: the one to show first */
+	size_t n_urls;
+	char service[CONTROL_SERVICE_MAX]; /* ASSIGNED: what its record calls the target */
+	char reason[CONTROL_REASON_MAX];   /* REFUSED, DETACHED; cut where it is longer */
 };
 
 /*
@@ -33,12 +44,35 @@ struct control_line {
  */
 int control_parse(struct str line, struct control_line *out) MUST_CHECK;
 
+/* Is this what a service may be called: 1-64 of A-Z a-z 0-9 . _ - */
+bool control_service_ok(struct str name);
+
+/*
+ * What a tunnel's record shall say besides its name. All zero: as it is, or what is usual. A value
+ * whose texts are borrowed.
+ */
+struct control_wish {
+	bool has_port; /* of a tcp tunnel; port 0: the one that it has, or a free one */
+	uint16_t port;
+	const char *bind; /* of a tcp tunnel: an IP, "localhost", ""; NULL: not said, as below */
+	const char *const *domains; /* [n_domains] custom ones */
+	size_t n_domains;	    /* at most CONTROL_DOMAINS_MAX; 0: not said */
+	const char *tls;	    /* of a tls tunnel: "pass", "end" */
+	const char *proxy;	    /* "none", "v1", "v2" */
+	const char *policy;	    /* "least-conn", "round-robin", "failover" */
+	unsigned sessions_max;	    /* 0: not said */
+	bool has_drain;
+	uint32_t drain_ms;
+	unsigned priority; /* of this agent: less is better */
+};
+
 /* Ask to serve a tunnel. */
 struct control_attach {
-	uint64_t ref;	   /* comes back in the answer */
-	struct str kind;   /* "http" */
-	struct str name;   /* empty: any */
-	struct str target; /* a hint for people */
+	uint64_t ref;			 /* comes back in the answer */
+	struct str kind;		 /* "http", "tcp", "tls" */
+	struct str name;		 /* empty: any */
+	struct str target;		 /* a hint for people */
+	const struct control_wish *wish; /* NULL: none */
 };
 
 /* Append the line of an attach, without a newline. Returns 0 or ERR_NOMEM. */
@@ -46,6 +80,17 @@ int control_attach(const struct control_attach *a, struct buf *out) MUST_CHECK;
 
 /* Append the line of a detach, without a newline. Returns 0 or ERR_NOMEM. */
 int control_detach(struct str name, struct buf *out) MUST_CHECK;
+
+/*
+ * Append the line of an offer, without a newline.
+ *   services  [n] names as control_service_ok() allows, n at most CONTROL_SERVICES_MAX.
+ * Returns 0 or ERR_NOMEM.
+ */
+int control_offer(const struct str *services, size_t n, unsigned priority,
+		  struct buf *out) MUST_CHECK;
+
+/* Append the line that says whether a tunnel's target works. Returns 0 or ERR_NOMEM. */
+int control_health(struct str name, bool up, struct buf *out) MUST_CHECK;
 
 /* The number of an error's name as it travels ("AUTH"), in any case; 0 if there is none. */
 int control_code(struct str name);

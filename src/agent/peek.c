@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "proto/http_body.h"
+#include "proto/proxy_protocol.h"
 
 enum peek_state {
 	PEEK_HEAD, /* between two messages, or inside a head */
@@ -41,6 +42,7 @@ struct peek {
 	/* Owned; the oldest first. The newest may still be sending its body. */
 	struct peek_waiting *waiting[PEEK_WAITING_MAX];
 	size_t n_waiting;
+	bool begun;	/* the first bytes were seen: no PROXY header is to come */
 	bool upgrading; /* the newest request may end HTTP: what follows it is not looked at */
 	bool missed;	/* and something did follow */
 	bool off;	/* looks no more */
@@ -102,11 +104,28 @@ static int peek_on_request(struct peek *p, const struct http_request *r)
 	return 0;
 }
 
+/* A PROXY header may stand before the first request. Returns ERR_PROTO if none does. */
+static int peek_proxy_header(struct peek *p, struct str bytes, size_t *len)
+{
+	struct proxy_header h;
+	int e = ERR_PROTO;
+
+	if (!p->begun && bytes.len > 0 && (bytes.p[0] == 'P' || bytes.p[0] == '\r'))
+		e = proxy_protocol_parse(bytes, &h, len);
+	p->begun = e != ERR_AGAIN;
+	if (e == 0)
+		http_body_init(&p->up.body, HTTP_BODY_NONE, 0);
+	return e;
+}
+
 static int peek_request_head(struct peek *p, struct str bytes, size_t *len)
 {
 	struct http_request r;
-	int e = http_request_parse(bytes, &p->up.scanned, &r);
+	int e = peek_proxy_header(p, bytes, len);
 
+	if (e == 0 || e == ERR_AGAIN)
+		return e;
+	e = http_request_parse(bytes, &p->up.scanned, &r);
 	if (e != 0)
 		return e;
 	*len = r.head.len;

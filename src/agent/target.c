@@ -21,12 +21,32 @@ struct target_visit {
 	struct agent_dial *dial; /* owned while connecting */
 	struct relay *relay;	 /* owned afterwards */
 	struct peek *peek;	 /* owned; NULL when nobody watches */
+	bool http;		 /* it came through the door for HTTP */
+	struct visit_end visitor;
+	uint64_t since_ms;
+	uint64_t up, down; /* bytes, when it is over */
 };
 
+static void target_tell_connection(struct target_visit *v, int why)
+{
+	struct targets *ts = v->all;
+	struct target_connection c = {.visitor = &v->visitor,
+				      .to = &v->target->to,
+				      .ms = ev_now_ms(ts->ev) - v->since_ms,
+				      .up = v->up,
+				      .down = v->down,
+				      .why = why};
+
+	if (!v->http && ts->opt.connection != NULL)
+		ts->opt.connection(ts->opt.arg, &c);
+}
+
+/* why: 0 or an ERR_*, as the visitor's side learns it. */
 static void target_release(struct target_visit *v, int why)
 {
 	struct targets *ts = v->all;
 
+	target_tell_connection(v, why);
 	agent_net_cancel(v->all->opt.net, v->dial);
 	relay_close(v->relay, why);
 	wire_close(v->stream, why);
@@ -70,9 +90,11 @@ static void target_on_relayed(void *arg, const struct relay_result *result)
 	bool tls_failed = result->why == ERR_TLS || result->why == ERR_CERT;
 
 	v->relay = NULL;
+	v->up = result->a_to_b;
+	v->down = result->b_to_a;
 	if (url_is_tls(&v->target->to) && (tls_failed || result->b_to_a > 0))
 		target_note(v, tls_failed ? result->why : 0);
-	target_release(v, 0);
+	target_release(v, result->why); /* the relay has closed both wires */
 }
 
 static void target_on_request(void *arg, const struct peek_request *r)
@@ -87,7 +109,7 @@ static int target_relay(struct target_visit *v, struct wire *target)
 	struct relay_opt opt = {.a = v->stream, .b = target, .done = target_on_relayed, .arg = v};
 	int e;
 
-	if (v->all->opt.request != NULL) {
+	if (v->http && v->all->opt.request != NULL) {
 		if ((e = peek_new(v->all->ev, target_on_request, v, &v->peek)) != 0)
 			return e;
 		opt.ab_filter = peek_up;
@@ -124,7 +146,7 @@ static void target_on_broken(void *arg, struct wire *w, int why)
 
 static const struct wire_owner target_waiting = {target_on_ready, target_on_broken};
 
-void targets_serve(struct targets *ts, struct target *t, struct wire *w)
+void targets_serve(struct targets *ts, struct target *t, const struct visit *visit, struct wire *w)
 {
 	struct agent_dial_opt opt = {.to = &t->to,
 				     .timeout_ms = TARGET_TIMEOUT_MS,
@@ -140,7 +162,12 @@ void targets_serve(struct targets *ts, struct target *t, struct wire *w)
 		wire_close(w, ERR_NOMEM);
 		return;
 	}
-	*v = (struct target_visit){.all = ts, .target = t, .stream = w};
+	*v = (struct target_visit){.all = ts,
+				   .target = t,
+				   .stream = w,
+				   .http = visit->ingress == VISIT_HTTP,
+				   .visitor = visit->visitor,
+				   .since_ms = ev_now_ms(ts->ev)};
 	list_push(&ts->visits, &v->link);
 	ts->n_visits++;
 	wire_own(w, &target_waiting, v);

@@ -10,14 +10,26 @@
 #include "agent/peek.h"
 #include "proto/visit.h"
 
-/* Visits served at the same time, at most: each costs a descriptor. */
-#define TARGET_VISITS_MAX 16384
+/*
+ * Visits served at the same time, at most. Each costs a descriptor, so the system's limit of those
+ * is usually the one that is met; a server opens 16384 in one session.
+ */
+#define TARGET_VISITS_MAX 65536
 
 /* How long connecting to a target may take, in milliseconds. */
 #define TARGET_TIMEOUT_MS 10000
 
 /* All visits of an agent. */
 struct targets;
+
+/* A visitor who did not speak HTTP to us is gone. */
+struct target_connection {
+	const struct visit_end *visitor; /* ip may be empty: not known */
+	const struct url *to;
+	uint64_t ms;	   /* how long it was served */
+	uint64_t up, down; /* bytes to the target, and back */
+	int why;	   /* 0: both sides finished; else an ERR_* */
+};
 
 struct targets_opt {
 	struct agent_net *net; /* borrowed: outlives the targets */
@@ -28,6 +40,8 @@ struct targets_opt {
 	void (*state)(void *arg, const struct url *to, int e);
 	/* A request was watched to its end. NULL: requests are not watched, which costs nothing. */
 	void (*request)(void *arg, const struct peek_request *r);
+	/* The same for connections that are none of HTTP. */
+	void (*connection)(void *arg, const struct target_connection *c);
 	/* No visit is running any more. May be NULL. */
 	void (*idle)(void *arg);
 	void *arg;
@@ -43,13 +57,14 @@ int targets_new(struct ev *ev, const struct targets_opt *opt, struct targets **o
 
 /*
  * Serve a visit.
- *   t  where; borrowed as long as the targets live.
- *   w  the visitor's stream, owned from now on, whatever happens. It is reset with ERR_REFUSED,
- *      ERR_TIMEOUT, ERR_UNREACH, ERR_RESOLVE, ERR_DENIED, ERR_TLS, ERR_CERT, ERR_NOFILE or
- *      ERR_NOMEM when the target cannot be reached, with ERR_TARGET for any other reason, with
- *      ERR_LIMIT at TARGET_VISITS_MAX.
+ *   t      where; borrowed as long as the targets live.
+ *   visit  borrowed for the call.
+ *   w      the visitor's stream, owned from now on, whatever happens. It is reset with
+ *          ERR_REFUSED, ERR_TIMEOUT, ERR_UNREACH, ERR_RESOLVE, ERR_DENIED, ERR_TLS, ERR_CERT,
+ *          ERR_NOFILE or ERR_NOMEM when the target cannot be reached, with ERR_TARGET for any other
+ *          reason, with ERR_LIMIT at TARGET_VISITS_MAX.
  */
-void targets_serve(struct targets *ts, struct target *t, struct wire *w);
+void targets_serve(struct targets *ts, struct target *t, const struct visit *visit, struct wire *w);
 
 /* Visits running now. */
 size_t targets_running(const struct targets *ts);

@@ -27,6 +27,9 @@ void api_call_free(struct api_call *call)
 {
 	api_call_cancel(call);
 	json_free(call->body);
+	if (call->raw.mem != NULL)
+		explicit_bzero(call->raw.mem, call->raw.size);
+	buf_free(&call->raw);
 	if (call->made != NULL)
 		explicit_bzero(call->made, sizeof *call->made);
 	free(call->made);
@@ -36,6 +39,7 @@ void api_call_free(struct api_call *call)
 	list_del(&call->link);
 	call->api->n_calls--;
 	call->api->n_bodies -= call->collecting;
+	call->api->n_large -= call->large;
 	ev_free_later(call->api->ev, call);
 }
 
@@ -73,6 +77,21 @@ void api_wait(struct api_call *call, struct manage *m,
 		api_refuse_busy(call);
 }
 
+/* ---- what the body says ---- */
+
+/* Returns true; or false, and the call is refused. Nothing is read where there is nothing. */
+static bool api_parse(struct api_call *call, struct str text)
+{
+	const struct api_route *route = call->route;
+	struct api_fault fault;
+
+	if (route->body == NULL || text.len == 0 ||
+	    api_body_parse(text, route->body, route->flags & API_WHOLE, &call->body, &fault) == 0)
+		return true;
+	api_refuse_fault(call, &fault);
+	return false;
+}
+
 /* ---- who asks ---- */
 
 static void api_run(struct api_call *call)
@@ -85,7 +104,7 @@ static void api_run(struct api_call *call)
 		e = access_decide(&call->who, &ask, reason);
 	if (e != 0)
 		api_refuse(call, e, NULL, "%s", reason);
-	else
+	else if (api_parse(call, buf_str(&call->raw)))
 		call->route->run(call);
 }
 
@@ -129,24 +148,31 @@ static void api_login(struct api_call *call)
 
 /* ---- the body ---- */
 
+static void api_refuse_body(struct api_call *call, int e)
+{
+	if (call->route->flags & API_WORDS) {
+		api_refuse_status(call, e == ERR_TIMEOUT ? 408 : 0, e,
+				  "the request's body could not be read");
+	} else {
+		http_collect_refuse(call->conn, e);
+		api_call_free(call);
+	}
+}
+
 static void api_on_body(void *arg, int e, struct str body)
 {
 	struct api_call *call = arg;
-	const struct api_route *route = call->route;
-	struct api_fault fault;
 
 	call->collecting = false;
 	call->api->n_bodies--;
-	if (e != 0) {
-		http_collect_refuse(call->conn, e);
-		api_call_free(call);
-	} else if (route->body != NULL && body.len > 0 &&
-		   api_body_parse(body, route->body, route->flags & API_WHOLE, &call->body,
-				  &fault) != 0) {
-		api_refuse_fault(call, &fault);
-	} else {
+	if (e == 0 && (call->route->flags & API_LARGE))
+		e = buf_add(&call->raw, body.p, body.len, API_LARGE_BODY_MAX);
+	else if (e == 0 && !api_parse(call, body))
+		return;
+	if (e != 0)
+		api_refuse_body(call, e);
+	else
 		api_login(call);
-	}
 }
 
 /* Returns true when the body is as the route wants it, as far as its head tells. */
@@ -156,6 +182,13 @@ static bool api_judge_body(struct api_call *call, const struct http_request *req
 		"the body must be sent as JSON: \"Content-Type: application/json\"";
 	bool there = api_request_has_body(req);
 
+	if ((call->route->flags & API_WORDS) && call->route->method == HTTP_PUT &&
+	    !api_request_is_json(req)) {
+		api_refuse_status(call, 415, ERR_UNSUPPORTED,
+				  "415 Unsupported Media Type: Content-Type must be "
+				  "application/json");
+		return false;
+	}
 	if (call->route->body == NULL)
 		return true;
 	if (there && !api_request_is_json(req)) {
@@ -171,17 +204,23 @@ static bool api_judge_body(struct api_call *call, const struct http_request *req
 
 static void api_read_body(struct api_call *call, const struct http_request *req)
 {
+	bool large = call->route->flags & API_LARGE;
+	struct api *a = call->api;
+
 	if (!api_judge_body(call, req))
 		return;
 	if (!api_request_has_body(req)) {
 		api_login(call);
-	} else if (call->api->n_bodies >= API_BODIES_MAX) {
+	} else if (a->n_bodies >= API_BODIES_MAX || (large && a->n_large >= API_LARGE_MAX)) {
 		api_refuse_busy(call);
-	} else if (http_collect(call->conn, req, API_BODY_MAX, api_on_body, call) != 0) {
+	} else if (http_collect(call->conn, req, large ? API_LARGE_BODY_MAX : API_BODY_MAX,
+				api_on_body, call) != 0) {
 		api_refuse_memory(call);
 	} else {
 		call->collecting = true;
-		call->api->n_bodies++;
+		a->n_bodies++;
+		call->large = large;
+		a->n_large += large;
 	}
 }
 
@@ -204,21 +243,28 @@ static struct api_call *api_call_new(struct api *a, struct http_conn *c,
 	return call;
 }
 
-static void api_start(struct api *a, struct http_conn *c, const struct http_request *req,
-		      const struct api_route_match *match)
+void api_start(struct api *a, struct http_conn *c, const struct http_request *req,
+	       const struct api_route_match *match)
 {
+	struct api_early early = {.words = match->route->flags & API_WORDS};
 	struct api_fault fault;
 	struct api_call *call;
 
 	if (a->draining && !(match->route->flags & API_NODE)) {
-		api_refuse_early(c, 0, ERR_DRAIN, "the server is shutting down; try again", NULL);
+		early.e = ERR_DRAIN;
+		early.detail = "the server is shutting down; try again";
+		api_refuse_early(c, &early);
 	} else if (req->method == HTTP_HEAD && match->route->who == API_ANY_OPEN) {
-		api_refuse_early(c, 405, ERR_UNSUPPORTED,
-				 "HEAD would make an account whose token nobody sees; use GET",
-				 "GET, POST, OPTIONS");
+		early.status = 405;
+		early.e = ERR_UNSUPPORTED;
+		early.detail = "HEAD would make an account whose token nobody sees; use GET";
+		early.allow = "GET, POST, OPTIONS";
+		api_refuse_early(c, &early);
 	} else if ((call = api_call_new(a, c, req, match->route)) == NULL) {
-		api_refuse_early(c, 503, ERR_LIMIT,
-				 "the server has too much to do at the moment; try again", NULL);
+		early.status = 503;
+		early.e = ERR_LIMIT;
+		early.detail = "the server has too much to do at the moment; try again";
+		api_refuse_early(c, &early);
 	} else if (api_request_read(call, req, match, &fault) != 0) {
 		api_refuse_fault(call, &fault);
 	} else {
@@ -235,18 +281,21 @@ static void api_serve(struct api *a, struct http_conn *c, const struct http_requ
 		{.name = STR("Allow"), .value = str_of(match.allow)},
 	};
 	struct http_page options = {.status = 204, .fields = extra, .n_fields = 1};
+	struct api_early early = {.e = e};
 
-	if (e == ERR_NOTFOUND)
-		api_refuse_early(c, 0, e,
-				 "there is no such route; /v1/openapi.json tells which there are",
-				 NULL);
-	else if (e == 0)
+	if (e == ERR_NOTFOUND) {
+		early.detail = "there is no such route; /v1/openapi.json tells which there are";
+		api_refuse_early(c, &early);
+	} else if (e == 0) {
 		api_start(a, c, req, &match);
-	else if (req->method == HTTP_OPTIONS)
+	} else if (req->method == HTTP_OPTIONS) {
 		http_conn_reply(c, &options);
-	else
-		api_refuse_early(c, 405, ERR_UNSUPPORTED,
-				 "this route does not know the method; see Allow", match.allow);
+	} else {
+		early.status = 405;
+		early.detail = "this route does not know the method; see Allow";
+		early.allow = match.allow;
+		api_refuse_early(c, &early);
+	}
 }
 
 bool api_wants(const struct http_request *req)

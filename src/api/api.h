@@ -11,16 +11,23 @@
 #include "http/http_conn.h"
 
 /*
- * Calls under way at most, and those of them whose bodies are being read: strangers may send theirs
- * slowly, and others must still get in. What tells how the process is counts with its connection
- * only.
+ * Calls under way at most, those of them whose bodies are being read: strangers may send theirs
+ * slowly, and others must still get in; and those with large bodies, which are whole lists of
+ * tunnels. What tells how the process is counts with its connection only.
  */
 #define API_CALLS_MAX  256
 #define API_BODIES_MAX 192
+#define API_LARGE_MAX  8
 
-/* Bytes of a body; how long the store may take to answer /v1/ready. */
-#define API_BODY_MAX (64 * 1024)
-#define API_READY_MS 1000
+/* Bytes of a body, and of one that is a whole list; how long the store may take to answer
+ * /v1/ready.
+ */
+#define API_BODY_MAX	   (64 * 1024)
+#define API_LARGE_BODY_MAX (1024 * 1024)
+#define API_READY_MS	   1000
+
+/* Passwords that one list may set: each takes a processor for some 40 ms. */
+#define API_LIST_PASSWORDS_MAX 64
 
 struct api;
 
@@ -37,6 +44,7 @@ struct api_opt {
 	const char *host;	     /* its own name, "api.example.org"; borrowed */
 	const char *scheme;	     /* of public URLs: "http" or "https" */
 	uint16_t port;		     /* 0: the scheme's */
+	uint16_t tls_port;	     /* as in core_opt: where tls tunnels are reached; 0: nowhere */
 	enum core_registration registration;
 	const char *store; /* its kind, for administrators: "sqlite" */
 	/* May visitors and agents be sent here? *why is set to a sentence when not. */
@@ -70,5 +78,11 @@ void api_request(struct api *a, struct http_conn *c, const struct http_request *
 
 /* Serve a request to the host open.<domain>: its "/" is the route /v1/open. */
 void api_open(struct api *a, struct http_conn *c, const struct http_request *req);
+
+/*
+ * Serve any request that came to the management listener, where TLS asks for a client certificate:
+ * all of /v1, and the paths that threshold had (api_threshold.c); anything else is 404.
+ */
+void api_manage_request(struct api *a, struct http_conn *c, const struct http_request *req);
 
 #endif

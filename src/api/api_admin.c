@@ -59,7 +59,9 @@ static void api_admin_read_quota(const struct json *quota, struct manage_account
 void api_admin_account_change(struct api_call *call)
 {
 	struct manage_account_change ch = {.expected = api_expected(call)};
+	const struct json *ports = api_body_list(call->body, "ports");
 	struct manage_asker by = api_asker(call);
+	struct api_fault fault;
 	struct str s;
 
 	if (api_body_text(call->body, "name", &s) &&
@@ -73,6 +75,13 @@ void api_admin_account_change(struct api_call *call)
 	if (api_body_bool(call->body, "admin", &ch.to.admin))
 		ch.set |= MANAGE_ADMIN;
 	api_admin_read_quota(api_body_object(call->body, "quota"), &ch);
+	if (ports != NULL) {
+		ch.set |= MANAGE_PORTS;
+		if (api_read_ports(ports, "ports", ch.to.ports, &ch.to.n_ports, &fault) != 0) {
+			api_refuse_fault(call, &fault);
+			return;
+		}
+	}
 	api_wait(call, manage_account_change(call->api->opt.core, &by, call->params[0], &ch),
 		 api_admin_tell_account);
 }

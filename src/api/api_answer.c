@@ -6,6 +6,7 @@
 #include "api/api_internal.h"
 #include "base/base64.h"
 #include "base/err.h"
+#include "base/num.h"
 #include "http/http_problem.h"
 
 /* Fields of an answer of ours, at most. */
@@ -125,9 +126,10 @@ void api_reply_list(struct api_call *call, const struct manage_answer *answer, i
 	struct str after = str_of(answer->after);
 	struct json *j = NULL;
 
-	if (e != 0 || (e = json_new_object(&j)) != 0 || (e = json_set(j, call->route->list, list)) != 0)
+	if (e != 0 || (e = json_new_object(&j)) != 0 ||
+	    (e = json_set(j, call->route->list, list)) != 0)
 		goto out;
-	if (call->route->query == 0) {
+	if (!(call->route->query & 1u << API_Q_CURSOR)) {
 		; /* it is whole */
 	} else if (answer->more && after.len <= STORE_KEY_MAX) {
 		base64_encode(BASE64_URL, after.p, after.len, cursor);
@@ -148,16 +150,59 @@ out:
 
 /* ---- refusals ---- */
 
+/* As threshold's automation wants it: words, no problem details. */
+static void api_answer_words(struct http_conn *c, unsigned status, const char *words,
+			     const char *allow)
+{
+	struct http_field fields[4] = {HTTP_PROBLEM_FIELD("Cache-Control", "no-store"),
+				       api_nosniff};
+	struct http_page page = {.status = status,
+				 .content_type = STR("text/plain; charset=utf-8"),
+				 .body = str_of(words),
+				 .fields = fields,
+				 .n_fields = 2};
+
+	if (allow != NULL)
+		fields[page.n_fields++] =
+			(struct http_field){.name = STR("Allow"), .value = str_of(allow)};
+	if (status == 401)
+		fields[page.n_fields++] =
+			(struct http_field)HTTP_PROBLEM_FIELD("WWW-Authenticate", "Bearer");
+	else if (status == 429 || status == 503)
+		fields[page.n_fields++] = (struct http_field)HTTP_PROBLEM_FIELD("Retry-After", "5");
+	http_conn_reply(c, &page);
+}
+
+/* The entry of a list that a field lies in: 3 of "tunnels.3.name". */
+static bool api_problem_entry(const struct api_call *call, const char *field, size_t *out)
+{
+	struct str rest = str_of(field), step;
+	uint64_t n;
+
+	if (!(call->route->flags & API_LARGE) || !str_next(&rest, '.', &step) ||
+	    !str_eq(step, STR("tunnels")) || !str_next(&rest, '.', &step) ||
+	    num_parse(step, MANAGE_LIST_MAX, &n) != 0)
+		return false;
+	*out = (size_t)n;
+	return true;
+}
+
 static void api_problem(struct api_call *call, const struct http_problem *p)
 {
 	struct http_problem out = *p;
+	size_t entry;
 
 	if (out.status == 0)
 		out.status = http_problem_status(p->code);
 	out.extra = &api_nosniff;
 	out.n_extra = 1;
+	if (api_problem_entry(call, p->field, &entry))
+		out.entry = &entry;
 	api_log(call, out.status);
-	http_problem_reply(call->conn, &out);
+	if (call->route->flags & API_WORDS)
+		api_answer_words(call->conn, out.status, p->detail, NULL);
+	else
+		http_problem_reply(call->conn, &out);
 	api_call_free(call);
 }
 
@@ -190,7 +235,14 @@ void api_refuse_answer(struct api_call *call, const struct manage_answer *answer
 				 .detail = answer->reason,
 				 .field = answer->field};
 	const struct api_condition *when = &call->when;
+	char field[API_FIELD_TEXT];
 
+	if ((call->route->flags & API_LARGE) && answer->entry != SIZE_MAX) {
+		str_printf(field, sizeof field, "tunnels.%zu%s%s", answer->entry,
+			   answer->field == NULL ? "" : ".",
+			   answer->field == NULL ? "" : answer->field);
+		p.field = field;
+	}
 	if ((answer->e == ERR_CONFLICT && (when->match || when->match_any)) ||
 	    (answer->e == ERR_EXISTS && when->none_any))
 		p.status = 412;
@@ -213,15 +265,22 @@ void api_refuse_memory(struct api_call *call)
 	api_refuse(call, ERR_NOMEM, NULL, "the server is out of memory; try again later");
 }
 
-void api_refuse_early(struct http_conn *c, unsigned status, int e, const char *detail,
-		      const char *allow)
+void api_refuse_early(struct http_conn *c, const struct api_early *early)
 {
 	struct http_field extra[2] = {api_nosniff};
-	struct http_problem p = {
-		.status = status, .code = e, .detail = detail, .extra = extra, .n_extra = 1};
+	struct http_problem p = {.status = early->status,
+				 .code = early->e,
+				 .detail = early->detail,
+				 .extra = extra,
+				 .n_extra = 1};
 
-	if (allow != NULL)
+	if (early->words) {
+		api_answer_words(c, p.status != 0 ? p.status : http_problem_status(p.code),
+				 early->detail, early->allow);
+		return;
+	}
+	if (early->allow != NULL)
 		extra[p.n_extra++] =
-			(struct http_field){.name = STR("Allow"), .value = str_of(allow)};
+			(struct http_field){.name = STR("Allow"), .value = str_of(early->allow)};
 	http_problem_reply(c, &p);
 }

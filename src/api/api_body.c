@@ -177,9 +177,11 @@ static int api_check_value(struct api_check *k, const struct json *j, const stru
 
 static const struct api_field *api_check_find(const struct api_schema *s, struct str name)
 {
-	for (size_t i = 0; i < s->n_fields; i++)
-		if (str_eq(name, str_of(s->fields[i].name)))
-			return &s->fields[i];
+	const struct api_field *f;
+
+	for (size_t i = 0; (f = api_schema_field(s, i)) != NULL; i++)
+		if (str_eq(name, str_of(f->name)))
+			return f;
 	return NULL;
 }
 
@@ -196,8 +198,9 @@ static struct str api_check_shown(struct str name)
 
 static int api_check_required(struct api_check *k, const struct json *j, const struct api_schema *s)
 {
-	for (size_t i = 0; i < s->n_fields; i++) {
-		const struct api_field *f = &s->fields[i];
+	const struct api_field *f;
+
+	for (size_t i = 0; (f = api_schema_field(s, i)) != NULL; i++) {
 		struct str name;
 		const struct json *value;
 		bool there = false;
@@ -242,7 +245,7 @@ int api_body_parse(struct str text, const struct api_schema *s, bool whole, stru
 {
 	struct api_check k = {.fault = fault, .whole = whole};
 	struct json *j = NULL;
-	int e = json_parse(text, API_BODY_MAX, &j);
+	int e = json_parse(text, API_LARGE_BODY_MAX, &j);
 
 	*fault = (struct api_fault){0};
 	if (e == ERR_PROTO)

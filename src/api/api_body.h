@@ -23,7 +23,7 @@ int api_fault_set(struct api_fault *f, int e, const char *field, const char *fmt
 /*
  * Read a body and check it: one object, no member that the schema does not have, types and bounds
  * as it says.
- *   text   as it came, at most API_BODY_MAX.
+ *   text   as it came, at most API_LARGE_BODY_MAX.
  *   whole  members that are API_REQUIRED must be there.
  *   *out   set on success; json_free() it.
  *   fault  filled otherwise.

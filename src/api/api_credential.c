@@ -41,24 +41,24 @@ static int api_scope_tunnels(const struct json *list, struct access_scope *out,
 	return 0;
 }
 
-static int api_scope_ports(const struct json *list, struct access_scope *out,
-			   struct api_fault *fault)
+int api_read_ports(const struct json *list, const char *field, struct access_ports *out, size_t *n,
+		   struct api_fault *fault)
 {
+	*n = 0;
 	for (size_t i = 0; i < json_count(list); i++) {
 		uint64_t first, last;
 		struct str s = {0}, part;
-		char field[40];
+		char entry[64];
 
 		(void)!json_text(json_at(list, i), &s);
 		if (str_next(&s, '-', &part) && num_parse(part, UINT16_MAX, &first) == 0 &&
 		    num_parse(s.p == NULL ? part : s, UINT16_MAX, &last) == 0 && first > 0 &&
 		    first <= last) {
-			out->ports[out->n_ports++] =
-				(struct access_ports){(uint16_t)first, (uint16_t)last};
+			out[(*n)++] = (struct access_ports){(uint16_t)first, (uint16_t)last};
 			continue;
 		}
-		str_printf(field, sizeof field, "scope.ports.%zu", i);
-		return api_fault_set(fault, ERR_INVAL, field,
+		str_printf(entry, sizeof entry, "%s.%zu", field, i);
+		return api_fault_set(fault, ERR_INVAL, entry,
 				     "must be a port or two with a hyphen between them: \"443\", "
 				     "\"2000-2010\"");
 	}
@@ -89,7 +89,7 @@ static int api_scope_read(const struct json *body, struct access_scope *out,
 	if ((list = api_body_list(scope, "tunnels")) != NULL)
 		e = api_scope_tunnels(list, out, fault);
 	if (e == 0 && (list = api_body_list(scope, "ports")) != NULL)
-		e = api_scope_ports(list, out, fault);
+		e = api_read_ports(list, "scope.ports", out->ports, &out->n_ports, fault);
 	if ((list = api_body_list(scope, "kinds")) != NULL)
 		api_scope_kinds(list, out);
 	api_body_time(scope, "expires_at", &out->until_ms);

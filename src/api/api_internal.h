@@ -7,8 +7,8 @@
 #include "api/api_route.h"
 #include "proto/json.h"
 
-/* Bytes of the body of an answer: a page of the largest items. */
-#define API_ANSWER_MAX (4 * 1024 * 1024)
+/* Bytes of the body of an answer: a page of the largest items, or a list that came in one body. */
+#define API_ANSWER_MAX (8 * 1024 * 1024)
 /* Items of one page unless the request says how many. */
 #define API_LIMIT_USUAL 25
 /* Bytes of an ETag as text, and of a URL of a tunnel or of the API, NUL included. */
@@ -20,6 +20,7 @@ struct api {
 	struct api_opt opt;
 	struct list calls;	  /* of api_call.link */
 	size_t n_calls, n_bodies; /* n_bodies: of those that are collecting */
+	size_t n_large;		  /* with a large body */
 	uint64_t started_ms;
 	bool draining;
 	struct buf document;	 /* the OpenAPI document */
@@ -52,6 +53,8 @@ struct api_call {
 	struct access_who who;
 	struct core_login *made; /* owned; the account that the login made on the fly, or NULL */
 	bool collecting;	 /* its body is being read */
+	bool large;		 /* it counts in n_large */
+	struct buf raw;		 /* owned: its body, where the route wants the sender known first */
 	/* How and what was presented; BEARER: in text[]; CERTIFICATE: its name, the connection's.
 	 */
 	enum core_proof_type proof;
@@ -81,6 +84,10 @@ struct manage_asker api_asker(struct api_call *call);
 void api_wait(struct api_call *call, struct manage *m,
 	      void (*tell)(struct api_call *call, const struct manage_answer *answer));
 
+/* A request for a route: the start of a call. */
+void api_start(struct api *a, struct http_conn *c, const struct http_request *req,
+	       const struct api_route_match *match);
+
 /* ---- api_answer.c: the ways to end a call ---- */
 
 struct api_answer {
@@ -97,7 +104,7 @@ void api_reply_bytes(struct api_call *call, struct str type, struct str body);
 /* One item: 200, or 304 when the request has this version already. */
 void api_reply_item(struct api_call *call, const struct manage_answer *answer, struct json **body);
 
-/* A page of a list, as the route's table calls it; e: why it could not be written, or 0. */
+/* A list or a page of one, as the route's table calls it; e: why it could not be written, or 0. */
 void api_reply_list(struct api_call *call, const struct manage_answer *answer, int e,
 		    struct json **list);
 
@@ -110,9 +117,15 @@ void api_refuse_status(struct api_call *call, unsigned status, int e, const char
 void api_refuse_memory(struct api_call *call);
 void api_refuse_busy(struct api_call *call); /* too many calls are under way */
 
-/* Refuse a request for which there is no call. status 0: that of e. allow: NULL, or for 405. */
-void api_refuse_early(struct http_conn *c, unsigned status, int e, const char *detail,
-		      const char *allow);
+/* Refuse a request for which there is no call. */
+struct api_early {
+	unsigned status; /* 0: that of e */
+	int e;
+	const char *detail;
+	const char *allow; /* NULL, or for 405 */
+	bool words;	   /* in plain text: see API_WORDS */
+};
+void api_refuse_early(struct http_conn *c, const struct api_early *early);
 
 /* ---- api_request.c: what a request says ---- */
 
@@ -133,6 +146,8 @@ uint64_t api_expected(const struct api_call *call);
 
 /* Return 0 or an ERR_*; *out is NULL then. */
 int api_json_account(const struct record_account *r, struct json **out) MUST_CHECK;
+int api_json_agent(const struct core_agent_info *a, struct json **out) MUST_CHECK;
+int api_json_ports(const struct access_ports *ports, size_t n, struct json **list) MUST_CHECK;
 int api_json_credential(const struct api_call *call, const struct record_credential *r,
 			struct json **out) MUST_CHECK;
 int api_json_tunnels(struct api *a, const struct record_tunnel *r, size_t n,
@@ -141,7 +156,8 @@ int api_json_tunnel(struct api *a, const struct record_tunnel *r, struct json **
 int api_json_session(const struct core_session_info *s, struct json **out) MUST_CHECK;
 int api_json_visitor(const struct core_visitor_info *v, struct json **out) MUST_CHECK;
 int api_json_invitation(const struct record_invite *r, struct json **out) MUST_CHECK;
-int api_json_urls(struct api *a, const struct record_tunnel *r, struct json **list) MUST_CHECK;
+int api_json_urls(const struct api *a, const struct record_tunnel *r,
+		  struct json **list) MUST_CHECK;
 
 /* A number "XXXX-XXXX-XXXX-XXXX" as two members: without and with its hyphens. */
 int api_json_number(struct json *j, const char *number) MUST_CHECK;
@@ -153,6 +169,17 @@ void api_json_url(const struct api *a, struct str host, char out[API_URL_TEXT]);
 
 /* Write the document into a->document. Returns 0 or an ERR_*. */
 int api_openapi_write(struct api *a) MUST_CHECK;
+
+/* ---- api_credential.c, besides its handlers ---- */
+
+/*
+ * Read ports of a checked list of texts, "443" or "2000-2010".
+ *   field  what the list is called, for the fault.
+ *   out    [ACCESS_PORTS_MAX] the schema bounds the list by that.
+ * Returns 0 or the fault's ERR_INVAL.
+ */
+int api_read_ports(const struct json *list, const char *field, struct access_ports *out, size_t *n,
+		   struct api_fault *fault) MUST_CHECK;
 
 /* ---- handlers, by room ---- */
 
@@ -180,11 +207,15 @@ void api_tunnel_disconnect(struct api_call *call);
 void api_tunnel_sessions(struct api_call *call);
 void api_tunnel_end_session(struct api_call *call);
 void api_tunnel_visitors(struct api_call *call);
+void api_tunnel_agents(struct api_call *call);
 
 /* api_tunnel_edit.c */
 void api_tunnel_make(struct api_call *call);
 void api_tunnel_put(struct api_call *call);
 void api_tunnel_patch(struct api_call *call);
+
+/* api_list.c */
+void api_list_put(struct api_call *call);
 
 /* api_open.c */
 void api_open_tunnel(struct api_call *call);

@@ -85,6 +85,7 @@ static int api_end(struct api_maker *m, struct json **out)
 int api_json_account(const struct record_account *r, struct json **out)
 {
 	struct api_maker m, quota, usage;
+	struct json *ports = NULL;
 
 	api_begin(&m);
 	api_text(&m, "id", r->id);
@@ -100,6 +101,9 @@ int api_json_account(const struct record_account *r, struct json **out)
 	api_number(&quota, "sessions", r->quota.sessions);
 	api_number(&quota, "credentials", r->quota.credentials);
 	api_put_maker(&m, "quota", &quota);
+	if (m.e == 0)
+		m.e = api_json_ports(r->ports, r->n_ports, &ports);
+	api_put(&m, "ports", &ports);
 	api_begin(&usage);
 	api_number(&usage, "tunnels", r->n_tunnels);
 	api_number(&usage, "credentials", r->n_credentials);
@@ -123,12 +127,12 @@ int api_json_number(struct json *j, const char *number)
 
 /* ---- credentials ---- */
 
-static int api_json_ports(const struct access_scope *s, struct json **list)
+int api_json_ports(const struct access_ports *ports, size_t n, struct json **list)
 {
 	int e = json_new_list(list);
 
-	for (size_t i = 0; i < s->n_ports && e == 0; i++) {
-		const struct access_ports *p = &s->ports[i];
+	for (size_t i = 0; i < n && e == 0; i++) {
+		const struct access_ports *p = &ports[i];
 		char text[16];
 		size_t len = p->first == p->last
 				     ? str_printf(text, sizeof text, "%u", p->first)
@@ -158,7 +162,7 @@ static void api_json_scope(const struct access_scope *s, struct api_maker *m)
 			m->e = json_add_text(kinds, str_of(tunnel_kind_name(k)));
 	api_put(m, "kinds", &kinds);
 	if (m->e == 0)
-		m->e = api_json_ports(s, &ports);
+		m->e = api_json_ports(s->ports, s->n_ports, &ports);
 	api_put(m, "ports", &ports);
 	api_time(m, "expires_at", s->until_ms);
 }
@@ -207,26 +211,14 @@ void api_json_url(const struct api *a, struct str host, char out[API_URL_TEXT])
 			   a->opt.port);
 }
 
-static void api_json_name_url(const struct api *a, const struct record_tunnel *r,
-			      char out[API_URL_TEXT])
+int api_json_urls(const struct api *a, const struct record_tunnel *r, struct json **list)
 {
-	char host[2 * HOSTNAME_MAX];
-	size_t len = str_printf(host, sizeof host, "%s.%s", r->name, a->opt.domain);
+	char url[CORE_URL_TEXT];
+	int e = json_new_list(list);
 
-	api_json_url(a, (struct str){host, MIN(len, HOSTNAME_MAX)}, out);
-}
-
-int api_json_urls(struct api *a, const struct record_tunnel *r, struct json **list)
-{
-	char url[API_URL_TEXT];
-	int e;
-
-	if ((e = json_new_list(list)) != 0)
-		return e;
-	api_json_name_url(a, r, url);
-	e = json_add_text(*list, str_of(url));
-	for (size_t i = 0; i < r->n_alt_names && e == 0; i++) {
-		api_json_url(a, str_of(r->alt_names[i]), url);
+	for (size_t i = 0; i < CORE_URLS_MAX && e == 0; i++) {
+		if (core_url(a->opt.core, r, i, url) != 0)
+			break;
 		e = json_add_text(*list, str_of(url));
 	}
 	if (e != 0) {
@@ -245,6 +237,19 @@ static void api_json_connection(const struct core_serving *s, struct api_maker *
 	api_number(m, "visitors", s->n_visitors);
 }
 
+/* [n] texts of `size` bytes each, as a member. */
+static void api_texts(struct api_maker *m, const char *key, const char *texts, size_t size,
+		      size_t n)
+{
+	struct json *list = NULL;
+
+	if (m->e == 0)
+		m->e = json_new_list(&list);
+	for (size_t i = 0; i < n && m->e == 0; i++)
+		m->e = json_add_text(list, str_of(texts + i * size));
+	api_put(m, key, &list);
+}
+
 static void api_json_transport(const struct api *a, const struct record_tunnel *r,
 			       struct api_maker *m)
 {
@@ -254,29 +259,61 @@ static void api_json_transport(const struct api *a, const struct record_tunnel *
 	api_begin(m);
 	api_number(m, "max_connections", r->sessions_max);
 	api_text(m, "policy", record_policy(r->policy));
+	api_texts(m, "agents", r->agents[0], sizeof r->agents[0], r->n_agents);
+	api_number(m, "drain", r->drain_ms / 1000);
 	api_text(m, "connect_url", url);
 }
 
-static void api_json_ingress(struct api *a, const struct record_tunnel *r, struct api_maker *m)
+static void api_json_all_urls(struct api_maker *m, const struct api *a,
+			      const struct record_tunnel *r)
 {
-	struct json *urls = NULL, *names = NULL;
-	struct api_maker http;
-	char url[API_URL_TEXT];
+	struct json *urls = NULL;
 
-	api_json_name_url(a, r, url);
-	api_begin(&http);
-	api_bool(&http, "enabled", r->enabled);
-	api_text(&http, "url", url);
-	if (http.e == 0)
-		http.e = api_json_urls(a, r, &urls);
-	api_put(&http, "urls", &urls);
-	if (http.e == 0)
-		http.e = json_new_list(&names);
-	for (size_t i = 0; i < r->n_alt_names && http.e == 0; i++)
-		http.e = json_add_text(names, str_of(r->alt_names[i]));
-	api_put(&http, "alt_names", &names);
+	if (m->e == 0)
+		m->e = api_json_urls(a, r, &urls);
+	api_put(m, "urls", &urls);
+}
+
+static void api_json_http(const struct api *a, const struct record_tunnel *r, struct api_maker *m)
+{
+	char url[CORE_URL_TEXT];
+
 	api_begin(m);
-	api_put_maker(m, "http", &http);
+	api_bool(m, "enabled", r->enabled);
+	if (core_url(a->opt.core, r, 0, url) == 0)
+		api_text(m, "url", url);
+	api_json_all_urls(m, a, r);
+	api_texts(m, "alt_names", r->alt_names[0], sizeof r->alt_names[0], r->n_alt_names);
+}
+
+/* The door of its kind; custom domains are told in one place, so that one can change them there. */
+static void api_json_ingress(const struct api *a, const struct record_tunnel *r,
+			     struct api_maker *m)
+{
+	struct api_maker door;
+
+	api_begin(m);
+	switch (r->kind) {
+	case TUNNEL_HTTP: api_json_http(a, r, &door); break;
+	case TUNNEL_TCP:
+		api_begin(&door);
+		api_number(&door, "port", r->port);
+		api_text(&door, "bind", r->bind);
+		break;
+	default:
+		api_begin(&door);
+		api_text(&door, "mode", record_tls(r->tls));
+		break;
+	}
+	api_put_maker(m, tunnel_kind_name(r->kind), &door);
+}
+
+static void api_json_target(const struct record_tunnel *r, struct api_maker *m)
+{
+	api_begin(m);
+	api_text(m, "url", r->target);
+	api_text(m, "service", r->service);
+	api_text(m, "proxy_protocol", record_proxy(r->proxy));
 }
 
 static void api_json_blocks(struct api_maker *m, const char *key, const struct cidr *blocks,
@@ -329,14 +366,16 @@ static int api_json_served(struct api *a, const struct record_tunnel *r,
 	api_text(&m, "name", r->name);
 	api_text(&m, "kind", tunnel_kind_name(r->kind));
 	api_bool(&m, "enabled", r->enabled);
+	api_json_all_urls(&m, a, r);
+	if (r->kind != TUNNEL_HTTP)
+		api_texts(&m, "domains", r->alt_names[0], sizeof r->alt_names[0], r->n_alt_names);
 	api_json_connection(s, &part);
 	api_put_maker(&m, "connection", &part);
 	api_json_transport(a, r, &part);
 	api_put_maker(&m, "transport", &part);
 	api_json_ingress(a, r, &part);
 	api_put_maker(&m, "ingress", &part);
-	api_begin(&part);
-	api_text(&part, "url", r->target);
+	api_json_target(r, &part);
 	api_put_maker(&m, "target", &part);
 	api_begin(&part);
 	api_bool(&part, "rewrite", r->rewrite);
@@ -361,17 +400,19 @@ int api_json_tunnels(struct api *a, const struct record_tunnel *r, size_t n, str
 {
 	struct core_serving s[CORE_SERVING_MAX];
 	struct json *j;
-	int e;
+	int e = json_new_list(list);
 
-	CHECK(n <= CORE_SERVING_MAX);
-	for (size_t i = 0; i < n; i++)
-		s[i].name = r[i].name;
-	core_serving(a->opt.core, s, n);
-	if ((e = json_new_list(list)) != 0)
-		return e;
-	for (size_t i = 0; i < n && e == 0; i++)
-		if ((e = api_json_served(a, &r[i], &s[i], &j)) == 0)
+	for (size_t i = 0; i < n && e == 0; i++) {
+		size_t k = i % CORE_SERVING_MAX, more = MIN(n - i, CORE_SERVING_MAX);
+
+		if (k == 0) {
+			for (size_t x = 0; x < more; x++)
+				s[x] = (struct core_serving){.name = r[i + x].name};
+			core_serving(a->opt.core, s, more);
+		}
+		if ((e = api_json_served(a, &r[i], &s[k], &j)) == 0)
 			e = json_add(*list, &j);
+	}
 	return e;
 }
 
@@ -392,6 +433,23 @@ int api_json_session(const struct core_session_info *s, struct json **out)
 	api_number(&m, "rtt_us", s->rtt_us);
 	api_number(&m, "streams", s->n_streams);
 	api_bool(&m, "draining", s->draining);
+	api_bool(&m, "late", s->late);
+	api_bool(&m, "down", s->down);
+	api_number(&m, "priority", s->priority);
+	return api_end(&m, out);
+}
+
+int api_json_agent(const struct core_agent_info *a, struct json **out)
+{
+	struct api_maker m;
+
+	api_begin(&m);
+	api_text(&m, "id", a->id);
+	api_text(&m, "owner", a->account);
+	api_bool(&m, "connected", a->n_sessions > 0);
+	api_number(&m, "sessions", a->n_sessions);
+	api_time(&m, "since_at", a->since_ms);
+	api_bool(&m, "returned", a->was_there);
 	return api_end(&m, out);
 }
 

@@ -21,12 +21,13 @@ struct api_opening {
 static int api_open_json(struct api_call *call, const struct record_tunnel *r, struct json *j)
 {
 	struct api *a = call->api;
-	char host[2 * HOSTNAME_MAX], url[API_URL_TEXT], server[API_URL_TEXT], text[1024];
+	char host[2 * HOSTNAME_MAX], url[CORE_URL_TEXT], server[API_URL_TEXT], text[1024];
 	struct json *urls = NULL;
 	int e;
 
 	str_printf(host, sizeof host, "%s.%s", r->name, a->opt.domain);
-	api_json_url(a, str_of(host), url);
+	if ((e = core_url(a->opt.core, r, 0, url)) != 0)
+		return e;
 	api_json_url(a, str_of(a->opt.domain), server);
 	if ((e = json_set_text(j, "host", str_of(host))) != 0 ||
 	    (e = json_set_text(j, "name", str_of(r->name))) != 0 ||

@@ -200,13 +200,14 @@ static struct json *doc_schema(struct api_doc *d, const struct api_schema *s)
 {
 	struct json *j = doc_pair(d, "type", "object");
 	struct json *fields = doc_object(d), *required = doc_list(d);
+	const struct api_field *f;
 
 	if (s->help != NULL)
 		doc_text(d, j, "description", s->help);
-	for (size_t i = 0; i < s->n_fields; i++) {
-		doc_put(d, fields, s->fields[i].name, doc_field(d, &s->fields[i]));
-		if (s->fields[i].flags & API_REQUIRED)
-			doc_add_text(d, required, s->fields[i].name);
+	for (size_t i = 0; (f = api_schema_field(s, i)) != NULL; i++) {
+		doc_put(d, fields, f->name, doc_field(d, f));
+		if (f->flags & API_REQUIRED)
+			doc_add_text(d, required, f->name);
 	}
 	doc_put(d, j, "properties", fields);
 	if (json_count(required) > 0)
@@ -276,9 +277,15 @@ static void doc_query_params(struct api_doc *d, struct json *list, unsigned quer
 
 		if (!(query & 1u << i))
 			continue;
-		schema = doc_pair(d, "type", q->type == API_NUMBER ? "integer" : "string");
-		doc_number(d, schema, q->type == API_NUMBER ? "minimum" : "minLength", q->min);
-		doc_number(d, schema, q->type == API_NUMBER ? "maximum" : "maxLength", q->max);
+		if (q->type == API_BOOL) {
+			schema = doc_pair(d, "type", "boolean");
+		} else {
+			bool number = q->type == API_NUMBER;
+
+			schema = doc_pair(d, "type", number ? "integer" : "string");
+			doc_number(d, schema, number ? "minimum" : "minLength", q->min);
+			doc_number(d, schema, number ? "maximum" : "maxLength", q->max);
+		}
 		doc_add_param(d, list, &p, schema);
 	}
 }
@@ -332,7 +339,7 @@ static struct json *doc_page(struct api_doc *d, const struct api_route *r)
 	doc_add_text(d, required, r->list);
 	doc_type(d, cursor, "string", true);
 	doc_text(d, cursor, "description", "Where the next page begins; null: there is none");
-	if (r->query != 0) {
+	if (r->query & 1u << API_Q_CURSOR) {
 		doc_put(d, fields, "cursor", cursor);
 		doc_add_text(d, required, "cursor");
 	} else {
@@ -385,13 +392,15 @@ static bool doc_may_be(const struct api_route *r, unsigned status)
 	case 403: return proves;
 	case 404:
 		return str_find(str_of(r->path), '{') < str_of(r->path).len ||
-		       (r->flags & API_PLAIN);
+		       (r->flags & (API_PLAIN | API_LARGE));
 	case 409: return changes;
 	case 412: return r->flags & (API_MATCH | API_CREATES);
 	case 413: return true;
 	case 415: return r->body != NULL;
 	case 429: return changes;
-	case 501: return r->body == &api_schema_tunnel;
+	case 501:
+		return r->body == &api_schema_tunnel || r->body == &api_schema_tunnels ||
+		       r->body == &api_schema_all_tunnels;
 	case 503: return true;
 	case 507: return changes;
 	default: return false;

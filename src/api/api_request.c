@@ -118,6 +118,10 @@ static int api_request_check_param(const struct api_param *p, struct str value,
 				     "must be a number from %llu to %llu",
 				     (unsigned long long)p->min, (unsigned long long)p->max);
 	}
+	if (p->type == API_BOOL)
+		return str_eq(value, STR("true")) || str_eq(value, STR("false"))
+			       ? 0
+			       : api_fault_set(fault, ERR_INVAL, p->name, "must be true or false");
 	if (value.len < p->min || value.len > p->max)
 		return api_fault_set(fault, ERR_INVAL, p->name,
 				     "must have %llu to %llu bytes, not %zu",

@@ -1,7 +1,22 @@
 /* The way from a path to its row of the table. */
 #include "api/api_route.h"
 
+#include "base/base64.h"
 #include "base/err.h"
+#include "core/manage.h"
+
+const struct api_param api_route_params[API_QUERIES] = {
+	[API_Q_LIMIT] = {"limit", API_NUMBER, 1, MANAGE_PAGE_MAX, "Items of a page, at most; 25"},
+	[API_Q_CURSOR] = {"cursor", API_TEXT, 1, BASE64_TEXT(STORE_KEY_MAX),
+			  "Where the page begins: as the one before told"},
+	[API_Q_COUNT] = {"count", API_NUMBER, 1, MANAGE_PAGE_MAX, "The same as limit"},
+	[API_Q_VERBOSE] = {"verbose", API_TEXT, 0, 8, "Without effect: always so"},
+	[API_Q_REASON] = {"reason", API_TEXT, 0, 200, "A sentence that the agent prints"},
+	[API_Q_NAME] = {"name", API_TEXT, 1, HOSTNAME_MAX, "The name that is wanted; else random"},
+	[API_Q_TARGET] = {"target", API_TEXT, 1, RECORD_TARGET_MAX,
+			  "What the agent will connect to: a hint"},
+	[API_Q_DRY_RUN] = {"dry_run", API_BOOL, 0, 0, "Say what would be, change nothing"},
+};
 
 /* Does the path fit? A name in braces takes one segment that is not empty. */
 static bool api_route_fits(struct str pattern, struct str path, struct str params[API_PARAMS_MAX])

@@ -31,6 +31,7 @@ enum api_param_id {
 	API_Q_REASON,
 	API_Q_NAME,
 	API_Q_TARGET,
+	API_Q_DRY_RUN,
 	API_QUERIES,
 };
 
@@ -56,6 +57,8 @@ enum {
 	API_LOCATION = 128, /* tells where the new item is */
 	API_NODE = 256,	    /* about the process: answered while it ends, too */
 	API_CACHED = 512,   /* may be kept for a while */
+	API_LARGE = 1024,   /* a body of API_LARGE_BODY_MAX, not read before its sender is known */
+	API_WORDS = 2048, /* threshold's: refusals are plain text; a body is left to the handler */
 };
 
 struct api_route {
@@ -67,7 +70,7 @@ struct api_route {
 	unsigned query;			 /* bits 1 << API_Q_* */
 	const struct api_schema *body;	 /* NULL: none is taken */
 	const struct api_schema *answer; /* NULL: no content, or not ours to describe */
-	const char *list;		 /* the answer is a page of a list in this member */
+	const char *list; /* the answer is a list, or a page of one, in this member */
 	uint16_t success[API_SUCCESSES_MAX];
 	unsigned flags;
 	void (*run)(struct api_call *call);

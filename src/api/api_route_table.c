@@ -1,21 +1,8 @@
 /* What there is to call, in the order of the document. */
 #include "api/api_internal.h"
-#include "base/base64.h"
 
 #define PAGE	 (1 << API_Q_LIMIT | 1 << API_Q_CURSOR)
 #define PAGE_OLD (PAGE | 1 << API_Q_COUNT | 1 << API_Q_VERBOSE)
-
-const struct api_param api_route_params[API_QUERIES] = {
-	[API_Q_LIMIT] = {"limit", API_NUMBER, 1, MANAGE_PAGE_MAX, "Items of a page, at most; 25"},
-	[API_Q_CURSOR] = {"cursor", API_TEXT, 1, BASE64_TEXT(STORE_KEY_MAX),
-			  "Where the page begins: as the one before told"},
-	[API_Q_COUNT] = {"count", API_NUMBER, 1, MANAGE_PAGE_MAX, "The same as limit"},
-	[API_Q_VERBOSE] = {"verbose", API_TEXT, 0, 8, "Without effect: always so"},
-	[API_Q_REASON] = {"reason", API_TEXT, 0, 200, "A sentence that the agent prints"},
-	[API_Q_NAME] = {"name", API_TEXT, 1, HOSTNAME_MAX, "The name that is wanted; else random"},
-	[API_Q_TARGET] = {"target", API_TEXT, 1, RECORD_TARGET_MAX,
-			  "What the agent will connect to: a hint"},
-};
 
 const struct api_route api_route_table[] = {
 	/* ---- accounts ---- */
@@ -181,6 +168,33 @@ const struct api_route api_route_table[] = {
 		.success = {201},
 		.flags = API_ITEM | API_LOCATION,
 		.run = api_tunnel_make,
+	},
+	{
+		.method = HTTP_PUT,
+		.path = "/v1/tunnels",
+		.who = API_ACCOUNT,
+		.id = "putTunnels",
+		.tag = "tunnel",
+		.summary = "Replace the whole list of one's tunnels, or nothing of it",
+		.query = 1 << API_Q_DRY_RUN,
+		.body = &api_schema_tunnels,
+		.answer = &api_schema_tunnel,
+		.list = "tunnels",
+		.success = {200},
+		.flags = API_NEEDS_BODY | API_WHOLE | API_LARGE,
+		.run = api_list_put,
+	},
+	{
+		.method = HTTP_GET,
+		.path = "/v1/agents",
+		.who = API_ACCOUNT,
+		.id = "listAgents",
+		.tag = "tunnel",
+		.summary = "One's agents that are or were connected to this node",
+		.answer = &api_schema_agent,
+		.list = "agents",
+		.success = {200},
+		.run = api_tunnel_agents,
 	},
 	{
 		.method = HTTP_GET,
@@ -541,6 +555,33 @@ const struct api_route api_route_table[] = {
 		.list = "tunnels",
 		.success = {200},
 		.run = api_tunnel_list_all,
+	},
+	{
+		.method = HTTP_PUT,
+		.path = "/v1/admin/tunnels",
+		.who = API_ADMIN,
+		.id = "adminPutTunnels",
+		.tag = "admin",
+		.summary = "Replace the tunnels of all accounts, or nothing of them",
+		.query = 1 << API_Q_DRY_RUN,
+		.body = &api_schema_all_tunnels,
+		.answer = &api_schema_tunnel,
+		.list = "tunnels",
+		.success = {200},
+		.flags = API_NEEDS_BODY | API_WHOLE | API_LARGE,
+		.run = api_list_put,
+	},
+	{
+		.method = HTTP_GET,
+		.path = "/v1/admin/agents",
+		.who = API_ADMIN,
+		.id = "adminListAgents",
+		.tag = "admin",
+		.summary = "Agents of all accounts that are or were connected to this node",
+		.answer = &api_schema_agent,
+		.list = "agents",
+		.success = {200},
+		.run = api_tunnel_agents,
 	},
 	{
 		.method = HTTP_GET,

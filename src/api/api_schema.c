@@ -62,6 +62,17 @@ static const char *const types[] = {"number", "token", "ssh-key", "certificate",
 static const char *const new_types[] = {"token", "ssh-key", "certificate", NULL};
 static const char *const registrations[] = {"closed", "invitation", "open", NULL};
 static const char *const statuses[] = {"ok", "ready", NULL};
+static const char *const tlses[] = {"pass", "end", NULL};
+static const char *const proxies[] = {"none", "v1", "v2", NULL};
+
+const struct api_field *api_schema_field(const struct api_schema *s, size_t i)
+{
+	while (s != NULL && i >= s->n_fields) {
+		i -= s->n_fields;
+		s = s->more;
+	}
+	return s == NULL ? NULL : &s->fields[i];
+}
 
 /* ---- accounts ---- */
 
@@ -75,6 +86,7 @@ static const struct api_field problem_fields[] = {
 	TOLD_TEXT("code", "What is wrong, for programs: stable"),
 	TOLD_TEXT("error", "The same as code, for scripts written for exposr"),
 	TOLD_TEXT("field", "The member of the body or query that is at fault"),
+	TOLD_NUMBER("entry", "The entry of a list of tunnels that is at fault, from 0"),
 };
 const struct api_schema api_schema_problem = {.name = "Problem",
 					      .help = "Why a request is refused (RFC 9457)",
@@ -103,6 +115,12 @@ static const struct api_field account_fields[] = {
 	TOLD_TIME("created_at", "When it was made"),
 	TOLD_TIME("used_at", "Last use, to the hour"),
 	OBJECT("quota", quota, "What it may have"),
+	{.name = "ports",
+	 .type = API_LIST,
+	 .max = ACCESS_PORTS_MAX,
+	 .text_max = 11,
+	 .help = "Ports that its tunnels may have, \"443\" or \"2000-2010\"; empty: all of the "
+		 "server's"},
 	TOLD_OBJECT("usage", usage, "What it has"),
 };
 const struct api_schema api_schema_account = {.name = "Account",
@@ -226,7 +244,10 @@ static const struct api_field connection_fields[] = {
 };
 static const struct api_schema connection = {.name = "Connection", FIELDS(connection_fields)};
 
-static const struct api_field old_switch_fields[] = {FLAG("enabled", "exposr's")};
+static const struct api_field old_switch_fields[] = {
+	FLAG("enabled", "exposr's"),
+	TOLD_TEXT("url", "exposr's"),
+};
 static const struct api_schema old_switch = {.name = "Switch", FIELDS(old_switch_fields)};
 
 static const struct api_field transport_fields[] = {
@@ -240,6 +261,13 @@ static const struct api_field transport_fields[] = {
 	 .max = 16,
 	 .words = policies,
 	 .help = "Which of its sessions gets a visitor"},
+	{.name = "agents",
+	 .type = API_LIST,
+	 .max = RECORD_AGENTS_MAX,
+	 .text_max = CORE_AGENT_TEXT - 1,
+	 .help = "Who may serve it, the best first; empty: any agent of the account"},
+	NUMBER("drain", RECORD_DRAIN_MAX / 1000,
+	       "Seconds that running connections may go on when it moves to other agents"),
 	TOLD_TEXT("connect_url", "Where agents connect"),
 	{.name = "ws",
 	 .type = API_OBJECT,
@@ -260,25 +288,64 @@ static const struct api_field http_fields[] = {
 	{.name = "urls",
 	 .type = API_LIST,
 	 .flags = API_READ_ONLY,
-	 .max = RECORD_ALT_NAMES_MAX + 1,
-	 .text_max = HOSTNAME_MAX + 16,
+	 .max = CORE_URLS_MAX,
+	 .text_max = CORE_URL_TEXT - 1,
 	 .help = "The same with its custom domains"},
 	{.name = "alt_names",
 	 .type = API_LIST,
 	 .max = RECORD_ALT_NAMES_MAX,
 	 .text_max = HOSTNAME_MAX,
-	 .help = "Custom domains; a new one must be proven by the DNS"},
+	 .help = "Custom domains, the same as domains; a new one must be proven by the DNS"},
 };
-static const struct api_schema http_door = {.name = "HttpIngress", FIELDS(http_fields)};
+static const struct api_schema http_door = {.name = "HttpIngress",
+					    .help = "Told of an http tunnel",
+					    FIELDS(http_fields)};
+
+static const struct api_field tcp_fields[] = {
+	NUMBER("port", UINT16_MAX,
+	       "Where visitors reach it; 0: the one that it has, or a free one"),
+	TEXT("bind", RECORD_BIND_TEXT - 1,
+	     "The address that it listens on: an IP, \"localhost\", or empty: where the server "
+	     "does"),
+};
+static const struct api_schema tcp_door = {.name = "TcpIngress",
+					   .help = "Told of a tcp tunnel",
+					   FIELDS(tcp_fields)};
+
+static const struct api_field tls_fields[] = {
+	{.name = "mode",
+	 .type = API_TEXT,
+	 .max = 8,
+	 .words = tlses,
+	 .help = "What becomes of its visitors' TLS: passed through, or ended by the server"},
+};
+static const struct api_schema tls_door = {.name = "TlsIngress",
+					   .help = "Told of a tls tunnel",
+					   FIELDS(tls_fields)};
 
 static const struct api_field ingress_fields[] = {
 	OBJECT("http", http_door, "By HTTP"),
-	OBJECT("sni", old_switch, "exposr's; it can only be off"),
+	OBJECT("tcp", tcp_door, "By a port of its own"),
+	OBJECT("tls", tls_door, "By TLS, found by the server name"),
+	{.name = "sni",
+	 .type = API_OBJECT,
+	 .flags = API_IGNORED,
+	 .of = &old_switch,
+	 .help = "exposr's; switched on: a tls tunnel whose TLS is passed through"},
 };
-static const struct api_schema ingress = {.name = "Ingress", FIELDS(ingress_fields)};
+static const struct api_schema ingress = {.name = "Ingress",
+					  .help = "What its kind does not have is not told",
+					  FIELDS(ingress_fields)};
 
 static const struct api_field target_fields[] = {
 	TEXT("url", RECORD_TARGET_MAX, "What the agent connects to: a hint, the agent decides"),
+	TEXT("service", RECORD_SERVICE_TEXT - 1,
+	     "What the agent calls it: 1-64 of A-Z a-z 0-9 . _ -; empty: by the tunnel's name"),
+	{.name = "proxy_protocol",
+	 .type = API_TEXT,
+	 .max = 8,
+	 .words = proxies,
+	 .help = "The header that tells it who the visitor is"},
 };
 static const struct api_schema target = {.name = "Target", FIELDS(target_fields)};
 
@@ -340,6 +407,18 @@ static const struct api_field tunnel_fields[] = {
 	 .help = "What stands before the domain; in a change, the one that it has"},
 	{.name = "kind", .type = API_TEXT, .max = 8, .words = kinds, .help = "What it carries"},
 	FLAG("enabled", "False: nobody is served"),
+	{.name = "urls",
+	 .type = API_LIST,
+	 .flags = API_READ_ONLY,
+	 .max = CORE_URLS_MAX,
+	 .text_max = CORE_URL_TEXT - 1,
+	 .help = "Where visitors reach it, the one to be shown first"},
+	{.name = "domains",
+	 .type = API_LIST,
+	 .max = RECORD_ALT_NAMES_MAX,
+	 .text_max = HOSTNAME_MAX,
+	 .help = "Custom domains, of a tls tunnel also \"*.example.org\"; a new one must be proven "
+		 "by the DNS; of an http tunnel it is told as ingress.http.alt_names"},
 	TOLD_OBJECT("connection", connection, "Who serves it now"),
 	OBJECT("transport", transport, "How agents serve it"),
 	OBJECT("ingress", ingress, "How visitors reach it"),
@@ -354,6 +433,49 @@ const struct api_schema api_schema_tunnel = {.name = "Tunnel",
 					     .help = "A public name and what it does",
 					     FIELDS(tunnel_fields)};
 
+static const struct api_field tunnels_fields[] = {
+	{.name = "tunnels",
+	 .type = API_LIST,
+	 .flags = API_REQUIRED,
+	 .max = MANAGE_LIST_MAX,
+	 .of = &api_schema_tunnel,
+	 .help = "All that there shall be; one without a name keeps that of the tunnel with its "
+		 "port or domains, or gets a random one"},
+};
+const struct api_schema api_schema_tunnels = {.name = "TunnelList", FIELDS(tunnels_fields)};
+
+static const struct api_field owned_tunnel_fields[] = {
+	TEXT("account", CORE_ID_TEXT - 1,
+	     "The id of its account; not there: its owner, or the asker"),
+};
+static const struct api_schema owned_tunnel = {.name = "OwnedTunnel",
+					       .help = "A tunnel of any account",
+					       FIELDS(owned_tunnel_fields),
+					       .more = &api_schema_tunnel};
+
+static const struct api_field all_tunnels_fields[] = {
+	{.name = "tunnels",
+	 .type = API_LIST,
+	 .flags = API_REQUIRED,
+	 .max = MANAGE_LIST_MAX,
+	 .of = &owned_tunnel,
+	 .help = "All that there shall be, of all accounts"},
+};
+const struct api_schema api_schema_all_tunnels = {.name = "OwnedTunnelList",
+						  FIELDS(all_tunnels_fields)};
+
+static const struct api_field agent_fields[] = {
+	TOLD_TEXT("id", "What it calls itself"),
+	TOLD_TEXT("owner", "The id of its account"),
+	TOLD_FLAG("connected", "It has a session on this node"),
+	TOLD_NUMBER("sessions", "How many"),
+	TOLD_TIME("since_at", "When it came, or went"),
+	TOLD_FLAG("returned", "It had been here, and gone, before"),
+};
+const struct api_schema api_schema_agent = {.name = "Agent",
+					    .help = "A program that serves tunnels, or did",
+					    FIELDS(agent_fields)};
+
 static const struct api_field session_fields[] = {
 	TOLD_NUMBER("id", "Names it on this node"),
 	TOLD_TEXT("agent", "What the agent calls itself"),
@@ -366,6 +488,9 @@ static const struct api_field session_fields[] = {
 	TOLD_NUMBER("streams",
 		    "Streams in it now: one of the agent's own, the others for visitors"),
 	TOLD_FLAG("draining", "It takes no new ones"),
+	TOLD_FLAG("late", "It does not answer its pings in time: others go first"),
+	TOLD_FLAG("down", "Its target fails its health check: others go first"),
+	TOLD_NUMBER("priority", "Less goes first, with the policy failover"),
 };
 const struct api_schema api_schema_session = {.name = "Session",
 					      .help = "A connection of an agent",
@@ -473,8 +598,8 @@ static const struct api_field opened_fields[] = {
 	{.name = "urls",
 	 .type = API_LIST,
 	 .flags = API_READ_ONLY,
-	 .max = RECORD_ALT_NAMES_MAX + 1,
-	 .text_max = HOSTNAME_MAX + 16,
+	 .max = CORE_URLS_MAX,
+	 .text_max = CORE_URL_TEXT - 1,
 	 .help = "The same with its custom domains"},
 	TOLD_TEXT("server", "What karez --server wants"),
 	TOLD_TEXT("connect_url", "Where agents connect"),

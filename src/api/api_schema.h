@@ -47,14 +47,19 @@ struct api_schema {
 	const char *help;
 	const struct api_field *fields;
 	size_t n_fields;
+	const struct api_schema *more; /* has these as well; NULL: none */
 };
+
+/* Member i of all that a schema has; NULL behind the last one. */
+const struct api_field *api_schema_field(const struct api_schema *s, size_t i);
 
 /* All there are; made in api_schema.c. */
 extern const struct api_schema api_schema_empty, api_schema_problem, api_schema_account,
 	api_schema_account_new, api_schema_account_made, api_schema_account_self,
 	api_schema_account_disable, api_schema_number, api_schema_old_token, api_schema_credential,
-	api_schema_credential_new, api_schema_tunnel, api_schema_session, api_schema_visitor,
-	api_schema_disconnect, api_schema_result, api_schema_invitation, api_schema_invitation_new,
-	api_schema_node, api_schema_status, api_schema_version, api_schema_opened;
+	api_schema_credential_new, api_schema_tunnel, api_schema_tunnels, api_schema_all_tunnels,
+	api_schema_agent, api_schema_session, api_schema_visitor, api_schema_disconnect,
+	api_schema_result, api_schema_invitation, api_schema_invitation_new, api_schema_node,
+	api_schema_status, api_schema_version, api_schema_opened;
 
 #endif

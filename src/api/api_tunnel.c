@@ -1,4 +1,7 @@
-/* Tunnels: reading, deleting, and who is connected to them. Changing is api_tunnel_edit.c. */
+/*
+ * Tunnels: reading, deleting, and who is connected to them. Changing is api_tunnel_edit.c, whole
+ * lists are api_list.c.
+ */
 #include "api/api_internal.h"
 #include "base/err.h"
 #include "base/num.h"
@@ -129,6 +132,25 @@ void api_tunnel_sessions(struct api_call *call)
 
 	api_wait(call, manage_sessions(call->api->opt.core, &by, call->params[0]),
 		 api_tunnel_tell_sessions);
+}
+
+static void api_tunnel_tell_agents(struct api_call *call, const struct manage_answer *answer)
+{
+	struct json *list = NULL, *j = NULL;
+	int e = json_new_list(&list);
+
+	for (size_t i = 0; i < answer->n && e == 0; i++)
+		if ((e = api_json_agent(&answer->agents[i], &j)) == 0)
+			e = json_add(list, &j);
+	api_reply_list(call, answer, e, &list);
+}
+
+void api_tunnel_agents(struct api_call *call)
+{
+	struct manage_asker by = api_asker(call);
+
+	api_wait(call, manage_agents(call->api->opt.core, &by, call->route->who == API_ADMIN),
+		 api_tunnel_tell_agents);
 }
 
 /* All of them, though only some are told. */

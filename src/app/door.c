@@ -2,9 +2,9 @@
 #include "app/door.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
+#include "ingress/visit_addr.h"
 #include "net/net_sock.h"
 #include "wire/wire_tcp.h"
 #include "wire/wire_tls.h"
@@ -13,51 +13,85 @@ struct door {
 	struct ev *ev;
 	struct net_listener *listener; /* owned */
 	struct door_opt opt;
+	struct door_where where;
+	struct proxy_entrance entrance; /* used with where.proxy */
 	struct visit_end local; /* where visitors reach us; empty: each socket must be asked */
-	bool tls;
 };
 
 /* An address as a visit shows it; a unix socket's peer is this machine. */
 static void door_end(const struct net_addr *addr, struct visit_end *end)
 {
-	char ip[NET_ADDR_TEXT];
-
-	if (visit_end_set(end, str_of(net_addr_ip(addr, ip)), net_addr_port(addr)) != 0)
+	visit_addr(addr, end);
+	if (end->ip[0] == '\0')
 		(void)!visit_end_set(end, STR("127.0.0.1"), 0);
+}
+
+/* Where the server is managed: whoever has no certificate fails in the handshake. */
+static void door_manage(struct door *d, struct wire *w, const struct proxy_visitor *v)
+{
+	char peer[CIDR_IP_TEXT_MAX + 8];
+	struct wire_tls_opt opt = {.handshake_ms = d->opt.handshake_ms, .peer = peer};
+	struct node_visitor who = {.peer = v->peer, .local = v->local, .tls = true, .manage = true};
+	struct wire *tls;
+
+	str_printf(peer, sizeof peer, "%s:%u", v->peer.ip, v->peer.port);
+	if (wire_tls_server(d->ev, w, d->opt.manage, &opt, &tls) != 0)
+		wire_close(w, ERR_NOMEM);
+	else
+		node_serve(d->opt.node, tls, &who);
+}
+
+static void door_go(struct door *d, struct wire *w, const struct proxy_visitor *v)
+{
+	struct node_visitor who = {.peer = v->peer, .local = v->local, .tls = v->tls};
+
+	if (d->opt.manage != NULL)
+		door_manage(d, w, v);
+	else if (d->where.tls)
+		node_serve_tls(d->opt.node, w, &who);
+	else
+		node_serve(d->opt.node, w, &who);
+}
+
+/* See proxy_entrance.come. */
+static void door_on_come(void *arg, struct wire *w, const struct proxy_visitor *v)
+{
+	door_go(arg, w, v);
 }
 
 static void door_on_accepted(void *arg, int fd, const struct net_addr *peer)
 {
 	struct door *d = arg;
-	struct node_visitor who = {.tls = d->tls};
-	struct wire_tls_opt tls = {.handshake_ms = d->opt.handshake_ms};
+	struct proxy_visitor v = {.local = d->local};
 	struct net_addr local;
-	struct wire *tcp, *w;
+	struct wire *w;
 
-	door_end(peer, &who.peer);
-	who.local = d->local;
-	if (who.local.ip[0] == '\0') {
+	door_end(peer, &v.peer);
+	if (v.local.ip[0] == '\0') {
 		net_local(fd, &local);
-		door_end(&local, &who.local);
+		door_end(&local, &v.local);
 	}
-	if (wire_tcp_new(d->ev, fd, NET_VISITOR, &tcp) != 0) {
+	if (wire_tcp_new(d->ev, fd, NET_VISITOR, &w) != 0)
 		net_close(fd, true);
-		return;
-	}
-	w = tcp;
-	if (d->tls && wire_tls_server(d->ev, tcp, d->opt.tls, &tls, &w) != 0) {
-		wire_close(tcp, ERR_NOMEM);
-		return;
-	}
-	node_serve(d->opt.node, w, &who);
+	else if (d->where.proxy)
+		proxy_entrance_serve(&d->entrance, w, &v);
+	else
+		door_go(d, w, &v);
 }
 
-int door_parse(struct str listen, bool *tls, struct net_addr *addr)
+static bool door_skip(struct str *listen, struct str word)
 {
-	*tls = str_starts(listen, STR("tls:"));
-	if (*tls)
-		listen = (struct str){listen.p + 4, listen.len - 4};
-	return net_addr_parse(listen, addr) == 0 ? 0 : ERR_INVAL;
+	if (!str_starts(*listen, word))
+		return false;
+	*listen = (struct str){listen->p + word.len, listen->len - word.len};
+	return true;
+}
+
+int door_parse(struct str listen, struct door_where *out)
+{
+	out->proxy = door_skip(&listen, STR("proxy:"));
+	out->tls = door_skip(&listen, STR("tls:"));
+	return net_addr_parse(listen, &out->addr) == 0 ? 0 : ERR_INVAL;
 }
 
 int door_open(struct ev *ev, const struct door_opt *opt, struct door **out)
@@ -70,15 +104,23 @@ int door_open(struct ev *ev, const struct door_opt *opt, struct door **out)
 		return ERR_NOMEM;
 	d->ev = ev;
 	d->opt = *opt;
-	if ((e = door_parse(str_of(opt->listen), &d->tls, &listen.addr)) != 0 ||
-	    (e = net_listen(ev, &listen, &d->listener)) != 0) {
-		free(d);
-		return e;
+	if ((e = door_parse(str_of(opt->listen), &d->where)) != 0)
+		goto fail;
+	listen.addr = d->where.addr;
+	if (d->where.proxy) {
+		proxy_entrance_init(&d->entrance, opt->proxy);
+		d->entrance.come = door_on_come;
+		d->entrance.arg = d;
 	}
+	if ((e = net_listen(ev, &listen, &d->listener)) != 0)
+		goto fail;
 	if (!net_addr_is_any(door_addr(d)))
 		door_end(door_addr(d), &d->local);
 	*out = d;
 	return 0;
+fail:
+	free(d);
+	return e;
 }
 
 const struct net_addr *door_addr(const struct door *d)
@@ -88,13 +130,15 @@ const struct net_addr *door_addr(const struct door *d)
 
 bool door_is_tls(const struct door *d)
 {
-	return d->tls;
+	return d->where.tls || d->opt.manage != NULL;
 }
 
 void door_close(struct door *d)
 {
 	if (d == NULL)
 		return;
+	if (d->where.proxy)
+		proxy_entrance_end(&d->entrance);
 	net_listener_free(d->listener);
 	ev_free_later(d->ev, d);
 }

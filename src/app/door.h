@@ -3,30 +3,37 @@
 #define KAREZ_APP_DOOR_H
 
 #include "app/node.h"
+#include "ingress/proxy_reader.h"
 #include "net/net_listen.h"
 #include "wire/tls_context.h"
 
 struct door;
 
-struct door_opt {
-	const char *listen;	 /* "IP:PORT", "unix:/path", or either behind "tls:" */
-	struct node *node;	 /* borrowed: outlives its doors */
-	struct tls_context *tls; /* borrowed; for "tls:" */
-	uint32_t handshake_ms;
-	struct log *log;
+/* An address as it is written: "[proxy:][tls:]IP:PORT", "[proxy:][tls:]unix:/path". */
+struct door_where {
+	bool proxy; /* every connection begins with a PROXY header */
+	bool tls;
+	struct net_addr addr;
 };
 
-/*
- * Take "tls:" off an address and parse the rest.
- *   *tls  set to whether it was there.
- * Returns 0 or ERR_INVAL.
- */
-int door_parse(struct str listen, bool *tls, struct net_addr *addr) MUST_CHECK;
+/* Returns 0 or ERR_INVAL. */
+int door_parse(struct str listen, struct door_where *out) MUST_CHECK;
+
+struct door_opt {
+	const char *listen; /* see struct door_where */
+	struct node
+		*node; /* borrowed: outlives its doors; node_open_tls() came before for "tls:" */
+	struct proxy_reader *proxy; /* borrowed; for "proxy:" */
+	/* Not NULL: this is where the server is managed, over TLS of this context; borrowed. */
+	struct tls_context *manage;
+	uint32_t handshake_ms; /* for TLS of such a door */
+	struct log *log;
+};
 
 /* Errors as net_listen(). */
 int door_open(struct ev *ev, const struct door_opt *opt, struct door **out) MUST_CHECK;
 
-/* The address in force. */
+/* The address in force, and whether TLS is spoken there. */
 const struct net_addr *door_addr(const struct door *d);
 bool door_is_tls(const struct door *d);
 

@@ -2,11 +2,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/agent_socket.h"
 #include "app/karez_options.h"
 #include "app/karez_say.h"
+#include "app/karez_targets.h"
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/cli_place.h"
@@ -27,12 +29,14 @@ struct karez {
 	struct url server;
 	char server_text[URL_TEXT_MAX];
 	bool guessed; /* nobody has named a server */
-	struct agent_tunnel tunnel;
+	struct karez_targets targets;
+	struct agent_events events;
 	struct agent_net *net; /* owned */
 	struct memory *memory; /* owned; NULL when there is no place for it */
-	char id[KAREZ_ID_LEN + 1];
-	char token[CLI_SECRET_TEXT]; /* from the token file; "" if there is none */
-	struct agent *agent;	     /* owned */
+	char id[AGENT_ID_TEXT];
+	const char *names[AGENT_SERVICES_MAX]; /* of the services, to be told */
+	char token[CLI_SECRET_TEXT];	       /* from the token file; "" if there is none */
+	struct agent *agent;		       /* owned */
 	struct ev_signal *signals[3];
 	struct ev_timer farewell;
 	unsigned n_signals;
@@ -109,13 +113,48 @@ static void karez_on_request(void *arg, const struct peek_request *r)
 	karez_say_request(&k->say, r, ev_wall_ms(k->ev));
 }
 
-static const struct agent_events karez_events_quiet = {
-	.online = karez_on_online,
-	.offline = karez_on_offline,
-	.lost = karez_on_lost,
-	.ended = karez_on_ended,
-	.target = karez_on_target,
-};
+static void karez_on_connection(void *arg, const struct target_connection *c)
+{
+	struct karez *k = arg;
+
+	karez_say_connection(&k->say, c, ev_wall_ms(k->ev));
+}
+
+static void karez_on_offering(void *arg, bool again)
+{
+	struct karez *k = arg;
+
+	k->was_online = true;
+	karez_say_offering(&k->say, again);
+}
+
+static void karez_on_assigned(void *arg, const struct agent_assigned *t)
+{
+	struct karez *k = arg;
+
+	karez_say_assigned(&k->say, t);
+}
+
+static void karez_on_taken(void *arg, const char *name, int code, const char *reason)
+{
+	struct karez *k = arg;
+
+	karez_say_taken(&k->say, name, code, reason);
+}
+
+static void karez_on_unknown(void *arg, const char *tunnel, const char *service)
+{
+	struct karez *k = arg;
+
+	karez_say_unknown(&k->say, tunnel, service);
+}
+
+static void karez_on_health(void *arg, const struct url *to, bool up, const char *why)
+{
+	struct karez *k = arg;
+
+	karez_say_health(&k->say, to, up, why);
+}
 
 static const struct agent_events karez_events = {
 	.online = karez_on_online,
@@ -124,6 +163,12 @@ static const struct agent_events karez_events = {
 	.ended = karez_on_ended,
 	.target = karez_on_target,
 	.request = karez_on_request,
+	.connection = karez_on_connection,
+	.offering = karez_on_offering,
+	.assigned = karez_on_assigned,
+	.taken = karez_on_taken,
+	.unknown = karez_on_unknown,
+	.health = karez_on_health,
 };
 
 /* The first one ends it in good order, the second one at once. */
@@ -151,6 +196,7 @@ static int karez_read_token(struct karez *k)
 	return e;
 }
 
+/* Who we are when neither a person nor a certificate says so. */
 static int karez_open_memory(struct karez *k)
 {
 	char dir[MEMORY_DIR_MAX + 2], why[MEMORY_WHY_MAX];
@@ -178,7 +224,8 @@ static int karez_open_net(struct karez *k)
 				       .cert_file = k->set.cli.cert,
 				       .key_file = k->set.cli.key,
 				       .server_tls = url_is_tls(&k->server),
-				       .target_tls = url_is_tls(&k->tunnel.target),
+				       .target_tls = k->targets.tls,
+				       .target_ca_file = k->set.target_ca,
 				       .target_insecure = k->set.target_insecure};
 	char why[TLS_CONTEXT_WHY];
 	int e = cli_place_check(&k->set.cli, &k->server, why, sizeof why);
@@ -190,9 +237,34 @@ static int karez_open_net(struct karez *k)
 	return e;
 }
 
+/* A certificate for "TestClient1@example.org" is for the agent TestClient1. */
+static void karez_choose_id(struct karez *k)
+{
+	struct str name = str_of(agent_socket_own_name(k->net)), agent = name;
+
+	agent.len = str_find(name, '@');
+	k->say.cert_name = name.len > 0 ? name.p : "";
+	k->say.agent = k->id;
+	if (k->set.agent != NULL)
+		str_printf(k->id, sizeof k->id, "%s", k->set.agent);
+	else if (k->say.certificate && agent.len < name.len && control_service_ok(agent))
+		str_printf(k->id, sizeof k->id, STR_FMT, STR_ARG(agent));
+}
+
+/* What is not told costs nothing. */
+static void karez_choose_events(struct karez *k)
+{
+	bool all = k->set.cli.json || k->set.verbose;
+
+	k->events = karez_events;
+	if (!all && (k->set.quiet || !isatty(STDOUT_FILENO)))
+		k->events.request = NULL;
+	if (!all)
+		k->events.connection = NULL;
+}
+
 static int karez_start_agent(struct karez *k)
 {
-	bool watch = k->set.cli.json || k->set.verbose || (!k->set.quiet && isatty(STDOUT_FILENO));
 	struct agent_opt opt = {
 		.log = &k->log,
 		.net = k->net,
@@ -201,14 +273,20 @@ static int karez_start_agent(struct karez *k)
 		.token = k->token[0] != '\0' ? k->token : k->set.cli.token,
 		.certificate = k->say.certificate,
 		.server = &k->server,
-		.tunnels = &k->tunnel,
-		.n_tunnels = 1,
+		.tunnels = &k->targets.tunnel,
+		.n_tunnels = k->targets.n_tunnels,
+		.services = k->targets.services,
+		.n_services = k->targets.n_services,
+		.priority = (unsigned)k->set.priority,
 		.n_sessions = (unsigned)k->set.sessions,
-		.events = watch ? &karez_events : &karez_events_quiet,
+		.events = &k->events,
 		.arg = k,
 	};
-	int e = agent_new(k->ev, &opt, &k->agent);
+	int e;
 
+	karez_choose_id(k);
+	karez_choose_events(k);
+	e = agent_new(k->ev, &opt, &k->agent);
 	if (e != 0)
 		karez_say_problem(&k->say, e == ERR_TOOBIG ? "the token is too long"
 							   : "cannot start: out of memory");
@@ -237,8 +315,12 @@ static void karez_choose_server(struct karez *k)
 
 static void karez_prepare(struct karez *k)
 {
-	k->tunnel.name = k->set.name;
-	karez_options_target(&k->set, &k->tunnel.target, &k->say.bare);
+	karez_targets_read(k->config, &k->set, &k->targets);
+	for (size_t i = 0; i < k->targets.n_services; i++)
+		k->names[i] = k->targets.services[i].name;
+	k->say.names = k->names;
+	k->say.n_names = k->targets.n_services;
+	k->say.bare = k->targets.bare;
 	k->say.out = stdout;
 	k->say.err = stderr;
 	k->say.json = k->set.cli.json;
@@ -251,8 +333,20 @@ static void karez_prepare(struct karez *k)
 	k->farewell = (struct ev_timer){.fn = karez_on_farewell, .arg = k};
 }
 
+/* Every visitor is a descriptor: take as many as the system gives. */
+static void karez_raise_nofile(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int karez_run(struct karez *k)
 {
+	karez_raise_nofile();
 	karez_prepare(k);
 	if (ev_new(&k->ev) != 0) {
 		karez_say_problem(&k->say, "cannot start: no event loop");

@@ -15,6 +15,10 @@ struct karez_say {
 	bool bare;	  /* the target was given as a port alone */
 	bool certificate; /* it is what proves who we are */
 	const char *server;
+	const char *agent;	  /* what we call ourselves */
+	const char *cert_name;	  /* whom the certificate is for; may be "" */
+	const char *const *names; /* [n_names] of the services that are offered */
+	size_t n_names;
 };
 
 /* Visitors come from now on. */
@@ -26,11 +30,22 @@ void karez_say_offline(const struct karez_say *say, const struct agent_offline *
 /* It has ended; code as in agent_events.ended. */
 void karez_say_ended(const struct karez_say *say, int code, const char *reason);
 
-/* The state of the target has changed. */
+/* The state of the target has changed, as a visitor, or a health check, has found. */
 void karez_say_target(const struct karez_say *say, const struct url *to, int e);
+void karez_say_health(const struct karez_say *say, const struct url *to, bool up, const char *why);
+
+/* Services are on offer, a tunnel was given to one or taken away again, one is not here. */
+void karez_say_offering(const struct karez_say *say, bool again);
+void karez_say_assigned(const struct karez_say *say, const struct agent_assigned *t);
+void karez_say_taken(const struct karez_say *say, const char *name, int code, const char *reason);
+void karez_say_unknown(const struct karez_say *say, const char *tunnel, const char *service);
 
 /* A request is over; wall_ms: since 1970. */
 void karez_say_request(const struct karez_say *say, const struct peek_request *r, int64_t wall_ms);
+
+/* A connection is over; wall_ms: since 1970. */
+void karez_say_connection(const struct karez_say *say, const struct target_connection *c,
+			  int64_t wall_ms);
 
 /* No server is named, and none was found at the guessed place: how to name one or run one. */
 void karez_say_no_server(const struct karez_say *say);

@@ -14,7 +14,9 @@
 #include "app/state_dir.h"
 #include "base/err.h"
 #include "ingress/hook_socket.h"
+#include "ingress/port_socket.h"
 #include "proto/url.h"
+#include "wire/tls_reload.h"
 
 #define DOORS_MAX 64
 
@@ -22,13 +24,18 @@ struct karezd {
 	struct karezd_settings set;
 	struct config *config; /* owned */
 	struct log log;
-	struct ev *ev;		       /* owned */
-	struct store *store;	       /* owned */
-	struct tls_context *tls;       /* owned, NULL without TLS */
-	struct net_dns *dns;	       /* owned, NULL: there is none */
-	struct hook_net *hooks;	       /* owned */
-	struct node *node;	       /* owned */
-	struct door *doors[DOORS_MAX]; /* owned */
+	struct ev *ev;			   /* owned */
+	struct store *store;		   /* owned */
+	struct tls_context *tls;	   /* owned, NULL without tls: addresses */
+	struct tls_context *manage;	   /* owned, NULL without --manage-listen */
+	struct tls_reload *reloads[2];	   /* owned, of those two */
+	struct proxy_reader *proxy;	   /* owned */
+	struct port_socket *ports;	   /* owned, NULL without tcp tunnels */
+	struct access_ports *tcp_ports;	   /* owned */
+	struct net_dns *dns;		   /* owned, NULL: there is none */
+	struct hook_net *hooks;		   /* owned */
+	struct node *node;		   /* owned */
+	struct door *doors[DOORS_MAX + 1]; /* owned; one is for management */
 	size_t n_doors;
 	struct cidr *trusted; /* owned */
 	char domain[HOSTNAME_MAX + 1], api_host[HOSTNAME_MAX + 1];
@@ -36,10 +43,11 @@ struct karezd {
 		*asked[3]; /* names under which clients are asked for certificates; NULL: the end */
 	char store_kind[32];
 	const char *scheme; /* of public URLs */
-	uint16_t port;
+	uint16_t port;	    /* the same; 0: the scheme's */
+	uint16_t tls_port;  /* of tls tunnels; 0: there are none */
 	struct admin_token admin;
-	int code;			    /* of the process */
-	struct ev_signal *term, *interrupt; /* owned */
+	int code;				     /* of the process */
+	struct ev_signal *term, *interrupt, *hangup; /* owned */
 	struct ev_timer drain_deadline;
 	bool stopping;
 };
@@ -80,8 +88,20 @@ static void karezd_on_signal(void *arg)
 	k->stopping = true;
 	log_info(&k->log, "event=drain timeout_ms=%llu", (unsigned long long)k->set.drain_ms);
 	karezd_close_doors(k);
+	if (k->ports != NULL)
+		port_socket_stop(k->ports);
 	ev_timer_set(k->ev, &k->drain_deadline, k->set.drain_ms);
 	node_drain(k->node, karezd_on_drained, k);
+}
+
+/* Certificates, authorities and lists of revoked ones are to be read again. */
+static void karezd_on_hangup(void *arg)
+{
+	struct karezd *k = arg;
+
+	for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
+		if (k->reloads[i] != NULL)
+			tls_reload_now(k->reloads[i]);
 }
 
 static void karezd_free(struct karezd *k)
@@ -89,17 +109,24 @@ static void karezd_free(struct karezd *k)
 	if (k->ev != NULL) {
 		ev_timer_stop(k->ev, &k->drain_deadline);
 		karezd_close_doors(k);
+		for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
+			tls_reload_free(k->reloads[i]);
 		node_free(k->node);
+		port_socket_free(k->ports);
+		proxy_reader_free(k->proxy);
 		net_dns_free(k->dns);
 		hook_socket_free(k->hooks);
 		store_close(k->store);
 		ev_signal_free(k->term);
 		ev_signal_free(k->interrupt);
+		ev_signal_free(k->hangup);
 		ev_free(k->ev);
 	}
 	admin_token_drop(&k->admin);
 	tls_context_free(k->tls);
+	tls_context_free(k->manage);
 	free(k->trusted);
+	free(k->tcp_ports);
 	config_free(k->config);
 	free(k);
 }
@@ -151,64 +178,128 @@ static int karezd_open_store(struct karezd *k)
 	return 0;
 }
 
-static int karezd_open_tls(struct karezd *k)
+/* See tls_reload_opt.recheck. */
+static void karezd_on_recheck(void *arg)
+{
+	node_recheck(((struct karezd *)arg)->node);
+}
+
+/* A context with the certificates of the options, that follows its files. */
+static int karezd_new_tls(struct karezd *k, const char *const *asked, struct tls_context **out,
+			  struct tls_reload **reload)
 {
 	static const char *const alpn[] = {"http/1.1", NULL};
 	struct tls_context_server opt = {.cert_file = k->set.tls_cert,
 					 .key_file = k->set.tls_key,
+					 .dir = k->set.tls_dir,
 					 .alpn = alpn,
 					 .client_ca_file = k->set.agent_ca,
-					 .client_ca_names = k->asked};
+					 .client_crl_file = k->set.agent_crl,
+					 .client_ca_names = asked,
+					 .client_required = asked == NULL,
+					 .log = &k->log};
+	struct tls_reload_opt follow = {.recheck = karezd_on_recheck, .arg = k};
 	char why[TLS_CONTEXT_WHY];
+	int e;
 
-	if (k->set.tls_cert == NULL)
-		return 0;
+	if (tls_context_new_server(&opt, out, why) != 0)
+		return karezd_fail(k, "TLS", why);
+	follow.ctx = *out;
+	if ((e = tls_reload_new(k->ev, &follow, reload)) != 0)
+		return karezd_fail(k, "TLS", err_text(e));
+	return 0;
+}
+
+/*
+ * Is there an address that begins with tls:?
+ *   *port  set to the first one's; 0 when it has none; left alone when there is no such address.
+ */
+static bool karezd_find_tls(const struct karezd *k, uint16_t *port)
+{
+	for (size_t i = 0; i < k->set.listen.n; i++) {
+		struct door_where where;
+
+		if (door_parse(str_of(k->set.listen.v[i]), &where) == 0 && where.tls) {
+			*port = net_addr_port(&where.addr);
+			return true;
+		}
+	}
+	return false;
+}
+
+static int karezd_open_tls(struct karezd *k)
+{
+	uint16_t port;
+	int code, e;
+
 	(void)!str_copy(k->api_host, sizeof k->api_host, str_of(node_api_host(k->node)));
 	k->asked[0] = k->domain;
 	k->asked[1] = k->api_host;
-	if (tls_context_new_server(&opt, &k->tls, why) != 0)
-		return karezd_fail(k, "TLS", why);
+	if (k->set.manage_listen != NULL &&
+	    (code = karezd_new_tls(k, NULL, &k->manage, &k->reloads[0])) != 0)
+		return code;
+	if (!karezd_find_tls(k, &port))
+		return 0;
+	if ((code = karezd_new_tls(k, k->asked, &k->tls, &k->reloads[1])) != 0)
+		return code;
+	if ((e = node_open_tls(k->node, k->tls, (uint32_t)k->set.handshake_ms)) != 0)
+		return karezd_fail(k, "TLS", err_text(e));
+	return 0;
+}
+
+static int karezd_open_door(struct karezd *k, const char *listen, struct tls_context *manage)
+{
+	struct door_opt opt = {.listen = listen,
+			       .node = k->node,
+			       .proxy = k->proxy,
+			       .manage = manage,
+			       .handshake_ms = (uint32_t)k->set.handshake_ms,
+			       .log = &k->log};
+	struct door **door = &k->doors[k->n_doors];
+	char text[NET_ADDR_TEXT];
+	int e = door_open(k->ev, &opt, door);
+
+	if (e == ERR_INUSE)
+		return karezd_fail(k, opt.listen,
+				   "cannot listen: address already in use; is another karezd "
+				   "running? choose another with --listen");
+	if (e != 0)
+		return karezd_fail(k, opt.listen, err_text(e));
+	log_info(&k->log, "event=listen address=%s tls=%d%s domain=%s",
+		 net_addr_format(door_addr(*door), text), door_is_tls(*door),
+		 manage != NULL ? " manage=1" : "", k->domain);
+	k->n_doors++;
 	return 0;
 }
 
 static int karezd_open_doors(struct karezd *k)
 {
-	for (size_t i = 0; i < k->set.listen.n && i < DOORS_MAX; i++) {
-		struct door_opt opt = {.listen = k->set.listen.v[i],
-				       .node = k->node,
-				       .tls = k->tls,
-				       .handshake_ms = (uint32_t)k->set.handshake_ms,
-				       .log = &k->log};
-		char text[NET_ADDR_TEXT];
-		int e = door_open(k->ev, &opt, &k->doors[k->n_doors]);
+	int code = 0;
 
-		if (e == ERR_INUSE)
-			return karezd_fail(k, opt.listen,
-					   "cannot listen: address already in use; is another "
-					   "karezd running? choose another with --listen");
-		if (e != 0)
-			return karezd_fail(k, opt.listen, err_text(e));
-		log_info(&k->log, "event=listen address=%s tls=%d domain=%s",
-			 net_addr_format(door_addr(k->doors[k->n_doors]), text),
-			 door_is_tls(k->doors[k->n_doors]), k->domain);
-		k->n_doors++;
-	}
-	return 0;
+	for (size_t i = 0; i < k->set.listen.n && i < DOORS_MAX && code == 0; i++)
+		code = karezd_open_door(k, k->set.listen.v[i], NULL);
+	if (code == 0 && k->set.manage_listen != NULL)
+		code = karezd_open_door(k, k->set.manage_listen, k->manage);
+	return code;
 }
 
 /* Scheme and port that visitors see: as told, else those of the first address. */
 static void karezd_set_public(struct karezd *k)
 {
-	struct net_addr addr;
+	struct door_where where;
 	struct url url;
 	bool tls = false;
 
+	if (k->set.listen.n > 0 && door_parse(str_of(k->set.listen.v[0]), &where) == 0) {
+		tls = where.tls;
+		k->port = net_addr_port(&where.addr);
+	}
+	karezd_find_tls(k, &k->tls_port);
 	if (k->set.public_url != NULL && url_parse(str_of(k->set.public_url), &url, NULL) == 0) {
 		tls = url_is_tls(&url);
 		k->port = url.port;
-	} else if (k->set.listen.n > 0 &&
-		   door_parse(str_of(k->set.listen.v[0]), &tls, &addr) == 0) {
-		k->port = net_addr_port(&addr);
+		if (tls && k->tls_port != 0)
+			k->tls_port = url.port;
 	}
 	k->scheme = tls ? "https" : "http";
 	if (k->port == (tls ? 443 : 80))
@@ -249,6 +340,40 @@ static int karezd_read_names(struct karezd *k, struct node_opt *opt)
 	return 0;
 }
 
+/* See port_socket_opt.accepted. */
+static void karezd_on_port(void *arg, struct wire *w, const struct visit *who, const char *tunnel)
+{
+	node_serve_port(((struct karezd *)arg)->node, w, who, tunnel);
+}
+
+static int karezd_open_ports(struct karezd *k, struct node_opt *opt)
+{
+	struct proxy_reader_opt proxy = {.trusted = opt->trusted,
+					 .n_trusted = opt->n_trusted,
+					 .header_ms = (uint32_t)k->set.handshake_ms,
+					 .log = &k->log};
+	struct port_socket_opt ports = {.bind = (const char *const *)k->set.tcp_bind.v,
+					.n_bind = k->set.tcp_bind.n,
+					.accepted = karezd_on_port,
+					.arg = k,
+					.log = &k->log};
+	int e = proxy_reader_new(k->ev, &proxy, &k->proxy);
+
+	if (e != 0)
+		return karezd_fail(k, "cannot start", err_text(e));
+	if (k->set.tcp_proxy_protocol)
+		ports.proxy = k->proxy;
+	k->tcp_ports = must_calloc(k->set.tcp_ports.n + 1, sizeof *k->tcp_ports);
+	opt->tcp_ports = k->tcp_ports;
+	opt->n_tcp_ports = karezd_tcp_ports(&k->set.tcp_ports, k->tcp_ports);
+	if (opt->n_tcp_ports == 0)
+		return 0;
+	if ((e = port_socket_new(k->ev, &ports, &k->ports)) != 0)
+		return karezd_fail(k, "--tcp-bind", err_text(e));
+	port_socket_ports(k->ports, &opt->ports);
+	return 0;
+}
+
 /* See core_opt.keep_token. */
 static int karezd_keep_token(void *arg, const char *token)
 {
@@ -285,6 +410,8 @@ static int karezd_open_node(struct karezd *k)
 		.auth_hosts = (const char *const *)k->set.auth_hosts.v,
 		.n_auth_hosts = k->set.auth_hosts.n,
 		.auth_url = k->set.auth_url,
+		.domains_unproven = k->set.unproven_domains,
+		.tcp_idle_ms = (uint32_t)MIN(k->set.tcp_idle_ms, (uint64_t)UINT32_MAX),
 		.deadlines = {.head_ms = (uint32_t)k->set.head_ms,
 			      .idle_ms = (uint32_t)k->set.idle_ms},
 		.sessions_max = (size_t)k->set.sessions_max,
@@ -292,11 +419,12 @@ static int karezd_open_node(struct karezd *k)
 	};
 	int e = karezd_read_names(k, &opt);
 
-	if (e != 0)
+	if (e != 0 || (e = karezd_open_ports(k, &opt)) != 0)
 		return e;
 	karezd_set_public(k);
 	opt.url_scheme = k->scheme;
 	opt.url_port = k->port;
+	opt.tls_port = k->tls_port;
 	karezd_open_dns(k);
 	if (k->dns != NULL)
 		opt.resolver = resolver_of(k->dns);
@@ -363,8 +491,13 @@ static int karezd_move_store(struct karezd *k, const char *command)
 static int karezd_run(struct karezd *k)
 {
 	const char *command = config_command(k->config)->name;
+	char dir[1024];
 	int code;
 
+	if (command != NULL && str_starts(str_of(command), STR("ca "))) {
+		karezd_state_dir(k, dir, sizeof dir);
+		return karezd_ca_run(&k->set.ca, command, dir);
+	}
 	log_init_stderr(&k->log, (enum log_level)k->set.log_level);
 	if (ev_new(&k->ev) != 0)
 		return karezd_fail(k, "cannot start", "no event loop");
@@ -374,7 +507,8 @@ static int karezd_run(struct karezd *k)
 	    (code = karezd_open_tls(k)) != 0)
 		return code;
 	if (ev_signal_new(k->ev, SIGTERM, karezd_on_signal, k, &k->term) != 0 ||
-	    ev_signal_new(k->ev, SIGINT, karezd_on_signal, k, &k->interrupt) != 0)
+	    ev_signal_new(k->ev, SIGINT, karezd_on_signal, k, &k->interrupt) != 0 ||
+	    ev_signal_new(k->ev, SIGHUP, karezd_on_hangup, k, &k->hangup) != 0)
 		return karezd_fail(k, "cannot start", "no signal handlers");
 	if ((code = karezd_open_doors(k)) != 0)
 		return code;

@@ -3,21 +3,80 @@
 
 #include "app/door.h"
 #include "base/err.h"
+#include "base/num.h"
 #include "core/core.h"
+#include "ingress/port_socket.h"
 #include "proto/cidr.h"
 #include "proto/url.h"
 #include "store/store_redis_url.h"
 
 static int check_listen(struct str value, char *reason, size_t cap)
 {
-	struct net_addr addr;
-	bool tls;
+	struct door_where where;
 
-	if (door_parse(value, &tls, &addr) == 0)
+	if (door_parse(value, &where) == 0)
 		return 0;
 	str_printf(reason, cap,
 		   "is not an address: expected IP:PORT, [IPV6]:PORT, :PORT or unix:/path, "
-		   "perhaps behind \"tls:\"");
+		   "perhaps behind \"tls:\", \"proxy:\" or \"proxy:tls:\"");
+	return ERR_INVAL;
+}
+
+static int check_manage_listen(struct str value, char *reason, size_t cap)
+{
+	struct net_addr addr;
+
+	if (net_addr_parse(value, &addr) == 0)
+		return 0;
+	str_printf(reason, cap,
+		   "is not an address: expected IP:PORT, [IPV6]:PORT or :PORT; it "
+		   "speaks TLS without being told");
+	return ERR_INVAL;
+}
+
+/* "9000" or "2000-2100"; port 0 is none. */
+static int read_ports(struct str value, struct access_ports *out)
+{
+	struct str rest = value, first, last;
+	uint64_t a, b;
+
+	if (!str_next(&rest, '-', &first))
+		return ERR_INVAL;
+	last = rest.p != NULL ? rest : first;
+	if (num_parse(first, UINT16_MAX, &a) != 0 || num_parse(last, UINT16_MAX, &b) != 0 ||
+	    a == 0 || b < a)
+		return ERR_INVAL;
+	*out = (struct access_ports){.first = (uint16_t)a, .last = (uint16_t)b};
+	return 0;
+}
+
+static int check_ports(struct str value, char *reason, size_t cap)
+{
+	struct access_ports ports;
+
+	if (str_eq(value, STR("none")) || read_ports(value, &ports) == 0)
+		return 0;
+	str_printf(reason, cap, "is no range of ports: expected 9000, 2000-2100 or none");
+	return ERR_INVAL;
+}
+
+size_t karezd_tcp_ports(const struct config_list *list, struct access_ports *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (read_ports(str_of(list->v[i]), &out[n]) == 0)
+			n++;
+	return n;
+}
+
+static int check_bind(struct str value, char *reason, size_t cap)
+{
+	uint8_t ip[16];
+
+	if (str_eq(value, STR("*")) || cidr_ip_parse(value, ip) == 0)
+		return 0;
+	str_printf(reason, cap, "is not an address: expected an IP, or * for every one");
 	return ERR_INVAL;
 }
 
@@ -109,7 +168,9 @@ static const struct config_option rows[] = {
 	 .initial = "127.0.0.1:8080",
 	 .group = "Listening",
 	 .check = check_listen,
-	 .help = "Accept visitors and agents at IP:PORT, or over TLS at tls:IP:PORT",
+	 .help = "Accept visitors and agents at IP:PORT, or over TLS at tls:IP:PORT; behind "
+		 "\"proxy:\" come load balancers of --trusted-proxies that speak the PROXY "
+		 "protocol",
 	 MEMBER(listen)},
 	{.name = "domain",
 	 .letter = 'd',
@@ -147,6 +208,14 @@ static const struct config_option rows[] = {
 	 .group = "Listening",
 	 .help = "Private key for tls: addresses, PEM",
 	 MEMBER(tls_key)},
+	{.name = "tls-dir",
+	 .type = CONFIG_TEXT,
+	 .metavar = "DIR",
+	 .group = "Listening",
+	 .help = "Certificates with their keys, PEM, chosen by the name that a visitor asks for: "
+		 "X.pem with X.key or X-key.pem, X.pem with both, or X/fullchain.pem with "
+		 "X/privkey.pem; new and changed files count within seconds",
+	 MEMBER(tls_dir)},
 	{.name = "agent-ca",
 	 .type = CONFIG_TEXT,
 	 .metavar = "FILE",
@@ -155,13 +224,53 @@ static const struct config_option rows[] = {
 		 "of the authorities in this file (PEM); who comes to a tunnel is not asked for "
 		 "one",
 	 MEMBER(agent_ca)},
+	{.name = "agent-crl",
+	 .type = CONFIG_TEXT,
+	 .metavar = "FILE",
+	 .group = "Listening",
+	 .help = "Certificates that those authorities have revoked, PEM; running sessions with "
+		 "one of them end as well",
+	 MEMBER(agent_crl)},
+	{.name = "manage-listen",
+	 .type = CONFIG_TEXT,
+	 .metavar = "ADDRESS",
+	 .group = "Listening",
+	 .check = check_manage_listen,
+	 .help = "Serve the API, and that of threshold, at IP:PORT over TLS to whoever has a "
+		 "certificate of --agent-ca, and to nobody else",
+	 MEMBER(manage_listen)},
 	{.name = "trusted-proxies",
 	 .type = CONFIG_LIST,
 	 .metavar = "BLOCK",
 	 .group = "Listening",
 	 .check = check_cidr,
-	 .help = "Believe Forwarded and X-Forwarded-* from these addresses",
+	 .help = "Believe Forwarded and X-Forwarded-*, and PROXY headers where they are asked "
+		 "for, from these addresses",
 	 MEMBER(trusted_proxies)},
+
+	{.name = "tcp-ports",
+	 .type = CONFIG_LIST,
+	 .metavar = "RANGE",
+	 .initial = "1024-65535",
+	 .group = "Ports of tunnels",
+	 .check = check_ports,
+	 .help = "Ports that tcp tunnels may have: 9000, 2000-2100, or none; those of one account "
+		 "can be limited further",
+	 MEMBER(tcp_ports)},
+	{.name = "tcp-bind",
+	 .type = CONFIG_LIST,
+	 .metavar = "IP",
+	 .group = "Ports of tunnels",
+	 .check = check_bind,
+	 .help = "Addresses that tcp tunnels listen on, and the only ones they may ask for; by "
+		 "default every address of this machine",
+	 MEMBER(tcp_bind)},
+	{.name = "tcp-proxy-protocol",
+	 .type = CONFIG_FLAG,
+	 .group = "Ports of tunnels",
+	 .help = "Visitors of tcp tunnels come through load balancers of --trusted-proxies that "
+		 "speak the PROXY protocol; nobody else is let in",
+	 MEMBER(tcp_proxy_protocol)},
 
 	{.name = "registration",
 	 .type = CONFIG_ENUM,
@@ -185,6 +294,12 @@ static const struct config_option rows[] = {
 	 .help = "DNS servers that are asked whether a custom domain is its owner's; by default "
 		 "those of the system",
 	 MEMBER(resolver)},
+	{.name = "unproven-domains",
+	 .type = CONFIG_FLAG,
+	 .group = "Accounts",
+	 .help = "Nobody has to prove by the DNS that a custom domain is his, if nobody else has "
+		 "it here",
+	 MEMBER(unproven_domains)},
 	{.name = "store",
 	 .type = CONFIG_TEXT,
 	 .metavar = "STORE",
@@ -236,8 +351,15 @@ static const struct config_option rows[] = {
 	 .initial = "10s",
 	 .min = 100,
 	 .group = "Deadlines",
-	 .help = "For a TLS handshake",
+	 .help = "For a TLS handshake, and for a PROXY header",
 	 MEMBER(handshake_ms)},
+	{.name = "tcp-idle-timeout",
+	 .type = CONFIG_DURATION,
+	 .initial = "0",
+	 .group = "Deadlines",
+	 .help = "End a connection through a tcp or tls tunnel on which no byte came for so long; "
+		 "0 for never",
+	 MEMBER(tcp_idle_ms)},
 	{.name = "drain-timeout",
 	 .type = CONFIG_DURATION,
 	 .initial = "30s",
@@ -271,10 +393,6 @@ static const struct config_option rows[] = {
 
 static const struct config_table tables[] = {CONFIG_TABLE(rows)};
 
-static const struct config_command commands[] = {
-	{.summary = "Run the server"},
-};
-
 static const struct config_option file_args[] = {
 	{.name = "FILE",
 	 .type = CONFIG_TEXT,
@@ -283,7 +401,8 @@ static const struct config_option file_args[] = {
 	 .flags = CONFIG_REQUIRED | CONFIG_NOT_ENV | CONFIG_NOT_FILE},
 };
 
-static const struct config_command more[] = {
+static const struct config_command commands[] = {
+	{.summary = "Run the server"},
 	{.name = "store export",
 	 .summary = "Write all records of --store into a new file",
 	 .detail = "Stop karezd before, or what changes meanwhile may be missing. The file is as "
@@ -299,26 +418,84 @@ static const struct config_command more[] = {
 
 static const struct config_group groups[] = {
 	{.name = "store", .summary = "Move what is kept from one kind of store to another"},
+	{.name = "ca",
+	 .summary = "A small certificate authority of one's own: agents and servers prove who they "
+		    "are by it"},
 };
 
-/* TLS needs a certificate, a key, and an address that uses them. */
-static int check_together(struct config *c, void *settings)
+/* Does any address begin so, perhaps behind "proxy:"? */
+static bool listens_at(const struct karezd_settings *set, bool proxy)
 {
-	struct karezd_settings *set = settings;
-	bool wanted = false;
+	for (size_t i = 0; i < set->listen.n; i++) {
+		struct door_where where;
 
-	for (size_t i = 0; i < set->listen.n; i++)
-		wanted |= str_starts(str_of(set->listen.v[i]), STR("tls:"));
-	if (wanted && set->tls_cert == NULL)
-		return config_fail(c, &set->listen, "needs --tls-cert and --tls-key as well");
+		if (door_parse(str_of(set->listen.v[i]), &where) == 0 &&
+		    (proxy ? where.proxy : where.tls))
+			return true;
+	}
+	return false;
+}
+
+/* TLS needs a certificate, a key, and an address that uses them. */
+static int check_tls(struct config *c, const struct karezd_settings *set)
+{
+	static const char unused[] = "needs a --listen that begins with tls:, or --manage-listen";
+	bool tls = listens_at(set, false), wanted = tls || set->manage_listen != NULL;
+
+	if (wanted && set->tls_cert == NULL && set->tls_dir == NULL)
+		return config_fail(c, tls ? (const void *)&set->listen : &set->manage_listen,
+				   "needs --tls-cert and --tls-key as well, or --tls-dir");
 	if (set->tls_cert != NULL && set->tls_key == NULL)
 		return config_fail(c, &set->tls_cert, "needs --tls-key as well");
 	if (set->tls_key != NULL && set->tls_cert == NULL)
 		return config_fail(c, &set->tls_key, "needs --tls-cert as well");
 	if (set->tls_cert != NULL && !wanted)
-		return config_fail(c, &set->tls_cert, "needs a --listen that begins with tls:");
+		return config_fail(c, &set->tls_cert, unused);
+	if (set->tls_dir != NULL && !wanted)
+		return config_fail(c, &set->tls_dir, unused);
 	if (set->agent_ca != NULL && !wanted)
-		return config_fail(c, &set->agent_ca, "needs a --listen that begins with tls:");
+		return config_fail(c, &set->agent_ca, unused);
+	if (set->agent_crl != NULL && set->agent_ca == NULL)
+		return config_fail(c, &set->agent_crl, "needs --agent-ca as well");
+	if (set->manage_listen != NULL && set->agent_ca == NULL)
+		return config_fail(c, &set->manage_listen,
+				   "needs --agent-ca as well: who manages shows a certificate");
+	return 0;
+}
+
+/* The PROXY protocol is spoken by somebody who is trusted. */
+static int check_proxies(struct config *c, const struct karezd_settings *set)
+{
+	static const char nobody[] = "needs --trusted-proxies: whose PROXY headers are believed";
+
+	if (set->trusted_proxies.n > 0)
+		return 0;
+	if (listens_at(set, true))
+		return config_fail(c, &set->listen, nobody);
+	if (set->tcp_proxy_protocol)
+		return config_fail(c, &set->tcp_proxy_protocol, nobody);
+	return 0;
+}
+
+static int check_ports_together(struct config *c, const struct karezd_settings *set)
+{
+	for (size_t i = 0; i < set->tcp_ports.n; i++)
+		if (set->tcp_ports.n > 1 && str_eq(str_of(set->tcp_ports.v[i]), STR("none")))
+			return config_fail(c, &set->tcp_ports,
+					   "cannot be \"none\" and ports at the same time");
+	if (set->tcp_bind.n > PORT_SOCKET_ADDRESSES_MAX)
+		return config_fail(c, &set->tcp_bind, "is too long: 8 addresses at most");
+	return 0;
+}
+
+static int check_together(struct config *c, void *settings)
+{
+	struct karezd_settings *set = settings;
+	int e;
+
+	if ((e = check_tls(c, set)) != 0 || (e = check_proxies(c, set)) != 0 ||
+	    (e = check_ports_together(c, set)) != 0)
+		return e;
 	if (set->allow_registration && set->registration != CORE_OPEN &&
 	    config_source(c, &set->registration) > CONFIG_DEFAULT)
 		return config_fail(c, &set->allow_registration,
@@ -340,8 +517,8 @@ const struct config_program karezd_program = {
 	.n_tables = ARRAY_LEN(tables),
 	.commands = commands,
 	.n_commands = ARRAY_LEN(commands),
-	.more = more,
-	.n_more = ARRAY_LEN(more),
+	.more = karezd_ca_commands,
+	.n_more = KAREZD_CA_COMMANDS,
 	.groups = groups,
 	.n_groups = ARRAY_LEN(groups),
 	.check = check_together,
@@ -356,7 +533,11 @@ const struct config_program karezd_program = {
 	.manual_after =
 		".Sh SIGNALS\n.Bl -tag -width SIGTERM\n.It Dv SIGTERM , SIGINT\n"
 		"Take no new visitors, let running ones finish, exit. A second one exits at "
-		"once.\n.El\n"
+		"once.\n"
+		".It Dv SIGHUP\n"
+		"Read the files of certificates and of revoked ones now; when they change this "
+		"happens within\n"
+		"seconds anyway.\n.El\n"
 		".Sh FILES\n.Bl -tag -width Ds\n.It Pa /var/lib/karez/karez.db\n"
 		"Accounts and tunnels.\n"
 		".It Pa /var/lib/karez/admin-token\n"
@@ -368,5 +549,12 @@ const struct config_program karezd_program = {
 		"karezd --domain tunnel.example.com --listen tls::443 \\e\n"
 		"    --tls-cert chain.pem --tls-key key.pem --agent-ca agents-ca.pem\n"
 		"karez cert add robot.example.org --account ID\n.Ed\n"
+		"One TLS port for everything: names under the domain, custom domains with "
+		"certificates of their own,\n"
+		"and TLS that passes through to the agents; besides, ports for tcp tunnels:\n"
+		".Bd -literal -offset indent\n"
+		"karezd --domain tunnel.example.com --listen tls::443 --tls-dir /etc/karez/tls "
+		"\\e\n"
+		"    --tcp-ports 2000-2999\n.Ed\n"
 		".Sh SEE ALSO\n.Xr karez 1\n",
 };

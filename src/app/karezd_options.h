@@ -2,15 +2,22 @@
 #ifndef KAREZ_APP_KAREZD_OPTIONS_H
 #define KAREZ_APP_KAREZD_OPTIONS_H
 
+#include "app/karezd_ca.h"
 #include "config/config.h"
+#include "core/access.h"
 
 struct karezd_settings {
 	struct config_list listen;
 	char *domain;
 	char *public_url;
-	char *tls_cert, *tls_key, *agent_ca;
+	char *tls_cert, *tls_key, *tls_dir;
+	char *agent_ca, *agent_crl;
+	char *manage_listen;
 	char *api_host;
+	struct config_list tcp_ports, tcp_bind;
+	bool tcp_proxy_protocol, unproven_domains;
 	char *store, *state_dir;
+	struct karezd_ca_settings ca;
 	char *file;	  /* of the commands that move a store */
 	int registration; /* enum core_registration */
 	bool allow_registration;
@@ -18,11 +25,18 @@ struct karezd_settings {
 	char *auth_url;
 	struct config_list auth_hosts;
 	struct config_list trusted_proxies;
-	uint64_t head_ms, idle_ms, handshake_ms, drain_ms;
+	uint64_t head_ms, idle_ms, handshake_ms, drain_ms, tcp_idle_ms;
 	uint64_t sessions_max, window_total;
 	int log_level; /* enum log_level */
 };
 
 extern const struct config_program karezd_program;
+
+/*
+ * The ports that --tcp-ports names.
+ *   out  [list->n] filled.
+ * Returns how many ranges there are; 0 for "none".
+ */
+size_t karezd_tcp_ports(const struct config_list *list, struct access_ports *out);
 
 #endif

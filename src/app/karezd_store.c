@@ -20,8 +20,9 @@ static const struct str *karezd_store_kinds(size_t *n)
 {
 	static const struct str kinds[] = {
 #define KIND(literal) {literal, sizeof literal - 1}
-		KIND("account"), KIND("credential"), KIND("proof"), KIND("tunnel"), KIND("claim"),
-		KIND("domain"),	 KIND("invite"),     KIND("owned"), KIND("secret"), KIND("meta"),
+		KIND("account"), KIND("credential"), KIND("proof"), KIND("tunnel"),
+		KIND("claim"),	 KIND("domain"),     KIND("route"), KIND("invite"),
+		KIND("owned"),	 KIND("secret"),     KIND("meta"),
 #undef KIND
 	};
 

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "app/tls_front.h"
 #include "base/err.h"
 #include "gateway/gateway.h"
 #include "ingress/http_ingress.h"
 #include "ingress/page.h"
+#include "ingress/tcp_ingress.h"
 
 /* While draining: how often it is looked whether anything still runs, in milliseconds. */
 #define DRAIN_CHECK_MS 50
@@ -23,6 +25,8 @@ struct node {
 	struct core *core;	      /* owned */
 	struct gateway *gateway;      /* owned */
 	struct http_ingress *ingress; /* owned */
+	struct tcp_ingress *tcp;      /* owned */
+	struct tls_front *front;      /* owned; NULL without TLS */
 	struct api *api;	      /* owned */
 	struct list conns;	      /* owned */
 	bool draining, started;
@@ -39,6 +43,7 @@ struct node_conn {
 	struct list link;
 	struct node *node;
 	struct http_conn *http;
+	bool manage; /* see node_visitor */
 };
 
 /* ---- the front door ---- */
@@ -99,11 +104,16 @@ static enum node_door node_find_door(const struct node *n, const struct http_req
 
 static void node_on_request(void *arg, struct http_conn *c, const struct http_request *req)
 {
-	struct node *n = ((struct node_conn *)arg)->node;
+	const struct node_conn *nc = arg;
+	struct node *n = nc->node;
 	enum node_door door = NODE_NOBODY;
 	char text[HOSTNAME_MAX + 1];
 	struct str host, name;
 
+	if (nc->manage) {
+		api_manage_request(n->api, c, req);
+		return;
+	}
 	if (req->host.len > 0 && hostname_normalise(req->host, text, &host) == 0)
 		door = node_find_door(n, req, host, &name);
 	if (n->draining && !(door == NODE_OWN && api_wants(req))) {
@@ -146,9 +156,55 @@ void node_serve(struct node *n, struct wire *w, const struct node_visitor *who)
 		return;
 	}
 	nc->node = n;
+	nc->manage = who->manage;
 	list_push(&n->conns, &nc->link);
 	if (n->draining)
 		http_conn_drain(nc->http);
+}
+
+/* See tls_front_opt.http. */
+static void node_on_http(void *arg, struct wire *w, const struct visit *who)
+{
+	node_serve(arg, w,
+		   &(struct node_visitor){.peer = who->visitor, .local = who->local, .tls = true});
+}
+
+int node_open_tls(struct node *n, struct tls_context *tls, uint32_t handshake_ms)
+{
+	struct tls_front_opt opt = {.core = n->core,
+				    .tcp = n->tcp,
+				    .log = n->opt.log,
+				    .domain = n->opt.domain,
+				    .api_host = n->api_host,
+				    .tls = tls,
+				    .handshake_ms = handshake_ms,
+				    .http = node_on_http,
+				    .arg = n};
+
+	return tls_front_new(n->ev, &opt, &n->front);
+}
+
+void node_serve_tls(struct node *n, struct wire *w, const struct node_visitor *who)
+{
+	struct visit visit = {.ingress = VISIT_SNI, .visitor = who->peer, .local = who->local};
+
+	tls_front_serve(n->front, w, &visit);
+}
+
+void node_serve_port(struct node *n, struct wire *w, const struct visit *who, const char *tunnel)
+{
+	tcp_ingress_serve(n->tcp, w, &(struct tcp_visitor){.visit = who, .tunnel = tunnel});
+}
+
+void node_recheck(struct node *n)
+{
+	gateway_recheck(n->gateway);
+}
+
+/* Visitors that are served, or whose handshake is under way, but for those who speak HTTP. */
+static size_t node_n_tcp(const struct node *n)
+{
+	return tcp_ingress_load(n->tcp) + (n->front != NULL ? tls_front_load(n->front) : 0);
 }
 
 /* ---- draining ---- */
@@ -157,7 +213,7 @@ static void node_on_drain_check(void *arg)
 {
 	struct node *n = arg;
 
-	if (http_ingress_load(n->ingress) > 0 || !list_empty(&n->conns)) {
+	if (http_ingress_load(n->ingress) > 0 || node_n_tcp(n) > 0 || !list_empty(&n->conns)) {
 		ev_timer_set(n->ev, &n->drain_check, DRAIN_CHECK_MS);
 		return;
 	}
@@ -182,6 +238,7 @@ void node_stats(const struct node *n, struct node_stats *out)
 {
 	*out = (struct node_stats){
 		.n_exchanges = http_ingress_load(n->ingress),
+		.n_tcp = node_n_tcp(n),
 		.n_sessions = gateway_n_sessions(n->gateway),
 		.n_streams = gateway_n_streams(n->gateway),
 		.window_used = gateway_window_used(n->gateway),
@@ -250,7 +307,7 @@ static void node_facts(void *arg, struct api_facts *out)
 	*out = (struct api_facts){.sessions = s.n_sessions,
 				  .streams = s.n_streams,
 				  .connections = s.n_conns,
-				  .exchanges = s.n_exchanges,
+				  .exchanges = s.n_exchanges + s.n_tcp,
 				  .window_used = s.window_used};
 }
 
@@ -262,6 +319,8 @@ void node_free(struct node *n)
 		return;
 	ev_timer_stop(n->ev, &n->drain_check);
 	ev_timer_stop(n->ev, &n->start_again);
+	tls_front_free(n->front);
+	tcp_ingress_free(n->tcp);
 	http_ingress_free(n->ingress);
 	gateway_free(n->gateway); /* before the connections whose logins are under way */
 	api_free(n->api);	  /* the same */
@@ -290,6 +349,11 @@ static int node_new_core(struct node *n)
 		.keep_token = opt->keep_token,
 		.keep_token_arg = opt->keep_token_arg,
 		.resolver = opt->resolver,
+		.domains_unproven = opt->domains_unproven,
+		.ports = opt->ports,
+		.tcp_ports = opt->tcp_ports,
+		.n_tcp_ports = opt->n_tcp_ports,
+		.tls_port = opt->tls_port,
 		.auth_hosts = opt->auth_hosts,
 		.n_auth_hosts = opt->n_auth_hosts,
 	};
@@ -309,6 +373,7 @@ static int node_new_api(struct node *n)
 		.host = n->api_host,
 		.scheme = opt->url_scheme,
 		.port = opt->url_port,
+		.tls_port = opt->tls_port,
 		.registration = opt->registration,
 		.store = opt->store_kind != NULL ? opt->store_kind : "",
 		.ready = node_is_ready,
@@ -333,10 +398,14 @@ static int node_new_doors(struct node *n)
 					   .passwords = n->passwords,
 					   .net = opt->hooks,
 					   .auth_url = opt->auth_url};
+	struct tcp_ingress_opt tcp = {.core = n->core,
+				      .log = opt->log,
+				      .idle_ms = opt->tcp_idle_ms};
 	int e;
 
 	if ((e = gateway_new(n->ev, &gateway, &n->gateway)) != 0 ||
-	    (e = http_ingress_new(n->ev, &ingress, &n->ingress)) != 0)
+	    (e = http_ingress_new(n->ev, &ingress, &n->ingress)) != 0 ||
+	    (e = tcp_ingress_new(n->ev, &tcp, &n->tcp)) != 0)
 		return e;
 	return node_new_api(n);
 }

@@ -9,6 +9,7 @@
 #include "http/http_conn.h"
 #include "ingress/hook_net.h"
 #include "proto/cidr.h"
+#include "wire/tls_context.h"
 
 struct node;
 
@@ -22,7 +23,13 @@ struct node_opt {
 	const char *url_scheme;
 	uint16_t url_port; /* 0: the scheme's own */
 	enum core_registration registration;
-	struct core_resolver resolver; /* ask NULL: no custom domains */
+	struct core_resolver resolver;	      /* ask NULL: no custom domains */
+	bool domains_unproven;		      /* see core_opt */
+	struct core_ports ports;	      /* take NULL: no tcp tunnels */
+	const struct access_ports *tcp_ports; /* [n_tcp_ports] see core_opt; borrowed */
+	size_t n_tcp_ports;
+	uint16_t tls_port;    /* where tls tunnels are reached; 0: there are none */
+	uint32_t tcp_idle_ms; /* see tcp_ingress_opt */
 	int (*keep_token)(void *arg, const char *token); /* see core_opt */
 	void *keep_token_arg;
 	const char *const *auth_hosts; /* [n_auth_hosts] see core_opt; borrowed */
@@ -50,10 +57,19 @@ void node_free(struct node *n);
 void node_start(struct node *n, void (*started)(void *arg, const struct core_started *result),
 		void *arg);
 
+/*
+ * Take visitors whose first words are TLS: node_serve_tls().
+ *   tls           a server's; borrowed: outlives the node.
+ *   handshake_ms  for the ClientHello, and again for what follows it.
+ * Returns 0 or ERR_NOMEM.
+ */
+int node_open_tls(struct node *n, struct tls_context *tls, uint32_t handshake_ms) MUST_CHECK;
+
 /* Who a wire comes from. */
 struct node_visitor {
 	struct visit_end peer, local;
-	bool tls; /* we ended TLS */
+	bool tls;    /* we ended TLS, or a trusted proxy did */
+	bool manage; /* through the door for management, with a certificate */
 };
 
 /* The host name of its API; lives as long as the node. */
@@ -61,6 +77,16 @@ const char *node_api_host(const struct node *n);
 
 /* Serve HTTP on a wire; it is the node's from now on, or closed when memory is short. */
 void node_serve(struct node *n, struct wire *w, const struct node_visitor *who);
+
+/* Serve whoever has the name in the ClientHello; the wire is the node's, as above. Only after
+ * node_open_tls(); who->tls and manage do not count. */
+void node_serve_tls(struct node *n, struct wire *w, const struct node_visitor *who);
+
+/* Serve a visitor of a tcp tunnel; w as above, the others as port_socket_opt.accepted has them. */
+void node_serve_port(struct node *n, struct wire *w, const struct visit *who, const char *tunnel);
+
+/* Certificates may have been revoked, or the authorities changed: see gateway_recheck(). */
+void node_recheck(struct node *n);
 
 /*
  * No new requests, no new sessions; agents are told to go elsewhere. What runs goes on.
@@ -71,7 +97,8 @@ void node_drain(struct node *n, void (*done)(void *arg), void *arg);
 /* What a node does now. A value. */
 struct node_stats {
 	size_t n_conns;	      /* connections that speak HTTP/1 */
-	size_t n_exchanges;   /* visitors being served */
+	size_t n_exchanges;   /* visitors being served over HTTP */
+	size_t n_tcp;	      /* visitors being served otherwise */
 	size_t n_sessions;    /* of agents */
 	size_t n_streams;     /* in them, their control streams included */
 	uint64_t window_used; /* bytes of window_total in use */

@@ -134,5 +134,5 @@ int cli_run(const struct config *c, const struct cli_options *set)
 		e = ERR_IO;
 	}
 	cli_end(&cli);
-	return e == 0 ? 0 : 1;
+	return e == 0 ? 0 : MAX(cli.exit_code, 1);
 }

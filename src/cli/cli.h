@@ -14,7 +14,8 @@ bool cli_owns(const struct config_command *command);
  * Carry out a command that cli_owns(): blocks until it is done.
  *   c    told where values came from; its command is the one.
  *   set  what config_load() filled.
- * Returns the exit code: 0, or 1 after a sentence on standard error.
+ * Returns the exit code: 0, or 1 after a sentence on standard error; 2 when a file that says what
+ * to do is wrong.
  */
 int cli_run(const struct config *c, const struct cli_options *set) MUST_CHECK;
 

@@ -46,7 +46,8 @@ static int cli_account_state(struct cli *cli, const struct json *item, struct bu
 static const struct cli_field cli_account_lines[] = {
 	{"Account", "id", CLI_PLAIN, NULL},	     {"Name", "name", CLI_PLAIN, NULL},
 	{"State", "", CLI_PLAIN, cli_account_state}, {"Limits", "", CLI_PLAIN, cli_account_quota},
-	{"Made", "created_at", CLI_TIME, NULL},	     {"Used", "used_at", CLI_TIME, NULL},
+	{"Ports", "ports", CLI_LIST, NULL},	     {"Made", "created_at", CLI_TIME, NULL},
+	{"Used", "used_at", CLI_TIME, NULL},
 };
 
 const struct cli_fields cli_fields_account = {cli_account_lines, ARRAY_LEN(cli_account_lines), ""};

@@ -46,6 +46,8 @@ static void cli_admin_account_body(struct cli *cli, int *bad, struct json *body)
 		cli_body_text(bad, body, "reason", set->reason);
 	if (cli_given(cli, &set->admin))
 		cli_body_bool(bad, body, "admin", set->admin);
+	if (cli_given(cli, &set->ports))
+		cli_body_list(bad, body, "ports", &set->ports);
 	for (size_t i = 0; i < ARRAY_LEN(quotas); i++) {
 		if (!cli_given(cli, quotas[i].member))
 			continue;

@@ -38,6 +38,11 @@ void cli_body_number(int *e, struct json *obj, const char *key, uint64_t value)
 		*e = json_set_number(obj, key, value);
 }
 
+void cli_body_seconds(int *e, struct json *obj, const char *key, uint64_t ms)
+{
+	cli_body_number(e, obj, key, (ms + 999) / 1000);
+}
+
 struct json *cli_body_object(int *e, struct json *obj, const char *key)
 {
 	struct json *j = NULL, *lent;
@@ -276,36 +281,88 @@ static int cli_body_visitors(struct cli *cli, int *e, struct json *obj, const st
 	return bad;
 }
 
-static void cli_body_target(int *e, struct json *obj, const char *target)
+/* A port alone is a web server, unless the tunnel carries something else. */
+static void cli_body_url(struct cli *cli, int *e, struct json *target)
 {
+	bool http = !cli_given(cli, &cli->set->kind) || cli->set->kind == 0;
+	const char *given = cli->set->target;
 	char text[URL_TEXT_MAX] = "";
 	struct url url;
 
-	if (target[0] != '\0' && url_parse_target(str_of(target), URL_HTTP, &url, NULL) == 0)
+	if (given[0] != '\0' &&
+	    url_parse_target(str_of(given), http ? URL_HTTP : URL_TCP, &url, NULL) == 0)
 		url_format(&url, text);
-	cli_body_text(e, cli_body_object(e, obj, "target"), "url", text);
+	cli_body_text(e, target, "url", text);
+}
+
+static void cli_body_target(struct cli *cli, int *e, struct json *obj)
+{
+	const struct cli_options *set = cli->set;
+	struct json *target;
+
+	if (set->target == NULL && set->service == NULL && !cli_given(cli, &set->proxy))
+		return;
+	target = cli_body_object(e, obj, "target");
+	if (set->target != NULL)
+		cli_body_url(cli, e, target);
+	if (set->service != NULL)
+		cli_body_text(e, target, "service", set->service);
+	if (cli_given(cli, &set->proxy))
+		cli_body_text(e, target, "proxy_protocol", cli_proxies[set->proxy]);
+}
+
+static void cli_body_ingress(struct cli *cli, int *e, struct json *obj)
+{
+	const struct cli_options *set = cli->set;
+	bool tcp = cli_given(cli, &set->port) || set->bind != NULL;
+	bool tls = cli_given(cli, &set->tls);
+	struct json *ingress, *part;
+
+	if (cli_given(cli, &set->domains))
+		cli_body_list(e, obj, "domains", &set->domains);
+	if (!tcp && !tls)
+		return;
+	ingress = cli_body_object(e, obj, "ingress");
+	part = tcp ? cli_body_object(e, ingress, "tcp") : NULL;
+	if (cli_given(cli, &set->port))
+		cli_body_number(e, part, "port", set->port);
+	if (set->bind != NULL)
+		cli_body_text(e, part, "bind", set->bind);
+	if (tls)
+		cli_body_text(e, cli_body_object(e, ingress, "tls"), "mode", cli_tlses[set->tls]);
+}
+
+static void cli_body_transport(struct cli *cli, int *e, struct json *obj)
+{
+	const struct cli_options *set = cli->set;
+	bool policy = cli_given(cli, &set->policy), max = cli_given(cli, &set->max_sessions);
+	bool agents = cli_given(cli, &set->agents), drain = cli_given(cli, &set->drain_ms);
+	struct json *transport;
+
+	if (!policy && !max && !agents && !drain)
+		return;
+	transport = cli_body_object(e, obj, "transport");
+	if (policy)
+		cli_body_text(e, transport, "policy", cli_policies[set->policy]);
+	if (max)
+		cli_body_number(e, transport, "max_connections", set->max_sessions);
+	if (agents)
+		cli_body_list(e, transport, "agents", &set->agents);
+	if (drain)
+		cli_body_seconds(e, transport, "drain", set->drain_ms);
 }
 
 int cli_body_tunnel(struct cli *cli, int *e, struct json *obj, const struct json *now)
 {
 	const struct cli_options *set = cli->set;
-	struct json *part;
 
+	if (cli_given(cli, &set->kind))
+		cli_body_text(e, obj, "kind", cli_kinds[set->kind]);
 	if (cli_given(cli, &set->enabled))
 		cli_body_bool(e, obj, "enabled", set->enabled);
-	if (set->target != NULL)
-		cli_body_target(e, obj, set->target);
-	if (cli_given(cli, &set->domains)) {
-		part = cli_body_object(e, cli_body_object(e, obj, "ingress"), "http");
-		cli_body_list(e, part, "alt_names", &set->domains);
-	}
-	if (cli_given(cli, &set->policy) || cli_given(cli, &set->max_sessions)) {
-		part = cli_body_object(e, obj, "transport");
-		if (cli_given(cli, &set->policy))
-			cli_body_text(e, part, "policy", cli_policies[set->policy]);
-		if (cli_given(cli, &set->max_sessions))
-			cli_body_number(e, part, "max_connections", set->max_sessions);
-	}
+	cli_body_ingress(cli, e, obj);
+	cli_body_target(cli, e, obj);
+	cli_body_transport(cli, e, obj);
 	if (cli_given(cli, &set->rewrite))
 		cli_body_bool(e, cli_body_object(e, obj, "headers"), "rewrite", set->rewrite);
 	return cli_body_visitors(cli, e, obj, now);

@@ -173,7 +173,7 @@ static void cli_call_refused(struct cli *cli, const struct cli_answer *a, int e)
 		cli_problem(cli, "%s (%s)", detail, field);
 	else
 		cli_problem(cli, "%s", detail);
-	if (strcmp(field, "ingress.http.alt_names") == 0)
+	if (strcmp(field, "ingress.http.alt_names") == 0 || strcmp(field, "domains") == 0)
 		cli_call_records(cli, detail);
 }
 
@@ -245,7 +245,8 @@ int cli_call(struct cli *cli, const struct cli_call *call, struct cli_answer *ou
 	    (out->json != NULL || answer.body.len == 0))
 		goto out;
 	e = cli_call_error(answer.status);
-	if (answer.status != call->pass)
+	if (answer.status != call->pass &&
+	    (call->refused == NULL || !call->refused(cli, out, call->arg)))
 		cli_call_refused(cli, out, e);
 out:
 	cli_secret_wipe(&body);

@@ -33,9 +33,12 @@ struct cli {
 	bool warned;			     /* that others can read what is said */
 	size_t columns;			     /* of the terminal; 0: output is none */
 	bool bold;			     /* it is one that knows bold letters */
+	int exit_code;			     /* of a failure; 0: 1 */
 };
 
 /* ---- cli_call.c: calls of the API ---- */
+
+struct cli_answer;
 
 struct cli_call {
 	const char *method, *path;
@@ -43,6 +46,9 @@ struct cli_call {
 	const char *if_match;	 /* NULL: whatever is there */
 	bool anonymous;		 /* may be made without a credential */
 	unsigned pass;		 /* a status of failure that is not reported; 0: none */
+	/* Say a refusal in other words. Returns false when it has none. NULL: nobody does. */
+	bool (*refused)(struct cli *cli, const struct cli_answer *a, void *arg);
+	void *arg;
 };
 
 /* All zero is an empty one. */
@@ -97,6 +103,7 @@ struct json *cli_body_new(int *e);
 void cli_body_text(int *e, struct json *obj, const char *key, const char *value);
 void cli_body_bool(int *e, struct json *obj, const char *key, bool value);
 void cli_body_number(int *e, struct json *obj, const char *key, uint64_t value);
+void cli_body_seconds(int *e, struct json *obj, const char *key, uint64_t ms); /* rounded up */
 void cli_body_list(int *e, struct json *obj, const char *key, const struct config_list *list);
 
 /* A new object or list in a member, or at the end of a list; borrowed, NULL after an error. */

@@ -59,10 +59,47 @@ static int cli_check_target(struct str value, char *reason, size_t reason_cap)
 
 static int cli_check_host(struct str value, char *reason, size_t reason_cap)
 {
-	if (hostname_ok(value))
+	struct str name = value;
+
+	if (str_starts(name, STR("*.")))
+		name = (struct str){name.p + 2, name.len - 2};
+	if (hostname_ok(name))
 		return 0;
-	str_printf(reason, reason_cap, "is not a host name: expected one as app.example.org");
+	str_printf(reason, reason_cap,
+		   "is not a host name: expected one as app.example.org, or *.example.org");
 	return ERR_INVAL;
+}
+
+static int cli_check_bind(struct str value, char *reason, size_t reason_cap)
+{
+	uint8_t ip[16];
+
+	if (value.len == 0 || str_eq(value, STR("localhost")) || cidr_ip_parse(value, ip) == 0)
+		return 0;
+	str_printf(reason, reason_cap, "is not an address: expected 192.0.2.7, ::1 or localhost");
+	return ERR_INVAL;
+}
+
+/* What an agent calls itself, or its target. Source: doc/session-protocol.md. */
+static int cli_check_id(struct str value, char *reason, size_t reason_cap)
+{
+	bool ok = value.len > 0 && value.len <= 64;
+
+	for (size_t i = 0; i < value.len && ok; i++) {
+		char c = ascii_lower(value.p[i]);
+
+		ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+		     c == '-';
+	}
+	if (ok)
+		return 0;
+	str_printf(reason, reason_cap, "is not a name: expected 1-64 of A-Z a-z 0-9 . _ -");
+	return ERR_INVAL;
+}
+
+static int cli_check_service(struct str value, char *reason, size_t reason_cap)
+{
+	return value.len == 0 ? 0 : cli_check_id(value, reason, reason_cap);
 }
 
 static int cli_check_block(struct str value, char *reason, size_t reason_cap)
@@ -231,6 +268,16 @@ static const struct config_option cli_out_rows[] = {
 };
 
 const char *const cli_policies[] = {"least-conn", "round-robin", "failover", NULL};
+const char *const cli_kinds[] = {"http", "tcp", "tls", NULL};
+const char *const cli_tlses[] = {"pass", "end", NULL};
+const char *const cli_proxies[] = {"none", "v1", "v2", NULL};
+
+#define DRAIN_ROW                                                                              \
+	ROW("drain", CONFIG_DURATION, "Tunnel", drain_ms),                                     \
+		.max = 86400000, .initial = "30s",                                             \
+		.help = "Let connections that run go on for so long when the tunnel moves to " \
+			"other agents",                                                        \
+		.flags = HERE_ONLY
 
 static const struct config_option cli_tunnel_rows[] = {
 	{ROW("target", CONFIG_TEXT, "Tunnel", target), .letter = 't', .metavar = "TARGET",
@@ -239,14 +286,39 @@ static const struct config_option cli_tunnel_rows[] = {
 	{ROW("enabled", CONFIG_FLAG, "Tunnel", enabled), .initial = "yes",
 	 .help = "Let it be used; --no-enabled ends its sessions and keeps its name",
 	 .flags = HERE_ONLY},
+	{ROW("kind", CONFIG_ENUM, "Tunnel", kind), .words = cli_kinds, .initial = "http",
+	 .help = "What it carries: HTTP, any TCP on a port of its own, or TLS found by its server "
+		 "name",
+	 .flags = HERE_ONLY},
 	{ROW("domain", CONFIG_LIST, "Tunnel", domains), .letter = 'd', .metavar = "HOST",
-	 .help = "Serve this host name of yours, too; the server says which DNS record proves it",
+	 .help = "Serve this host name of yours, too, of a tls tunnel also *.example.org; the "
+		 "server says which DNS record proves it",
 	 .check = cli_check_host, .flags = HERE_ONLY},
+	{ROW("port", CONFIG_NUM, "Tunnel", port), .max = 65535, .initial = "0",
+	 .help = "The public port of a tcp tunnel; 0: the one that it has, or a free one",
+	 .flags = HERE_ONLY},
+	{ROW("bind", CONFIG_TEXT, "Tunnel", bind), .metavar = "ADDRESS",
+	 .help = "The address of the server that a tcp tunnel listens on: an IP, localhost, or "
+		 "\"\": wherever the server does",
+	 .check = cli_check_bind, .flags = HERE_ONLY},
+	{ROW("tls", CONFIG_ENUM, "Tunnel", tls), .words = cli_tlses, .initial = "pass",
+	 .help = "Pass the TLS of a tls tunnel's visitors through, or end it at the server",
+	 .flags = HERE_ONLY},
+	{ROW("service", CONFIG_TEXT, "Tunnel", service),
+	 .help = "What the agent calls the target; \"\": it knows by the tunnel's name",
+	 .check = cli_check_service, .flags = HERE_ONLY},
+	{ROW("proxy-protocol", CONFIG_ENUM, "Tunnel", proxy), .words = cli_proxies,
+	 .initial = "none", .help = "The header that tells the target who its visitor is",
+	 .flags = HERE_ONLY},
+	{ROW("agent", CONFIG_LIST, "Tunnel", agents), .metavar = "AGENT",
+	 .help = "Let only these agents serve it, the best first; \"karez agents\" lists them",
+	 .check = cli_check_id, .flags = HERE_ONLY},
 	{ROW("policy", CONFIG_ENUM, "Tunnel", policy), .words = cli_policies,
 	 .initial = "least-conn", .help = "Which of several sessions gets a visitor",
 	 .flags = HERE_ONLY},
 	{ROW("max-sessions", CONFIG_NUM, "Tunnel", max_sessions), .min = 1, .max = 64,
 	 .initial = "64", .help = "Let this many sessions serve it at once", .flags = HERE_ONLY},
+	{DRAIN_ROW},
 	{ROW("rewrite-host", CONFIG_FLAG, "Tunnel", rewrite),
 	 .help = "Tell the target its own name in Host, Origin and Referer, not the public one",
 	 .flags = HERE_ONLY},
@@ -288,6 +360,17 @@ static const struct config_option cli_session_rows[] = {
 	 .flags = HERE_ONLY},
 };
 
+static const struct config_option cli_apply_rows[] = {
+	{ROW("file", CONFIG_TEXT, "List", file), .letter = 'f', .metavar = "FILE",
+	 .help = "The list, YAML or JSON; \"-\" for standard input",
+	 .flags = HERE_ONLY | CONFIG_REQUIRED},
+	{ROW("dry-run", CONFIG_FLAG, "List", dry_run),
+	 .help = "Show what would change, and whether the server would take it, and change nothing",
+	 .flags = HERE_ONLY},
+};
+
+static const struct config_option cli_drain_rows[] = {{DRAIN_ROW}};
+
 static const struct config_option cli_admin_account_rows[] = {
 	{ROW("name", CONFIG_TEXT, "Account", name),
 	 .help = "Call it this, for people who read lists", .flags = HERE_ONLY},
@@ -297,6 +380,10 @@ static const struct config_option cli_admin_account_rows[] = {
 	 .help = "Say why it is switched off; its agents print it", .flags = HERE_ONLY},
 	{ROW("admin", CONFIG_FLAG, "Account", admin),
 	 .help = "Make its owner an administrator; --no-admin takes that away", .flags = HERE_ONLY},
+	{ROW("ports", CONFIG_LIST, "Account", ports), .metavar = "PORTS",
+	 .help = "Let its tcp tunnels have these ports only, such as 2222 or 2000-2010; \"\": all "
+		 "that the server has",
+	 .check = cli_check_ports, .flags = HERE_ONLY},
 	{ROW("quota-tunnels", CONFIG_NUM, "Account", quota_tunnels),
 	 .help = "Let it have this many tunnels", .max = INT32_MAX, .flags = HERE_ONLY},
 	{ROW("quota-sessions", CONFIG_NUM, "Account", quota_sessions),
@@ -343,6 +430,9 @@ static const struct config_table cli_tables_admin_account[] = {
 	CONFIG_TABLE(cli_admin_account_rows)};
 static const struct config_table cli_tables_prune[] = {CONFIG_TABLE(cli_prune_rows),
 						       CONFIG_TABLE(cli_yes_rows)};
+static const struct config_table cli_tables_apply[] = {CONFIG_TABLE(cli_apply_rows),
+						       CONFIG_TABLE(cli_yes_rows)};
+static const struct config_table cli_tables_drain[] = {CONFIG_TABLE(cli_drain_rows)};
 static const struct config_table cli_tables_invite[] = {CONFIG_TABLE(cli_invite_rows)};
 
 /* An argument that is one word, and one that takes all words that follow. */
@@ -381,6 +471,13 @@ static const struct config_option cli_args_maybe_tunnel[] = {
 static const struct config_option cli_args_tunnels[] = {ARG_ALL("NAME", "The tunnels")};
 static const struct config_option cli_args_account[] = {ARG_ONE("ID", "The account's id")};
 static const struct config_option cli_args_accounts[] = {ARG_ALL("ID", "The accounts' ids")};
+static const struct config_option cli_args_swap[] = {ARG_ONE("NAME", "The tunnel"),
+						     {.name = "AGENT",
+						      .type = CONFIG_LIST,
+						      .help = "Who is to serve it, the best first",
+						      .check = cli_check_id,
+						      .offset = offsetof(struct cli_options, whats),
+						      .flags = CONFIG_REQUIRED | HERE_ONLY}};
 static const struct config_option cli_args_invites[] = {ARG_ALL("ID", "Which ones, as listed")};
 
 const struct config_table cli_tables[CLI_N_TABLES] = {CONFIG_TABLE(cli_common)};

@@ -51,9 +51,16 @@ struct cli_options {
 	/* tunnels */
 	char *target;
 	bool enabled;
+	int kind;
 	struct config_list domains;
+	uint64_t port;
+	char *bind;
+	int tls;
+	char *service;
+	int proxy;
+	struct config_list agents;
 	int policy;
-	uint64_t max_sessions;
+	uint64_t max_sessions, drain_ms;
 	bool rewrite;
 	struct config_list basic_auth;
 	char *basic_auth_file, *bearer_file;
@@ -62,6 +69,8 @@ struct cli_options {
 	bool auth;
 	char *reason;
 	uint64_t session;
+	char *file;
+	bool dry_run;
 
 	/* administrators */
 	bool admin;
@@ -77,8 +86,10 @@ extern const struct config_table cli_tables[CLI_N_TABLES];
 extern const struct config_command cli_commands[CLI_N_COMMANDS];
 extern const struct config_group cli_groups[CLI_N_GROUPS];
 
-/* The words of tunnel policies, NULL-terminated, as the API has them. */
-extern const char *const cli_policies[];
+/* Words of the API, NULL-terminated: of a tunnel's policy, its kind, what becomes of its visitors'
+ * TLS, and the header that tells its target who they are. */
+extern const char *const cli_policies[], *const cli_kinds[], *const cli_tlses[],
+								     *const cli_proxies[];
 
 /* Look at values together, for config_program.check. Returns 0, or what config_fail() returned. */
 int cli_options_check(struct config *c, struct cli_options *set) MUST_CHECK;

@@ -17,6 +17,51 @@ static int cli_tunnel_state(struct cli *cli, const struct json *item, struct buf
 								: "not connected");
 }
 
+/* The one to be shown; servers of earlier versions have it with the http ingress only. */
+static int cli_tunnel_url(struct cli *cli, const struct json *item, struct buf *out)
+{
+	struct str url = STR("");
+
+	if (json_text(json_at(cli_show_at(item, "urls"), 0), &url) != 0)
+		url = str_of(cli_show_text(item, "ingress.http.url"));
+	return buf_add(out, url.p, url.len, 2048) == ERR_NOMEM ? ERR_NOMEM : 0;
+}
+
+/* Custom domains, wherever they are told. */
+static int cli_tunnel_domains(struct cli *cli, const struct json *item, struct buf *out)
+{
+	const struct json *list = cli_show_at(item, "domains");
+	struct str s;
+	int e = 0;
+
+	if (list == NULL)
+		list = cli_show_at(item, "ingress.http.alt_names");
+	for (size_t i = 0; i < json_count(list) && e == 0; i++)
+		if (json_text(json_at(list, i), &s) == 0)
+			e = buf_printf(out, 4096, "%s" STR_FMT, i > 0 ? ", " : "", STR_ARG(s));
+	return e == ERR_TOOBIG ? 0 : e;
+}
+
+/* Seconds; only where a tunnel has agents of its own can it move. */
+static int cli_tunnel_drain(struct cli *cli, const struct json *item, struct buf *out)
+{
+	const struct json *j = cli_show_at(item, "transport.drain");
+	uint64_t s = 0;
+
+	if (j == NULL || json_number(j, UINT64_MAX, &s) != 0 ||
+	    json_count(cli_show_at(item, "transport.agents")) == 0)
+		return 0;
+	return buf_printf(out, 64, "%llu s", (unsigned long long)s);
+}
+
+/* What most tunnels do not have is not worth a line. */
+static int cli_tunnel_proxy(struct cli *cli, const struct json *item, struct buf *out)
+{
+	const char *proxy = cli_show_text(item, "target.proxy_protocol");
+
+	return strcmp(proxy, "none") == 0 ? 0 : buf_printf(out, 64, "%.40s", proxy);
+}
+
 static int cli_tunnel_users(struct cli *cli, const struct json *item, struct buf *out)
 {
 	const struct json *users = cli_show_at(item, "visitors.basic");
@@ -44,9 +89,15 @@ static const struct cli_field cli_tunnel_lines[] = {
 	{"Kind", "kind", CLI_PLAIN, NULL},
 	{"State", "", CLI_PLAIN, cli_tunnel_state},
 	{"Since", "connection.connected_at", CLI_TIME, NULL},
-	{"URL", "ingress.http.url", CLI_PLAIN, NULL},
-	{"Custom domains", "ingress.http.alt_names", CLI_LIST, NULL},
+	{"URL", "", CLI_PLAIN, cli_tunnel_url},
+	{"Custom domains", "", CLI_PLAIN, cli_tunnel_domains},
+	{"Listens on", "ingress.tcp.bind", CLI_PLAIN, NULL},
+	{"Visitors' TLS", "ingress.tls.mode", CLI_PLAIN, NULL},
 	{"Target", "target.url", CLI_PLAIN, NULL},
+	{"Service", "target.service", CLI_PLAIN, NULL},
+	{"PROXY protocol", "", CLI_PLAIN, cli_tunnel_proxy},
+	{"Agents", "transport.agents", CLI_LIST, NULL},
+	{"Drains for", "", CLI_PLAIN, cli_tunnel_drain},
 	{"Sessions", "connection.connections", CLI_PLAIN, NULL},
 	{"Sessions at most", "transport.max_connections", CLI_PLAIN, NULL},
 	{"Policy", "transport.policy", CLI_PLAIN, NULL},
@@ -66,8 +117,9 @@ const struct cli_fields cli_fields_tunnel = {cli_tunnel_lines, ARRAY_LEN(cli_tun
 
 static const struct cli_field cli_tunnel_columns[] = {
 	{"NAME", "name", CLI_PLAIN, NULL},
+	{"KIND", "kind", CLI_PLAIN, NULL},
 	{"STATE", "", CLI_PLAIN, cli_tunnel_state},
-	{"URL", "ingress.http.url", CLI_PLAIN, NULL},
+	{"URL", "", CLI_PLAIN, cli_tunnel_url},
 	{"TARGET", "target.url", CLI_PLAIN, NULL},
 	{"SESSIONS", "connection.connections", CLI_PLAIN, NULL},
 	{"VISITORS", "connection.visitors", CLI_PLAIN, NULL},
@@ -79,9 +131,10 @@ static const struct cli_fields cli_own_tunnels = {cli_tunnel_columns, ARRAY_LEN(
 
 static const struct cli_field cli_all_tunnels_columns[] = {
 	{"NAME", "name", CLI_PLAIN, NULL},
+	{"KIND", "kind", CLI_PLAIN, NULL},
 	{"OWNER", "owner", CLI_PLAIN, NULL},
 	{"STATE", "", CLI_PLAIN, cli_tunnel_state},
-	{"URL", "ingress.http.url", CLI_PLAIN, NULL},
+	{"URL", "", CLI_PLAIN, cli_tunnel_url},
 	{"SESSIONS", "connection.connections", CLI_PLAIN, NULL},
 	{"VISITORS", "connection.visitors", CLI_PLAIN, NULL},
 	{"CHANGED", "updated_at", CLI_TIME, NULL},
@@ -106,7 +159,10 @@ static int cli_session_rtt(struct cli *cli, const struct json *item, struct buf 
 static int cli_session_state(struct cli *cli, const struct json *item, struct buf *out)
 {
 	return buf_printf(out, 64, "%s",
-			  cli_show_flag(item, "draining", false) ? "ending" : "open");
+			  cli_show_flag(item, "draining", false) ? "ending"
+			  : cli_show_flag(item, "down", false)	 ? "target down"
+			  : cli_show_flag(item, "late", false)	 ? "late"
+								 : "open");
 }
 
 static const struct cli_field cli_session_columns[] = {

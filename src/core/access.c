@@ -47,12 +47,25 @@ static bool access_has_tunnel(const struct access_scope *s, struct str name)
 	return false;
 }
 
-static bool access_has_port(const struct access_scope *s, uint16_t port)
+bool access_has_port(const struct access_ports *ports, size_t n, uint16_t port)
 {
-	for (size_t i = 0; i < s->n_ports; i++)
-		if (port >= s->ports[i].first && port <= s->ports[i].last)
+	for (size_t i = 0; i < n; i++)
+		if (port >= ports[i].first && port <= ports[i].last)
 			return true;
 	return false;
+}
+
+/* Is there a port that both have? */
+static bool access_overlap(const struct access_who *who)
+{
+	const struct access_scope *s = &who->scope;
+
+	for (size_t i = 0; i < s->n_ports; i++)
+		for (size_t k = 0; k < who->n_ports; k++)
+			if (s->ports[i].first <= who->ports[k].last &&
+			    who->ports[k].first <= s->ports[i].last)
+				return true;
+	return s->n_ports == 0 || who->n_ports == 0;
 }
 
 /* ---- sentences ---- */
@@ -93,8 +106,6 @@ static int access_wrong_tunnel(const struct access_scope *s, struct str name,
 static int access_decide_scope(const struct access_scope *s, const struct access_ask *ask,
 			       char reason[CORE_REASON_TEXT])
 {
-	bool makes = ask->act == ACCESS_SERVE || ask->act == ACCESS_CHANGE;
-
 	if (s->kinds != 0 && (s->kinds & 1u << ask->kind) == 0) {
 		str_printf(reason, CORE_REASON_TEXT,
 			   "this credential is not good for tunnels of the kind %s",
@@ -103,16 +114,31 @@ static int access_decide_scope(const struct access_scope *s, const struct access
 	}
 	if (s->tunnels[0] != '\0' && !access_has_tunnel(s, ask->tunnel))
 		return access_wrong_tunnel(s, ask->tunnel, reason);
-	if (s->n_ports == 0 || ask->kind != TUNNEL_TCP || (ask->port == 0 && !makes))
+	if (s->n_ports == 0 || ask->kind != TUNNEL_TCP || ask->port == 0 ||
+	    access_has_port(s->ports, s->n_ports, ask->port))
 		return 0;
-	if (access_has_port(s, ask->port))
+	str_printf(reason, CORE_REASON_TEXT, "this credential is not good for port %u", ask->port);
+	return ERR_DENIED;
+}
+
+/* What the account may have counts when a port is taken, not when it is given back. */
+static int access_decide_port(const struct access_who *who, const struct access_ask *ask,
+			      char reason[CORE_REASON_TEXT])
+{
+	if (ask->kind != TUNNEL_TCP || ask->account != NULL)
 		return 0;
-	if (ask->port == 0)
+	if (ask->port == 0 && !access_overlap(who))
 		str_printf(reason, CORE_REASON_TEXT,
-			   "this credential is limited to certain ports; ask for one of them");
-	else
-		str_printf(reason, CORE_REASON_TEXT, "this credential is not good for port %u",
+			   "no port may be chosen for this credential: its own ports are none of "
+			   "those of its account; ask the server's operator for others");
+	else if (ask->port != 0 && who->n_ports > 0 &&
+		 !access_has_port(who->ports, who->n_ports, ask->port))
+		str_printf(reason, CORE_REASON_TEXT,
+			   "this account may not have port %u; ask the server's operator for it, "
+			   "or take one that it may have",
 			   ask->port);
+	else
+		return 0;
 	return ERR_DENIED;
 }
 
@@ -120,13 +146,16 @@ static int access_decide_tunnel(const struct access_who *who, const struct acces
 				char reason[CORE_REASON_TEXT])
 {
 	bool limited = access_scope_is_limited(&who->scope);
+	int e;
 
 	if (ask->account != NULL && strcmp(ask->account, who->account) != 0) {
 		bool may = ask->act == ACCESS_READ || ask->act == ACCESS_CHANGE;
 
 		return may && who->admin && !limited ? 0 : access_hidden(reason);
 	}
-	return limited ? access_decide_scope(&who->scope, ask, reason) : 0;
+	if (limited && (e = access_decide_scope(&who->scope, ask, reason)) != 0)
+		return e;
+	return access_decide_port(who, ask, reason);
 }
 
 static int access_decide_account(const struct access_who *who, const struct access_ask *ask,

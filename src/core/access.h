@@ -7,8 +7,10 @@
 
 #include "base/str.h"
 
-/* Bytes of the id of an account or credential, and of a sentence for a person, NUL included. */
+/* Bytes of the id of an account or credential, of an agent's id, and of a sentence for a person,
+ * NUL included. */
 #define CORE_ID_TEXT	 16
+#define CORE_AGENT_TEXT	 65
 #define CORE_REASON_TEXT 256
 
 /* What a credential's scope may hold, at most. */
@@ -23,20 +25,26 @@ const char *tunnel_kind_name(enum tunnel_kind kind);
 /* Returns 0 or ERR_INVAL. */
 int tunnel_kind_parse(struct str name, enum tunnel_kind *out) MUST_CHECK;
 
+/* Ports from first to last, both included. A value. */
+struct access_ports {
+	uint16_t first, last;
+};
+
 /* What a credential is good for. All zero: everything, for ever. A value. */
 struct access_scope {
 	unsigned kinds; /* bits 1 << TUNNEL_*; 0: all */
 	/* Names, or "*.tim" for all that end in .tim, one space between two; "": all. */
 	char tunnels[ACCESS_TUNNELS_TEXT];
-	struct access_ports {
-		uint16_t first, last;
-	} ports[ACCESS_PORTS_MAX];
+	struct access_ports ports[ACCESS_PORTS_MAX];
 	size_t n_ports;	  /* 0: all */
 	int64_t until_ms; /* wall clock; 0: for ever */
 };
 
 /* Does it say less than "everything"? until_ms does not count. */
 bool access_scope_is_limited(const struct access_scope *s);
+
+/* Is the port in one of [n] ranges? */
+bool access_has_port(const struct access_ports *ports, size_t n, uint16_t port);
 
 bool access_scope_same(const struct access_scope *a, const struct access_scope *b);
 
@@ -46,7 +54,9 @@ struct access_who {
 	char credential[CORE_ID_TEXT];
 	bool admin; /* of an administrator's account */
 	bool enabled;
-	uint64_t sessions_max; /* of the account, at one time */
+	uint64_t sessions_max;			     /* of the account, at one time */
+	struct access_ports ports[ACCESS_PORTS_MAX]; /* that the account may have */
+	size_t n_ports;				     /* 0: all of the server's */
 	struct access_scope scope;
 };
 
@@ -65,10 +75,11 @@ enum access_act {
 /* What is asked. Members that do not belong to the act are ignored. */
 struct access_ask {
 	enum access_act act;
-	const char *account;   /* whose account or tunnel it is; NULL: the asker's own, or new */
+	const char *account;   /* whose account or tunnel it is; NULL: the asker's own, or new: what
+				  the account may have limits only that */
 	struct str tunnel;     /* its name; empty: a new one with a random name */
 	enum tunnel_kind kind; /* of the tunnel */
-	uint16_t port;	       /* of a tcp tunnel; 0: none, or any */
+	uint16_t port;	       /* of a tcp tunnel; 0: none, or one that is still to be chosen */
 	int64_t now_ms;	       /* wall clock */
 };
 

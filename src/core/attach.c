@@ -2,23 +2,31 @@
  * A session asks for a tunnel: find its record, or make it, then serve it.
  *
  * All that is read and written is one transaction; who serves what changes only when it is over. A
- * random name that turns out to be taken is another name and another transaction.
+ * random name that turns out to be taken is another name and another transaction. What an agent
+ * wants to stand in the record besides its target is a change like any other, made in its account's
+ * name, after which the tunnel is served.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "core/core_internal.h"
+#include "core/manage.h"
 #include "core/names.h"
 #include "core/tunnel_txn.h"
 
+/* A change that is refused may name several hosts. */
+#define ATTACH_REASON_TEXT (CORE_REASON_TEXT * 5)
+
 struct attach {
 	struct txn *txn;       /* owned */
+	struct manage *change; /* owned: instead of a transaction of our own */
 	struct member *member; /* borrowed: its leaving cancels us */
 	struct list link;      /* in member->attaches */
 	void (*done)(void *arg, const struct core_attached *result);
 	void *arg;
 	bool random;
+	enum tunnel_kind kind; /* as asked for */
+	unsigned priority;
 	unsigned tries; /* of random names */
 	int refused;	/* why it cannot be, found before it began */
 	bool made;	/* the record is new */
@@ -28,12 +36,13 @@ struct attach {
 	struct record_tunnel r; /* as it was read, or made */
 	char name[HOSTNAME_MAX + 1];
 	char target[RECORD_TARGET_MAX + 1];
-	char reason[CORE_REASON_TEXT];
+	char reason[ATTACH_REASON_TEXT];
 };
 
 static void attach_free(struct attach *a)
 {
 	txn_cancel(a->txn);
+	manage_cancel(a->change);
 	list_del(&a->link);
 	free(a);
 }
@@ -51,9 +60,9 @@ void attach_cancel_all(struct member *m)
 static void attach_answer(struct attach *a, int e)
 {
 	void (*done)(void *, const struct core_attached *) = a->done;
-	const struct core_opt *opt = &a->member->core->opt;
+	const struct core *c = a->member->core;
 	struct core_attached result = {.e = e};
-	char words[CORE_REASON_TEXT] = "";
+	char words[ATTACH_REASON_TEXT] = "";
 	void *arg = a->arg;
 
 	if (e != 0 && a->reason[0] == '\0')
@@ -62,30 +71,31 @@ static void attach_answer(struct attach *a, int e)
 		memcpy(words, a->reason, sizeof words);
 	result.reason = words;
 	memcpy(result.name, a->name, sizeof result.name);
-	if (e == 0 && opt->url_port != 0)
-		str_printf(result.url, sizeof result.url, "%s://%s.%s:%u", opt->url_scheme, a->name,
-			   opt->domain, opt->url_port);
-	else if (e == 0)
-		str_printf(result.url, sizeof result.url, "%s://%s.%s", opt->url_scheme, a->name,
-			   opt->domain);
+	while (e == 0 && result.n_urls < CORE_URLS_MAX &&
+	       core_url(c, &a->r, result.n_urls, result.urls[result.n_urls]) == 0)
+		result.n_urls++;
 	attach_free(a);
 	done(arg, &result);
 }
 
 /* ---- may it be? ---- */
 
-/* Asked before the records are looked at, and again when they have been written. */
-static int attach_may(struct attach *a)
+/*
+ * Asked before the records are looked at, and again when they have been written.
+ *   port  of a tcp tunnel, once it is known.
+ */
+static int attach_may(struct attach *a, uint16_t port)
 {
 	struct member *m = a->member;
 	struct access_ask ask = {.act = ACCESS_SERVE,
 				 .tunnel = a->random ? STR("") : str_of(a->name),
-				 .kind = TUNNEL_HTTP,
+				 .kind = a->kind,
+				 .port = port,
 				 .now_ms = ev_wall_ms(m->core->ev)};
 
 	a->reason[0] = '\0';
 	if (m->expelled) {
-		memcpy(a->reason, m->reason, sizeof a->reason);
+		str_printf(a->reason, sizeof a->reason, "%s", m->reason);
 		return m->why;
 	}
 	return access_decide(&m->grant->who, &ask, a->reason);
@@ -94,8 +104,9 @@ static int attach_may(struct attach *a)
 /* The record is there and ours. */
 static int attach_serve(struct attach *a)
 {
+	struct tunnel_serve_opt opt = {.priority = a->priority};
 	struct member *m = a->member;
-	int e = attach_may(a);
+	int e = attach_may(a, a->r.port);
 
 	if (e != 0)
 		return e;
@@ -106,7 +117,7 @@ static int attach_serve(struct attach *a)
 			   CORE_TUNNELS_PER_SESSION);
 		return ERR_LIMIT;
 	}
-	return tunnel_serve(m, &a->r, a->version, a->reason);
+	return tunnel_serve(m, &a->r, a->version, &opt, a->reason);
 }
 
 /* ---- records ---- */
@@ -117,20 +128,30 @@ static int attach_refuse(struct attach *a, int e, const char *reason)
 	return e;
 }
 
-static int attach_to_existing(struct attach *a, struct txn *t, const struct store_record *rec)
+/* May the tunnel that is there be served by whoever asks for it? */
+static int attach_judge(struct attach *a)
 {
-	a->version = rec->version;
 	if (strcmp(a->r.account, a->member->grant->who.account) != 0)
 		return tunnel_txn_taken(str_of(a->name), a->reason);
 	if (!a->r.enabled)
 		return attach_refuse(
 			a, ERR_DISABLED,
 			"this tunnel is switched off; switch it on before it is served");
-	if (a->r.kind != TUNNEL_HTTP)
+	if (a->r.kind != a->kind)
 		return attach_refuse(
 			a, ERR_INVAL,
 			"this name belongs to a tunnel of another kind; choose another with "
 			"--name");
+	return 0;
+}
+
+static int attach_to_existing(struct attach *a, struct txn *t, const struct store_record *rec)
+{
+	int e = attach_judge(a);
+
+	a->version = rec->version;
+	if (e != 0)
+		return e;
 	if (strcmp(a->r.target, a->target) != 0) {
 		memcpy(a->r.target, a->target, sizeof a->r.target);
 		a->hint_only = tunnel_txn_put(t, rec, &a->r) == 0;
@@ -155,7 +176,7 @@ static int attach_run(struct txn *t, void *arg)
 	a->made = a->hint_only = false;
 	if (a->refused != 0)
 		return a->refused;
-	if ((e = attach_may(a)) != 0)
+	if ((e = attach_may(a, 0)) != 0)
 		return e;
 	e = tunnel_txn_get(t, str_of(a->name), &a->r, &rec);
 	if (e == ERR_NOTFOUND)
@@ -212,9 +233,48 @@ static void attach_on_done(void *arg, int e)
 	attach_answer(a, e);
 }
 
+/* ---- with a change of the record ---- */
+
+static void attach_on_changed(void *arg, const struct manage_answer *answer)
+{
+	struct attach *a = arg;
+	int e = answer->e;
+
+	a->change = NULL;
+	if (e != 0) {
+		str_printf(a->reason, sizeof a->reason, "%s", answer->reason);
+	} else {
+		a->r = answer->tunnels[0];
+		a->version = answer->version;
+		memcpy(a->name, a->r.name, sizeof a->name);
+		e = attach_judge(a);
+	}
+	if (e == 0)
+		e = attach_serve(a);
+	attach_answer(a, e);
+}
+
+/* Returns 0 or ERR_LIMIT. */
+static int attach_start_change(struct attach *a, const struct manage_tunnel_change *wanted)
+{
+	struct manage_asker by = {&a->member->grant->who, attach_on_changed, a};
+	struct manage_tunnel_change ch = {.mode = MANAGE_ENSURE, .expected = STORE_ANY};
+
+	if (wanted != NULL) {
+		ch.set = wanted->set;
+		ch.to = wanted->to;
+	}
+	ch.set |= MANAGE_T_KIND | MANAGE_T_TARGET;
+	ch.to.kind = a->kind;
+	memcpy(ch.to.target, a->target, sizeof ch.to.target);
+	a->change = manage_tunnel_change(a->member->core, &by,
+					 a->random ? STR("") : str_of(a->name), &ch);
+	return a->change == NULL ? ERR_LIMIT : 0;
+}
+
 /* ---- the beginning ---- */
 
-int attach_begin(struct member *m, struct str name, struct str target,
+int attach_begin(struct member *m, const struct core_wish *wish,
 		 void (*done)(void *arg, const struct core_attached *result), void *arg)
 {
 	struct attach *a = calloc(1, sizeof *a);
@@ -225,12 +285,18 @@ int attach_begin(struct member *m, struct str name, struct str target,
 	a->member = m;
 	a->done = done;
 	a->arg = arg;
-	a->random = name.len == 0;
+	a->random = wish->name.len == 0;
+	a->kind = wish->kind;
+	a->priority = wish->priority;
 	a->now_ms = ev_wall_ms(m->core->ev);
-	a->refused = tunnel_txn_check_target(target, a->target, a->reason);
+	a->refused = tunnel_txn_check_target(wish->target, a->target, a->reason);
 	if (a->refused == 0 && !a->random)
-		a->refused = names_check(name, m->core->opt.domain, a->name, a->reason);
-	if ((e = attach_start(a)) != 0) {
+		a->refused = names_check(wish->name, m->core->opt.domain, a->name, a->reason);
+	if (a->refused == 0 && !m->expelled && (wish->change != NULL || a->kind != TUNNEL_HTTP))
+		e = attach_start_change(a, wish->change);
+	else
+		e = attach_start(a);
+	if (e != 0) {
 		free(a);
 		return e;
 	}

@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "core/core_internal.h"
+#include "core/place.h"
 
 _Static_assert(CORE_LOGINS_MAX + CORE_ATTACHES_MAX + CORE_LOOKUPS_MAX + CORE_MANAGES_MAX +
-			       CORE_REFRESHES_MAX <
+			       CORE_REFRESHES_MAX + CORE_PLACES_MAX <
 		       STORE_PENDING_MAX,
 	       "more questions than the store takes");
 
@@ -41,16 +41,22 @@ int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
 	core_map_init(c, &c->members);
 	core_map_init(c, &c->grants);
 	core_map_init(c, &c->owners);
+	core_map_init(c, &c->places);
+	core_map_init(c, &c->ports);
+	core_map_init(c, &c->snis);
+	core_map_init(c, &c->agents);
 	ev_random(ev, c->loop_key, sizeof c->loop_key);
 	ev_random(ev, c->secret.key, sizeof c->secret.key);
 	list_init(&c->visitors);
 	list_init(&c->calls);
+	list_init(&c->gone_agents);
 	c->register_left = CORE_REGISTER_BURST;
 	c->register_ms = ev_now_ms(ev);
-	if ((e = refresh_new(c, &c->refresh)) != 0)
-		free(c);
-	else
-		*out = c;
+	if ((e = refresh_new(c, &c->refresh)) == 0 && (e = places_new(c)) == 0)
+		MOVE(*out, c);
+	if (c != NULL)
+		refresh_free(c->refresh);
+	free(c);
 	return e;
 }
 
@@ -66,12 +72,19 @@ void core_free(struct core *c)
 	}
 	CHECK(c->tunnels.n == 0 && c->hosts.n == 0 && c->members.n == 0);
 	CHECK(c->grants.n == 0 && c->owners.n == 0);
+	place_free_all(c);
+	seen_free_all(c);
+	CHECK(c->ports.n == 0);
 	refresh_free(c->refresh);
 	map_free(&c->tunnels);
 	map_free(&c->hosts);
 	map_free(&c->members);
 	map_free(&c->grants);
 	map_free(&c->owners);
+	map_free(&c->places);
+	map_free(&c->ports);
+	map_free(&c->snis);
+	map_free(&c->agents);
 	explicit_bzero(&c->secret, sizeof c->secret);
 	free(c);
 }
@@ -80,12 +93,14 @@ void core_free(struct core *c)
 
 void core_on_record(struct core *c, const struct store_record *rec)
 {
-	if (str_eq(rec->kind, RECORD_ACCOUNT))
+	if (str_eq(rec->kind, RECORD_ACCOUNT)) {
 		grant_on_account(c, rec);
-	else if (str_eq(rec->kind, RECORD_CREDENTIAL))
+	} else if (str_eq(rec->kind, RECORD_CREDENTIAL)) {
 		grant_on_credential(c, rec);
-	else if (str_eq(rec->kind, RECORD_TUNNEL))
+	} else if (str_eq(rec->kind, RECORD_TUNNEL)) {
 		tunnel_on_record(c, rec);
+		place_on_record(c, rec);
+	}
 }
 
 /* ---- questions ---- */
@@ -96,7 +111,7 @@ int core_call_begin(struct core *c, struct core_call *call, enum core_call_kind 
 	static const size_t max[CORE_CALL_KINDS] = {
 		[CORE_LOGIN] = CORE_LOGINS_MAX,	     [CORE_ATTACH] = CORE_ATTACHES_MAX,
 		[CORE_LOOKUP] = CORE_LOOKUPS_MAX,    [CORE_MANAGE] = CORE_MANAGES_MAX,
-		[CORE_REFRESH] = CORE_REFRESHES_MAX,
+		[CORE_REFRESH] = CORE_REFRESHES_MAX, [CORE_PLACE] = CORE_PLACES_MAX,
 	};
 
 	if (c->n_calls[kind] >= max[kind])

@@ -9,20 +9,20 @@
 
 #include "core/access.h"
 #include "core/digest.h"
+#include "core/record.h"
 #include "session/session.h"
 #include "store/store.h"
 
 struct core;
 struct url;
 struct login;
-struct rights;
+struct manage_tunnel_change;
 
 /* Tunnels that one session may serve. */
 #define CORE_TUNNELS_PER_SESSION 1024
-/* Bytes of a bearer token as text, of an account's number, and of an agent's id, NUL included. */
+/* Bytes of a bearer token as text, and of an account's number, NUL included. */
 #define CORE_TOKEN_TEXT	 64
 #define CORE_NUMBER_TEXT 20
-#define CORE_AGENT_TEXT	 65
 
 /* Who may make an account. */
 enum core_registration { CORE_CLOSED, CORE_BY_INVITATION, CORE_OPEN };
@@ -43,6 +43,30 @@ struct core_resolver {
 	void *arg;
 };
 
+/*
+ * Where tcp tunnels are reached: sockets in karezd, memory in the simulation. A port is taken as
+ * long as its tunnel's record exists; it lets visitors in only while somebody serves the tunnel.
+ */
+struct port;
+struct core_ports {
+	/*
+	 * Take a port; it refuses visitors for now.
+	 *   bind  an IP, "localhost" (both loopback addresses), or "": wherever the server lets
+	 *         tunnels listen.
+	 *   port  > 0.
+	 * Returns 0, ERR_INUSE, ERR_DENIED (the system, or the server's operator, does not let us),
+	 * ERR_INVAL (no address of this machine), ERR_NOFILE, ERR_NOMEM.
+	 */
+	int (*take)(void *arg, const char *bind, uint16_t port, struct port **out);
+	/* Let visitors in, to this tunnel (copied); NULL: refuse them at once. Cheap when nothing
+	 * changes.
+	 * Returns 0 or, refusing, ERR_INUSE, ERR_NOFILE, ERR_NOMEM. */
+	int (*let)(struct port *p, const char *tunnel);
+	/* Give it up; running visitors stay. NULL is allowed. */
+	void (*give_up)(struct port *p);
+	void *arg;
+};
+
 struct core_opt {
 	struct log *log;     /* borrowed: the process's */
 	struct store *store; /* borrowed: outlives the core */
@@ -53,6 +77,12 @@ struct core_opt {
 	uint16_t url_port;
 	enum core_registration registration;
 	struct core_resolver resolver; /* ask NULL: there are no custom domains */
+	bool domains_unproven;	       /* nobody has to prove a custom domain that is free */
+	struct core_ports ports;       /* take NULL: there are no tcp tunnels */
+	/* [n_tcp_ports] ports that tunnels may have; borrowed. Port 0 gets one of them >= 1024. */
+	const struct access_ports *tcp_ports;
+	size_t n_tcp_ports;
+	uint16_t tls_port; /* where tls tunnels are reached; 0: there are none */
 	/* [n_auth_hosts] "host" or "host:port" that a tunnel's auth hook may be at, "*" for any;
 	 * borrowed. */
 	const char *const *auth_hosts;
@@ -136,11 +166,18 @@ void core_login_cancel(struct login *l);
 struct member;
 
 struct member_owner {
-	/* Both are called from the loop; the owner may call member_leave() in them. */
+	/* All are called from the loop; the owner may call member_leave() in them. */
+
+	/*
+	 * The core has given this session a tunnel that it had not asked for: see member_offer().
+	 *   service  what the record calls its target; may be empty.
+	 */
+	void (*assigned)(void *arg, const char *tunnel, const char *service);
 
 	/*
 	 * The core has taken a tunnel away from this session.
-	 *   code    an ERR_*: ERR_REPLACED, ERR_DELETED, ERR_DISABLED.
+	 *   code    an ERR_*: ERR_REPLACED (also: the tunnel names other agents now), ERR_DELETED,
+	 *           ERR_DISABLED, ERR_DENIED.
 	 *   reason  a sentence for a person.
 	 */
 	void (*detached)(void *arg, const char *tunnel, int code, const char *reason);
@@ -171,28 +208,65 @@ int member_join(struct core *c, const struct member_opt *opt, struct member **ou
 /* The session is gone or going: all its tunnels lose it at once. NULL is allowed. */
 void member_leave(struct member *m);
 
+/* What an agent asks for. All borrowed for the call. */
+struct core_wish {
+	enum tunnel_kind kind;
+	struct str name;   /* any case; empty: a random one is made */
+	struct str target; /* a hint for people, at most 255 bytes */
+	unsigned priority; /* less is better, for TUNNEL_FAILOVER */
+	/*
+	 * What else its record shall say, if it does not say so already: see
+	 * manage_tunnel_change(), whose members mode and expected do not count. NULL: nothing.
+	 */
+	const struct manage_tunnel_change *change;
+};
+
+/* Where one tunnel can be reached, at most: its own name and its custom domains. */
+#define CORE_URLS_MAX 11
+/* Bytes of such a URL, NUL included. */
+#define CORE_URL_TEXT (HOSTNAME_MAX + 32)
+
 struct core_attached {
 	int e; /* 0, ERR_EXISTS, ERR_RESERVED, ERR_INVAL, ERR_LIMIT, ERR_DISABLED, ERR_DENIED,
-		  ERR_REPLACED, the store's */
+		  ERR_REPLACED, ERR_INUSE (the port), ERR_UNSUPPORTED, the store's */
 	const char *reason;	     /* a sentence for a person, ASCII; "" when e is 0 */
 	char name[HOSTNAME_MAX + 1]; /* "" when what was asked for is no name */
-	char url[HOSTNAME_MAX + 32]; /* where visitors reach it */
+	/* Where visitors reach it, the one to be shown first: "https://a.example",
+	 * "tcp://a.example:9000", "tls://app.example.org:443". */
+	char urls[CORE_URLS_MAX][CORE_URL_TEXT];
+	size_t n_urls;
 };
 
 /*
  * Serve a tunnel by this session; its record is made if the account does not have it yet.
- *   name    as asked for, any case; empty: a random one is made.
- *   target  a hint for people, at most 255 bytes; copied.
- *   done    called exactly once, never before this returns, not after member_leave().
+ *   done  called exactly once, never before this returns, not after member_leave().
  *
  * Sessions of the same agent with a smaller epoch lose the tunnel (detached with ERR_REPLACED); a
  * smaller epoch than one that serves it now is refused with ERR_REPLACED. All names under one last
  * label ("tim" in "hello.tim") belong to one account. Returns 0, or without a callback: ERR_LIMIT
  * (too many attach now), ERR_NOMEM.
  */
-int member_attach(struct member *m, struct str name, struct str target,
+int member_attach(struct member *m, const struct core_wish *wish,
 		  void (*done)(void *arg, const struct core_attached *result),
 		  void *arg) MUST_CHECK;
+
+/* Services that one session may offer. */
+#define CORE_SERVICES_MAX 256
+
+/*
+ * Serve whatever tunnels of the account name this agent, or name no agent and one of these services;
+ * now and whenever a record changes. Each is told by assigned(), and by detached() when it is over.
+ *   services  [n] names, copied; once more replaces the list.
+ * Returns 0, ERR_TOOBIG (n, or a name), ERR_NOMEM.
+ */
+int member_offer(struct member *m, const struct str *services, size_t n,
+		 unsigned priority) MUST_CHECK;
+
+/*
+ * The agent says whether its target works: a session whose target does not is passed over.
+ * Harmless when it does not serve this tunnel.
+ */
+void member_set_health(struct member *m, struct str name, bool up);
 
 /* Stop serving it by this session; harmless if it does not. name: as asked for, any case. */
 void member_detach(struct member *m, struct str name);
@@ -213,11 +287,11 @@ struct tunnel;
  */
 struct tunnel *core_tunnel(struct core *c, struct str name);
 
-/* The same for a whole host name, lower case, that is a tunnel's custom domain. */
+/* The same for a whole host name, lower case, that is an http tunnel's custom domain. */
 struct tunnel *core_tunnel_at(struct core *c, struct str host);
 
 /*
- * Why does nobody serve this name?
+ * Why does nobody serve this name of an http tunnel?
  *   done  called exactly once, never before this returns: ERR_NOROUTE (no such tunnel),
  * ERR_NOSESSION (known, not connected), ERR_DISABLED, 0 (a session has come meanwhile), or the
  * store's error. Returns a handle for core_lookup_cancel(), or NULL when memory or the store's
@@ -236,10 +310,14 @@ const char *tunnel_name(const struct tunnel *t);
 struct tunnel_settings {
 	unsigned refs;
 	enum tunnel_kind kind;
+	enum tunnel_tls tls;
+	enum tunnel_proxy proxy;
 	bool rewrite;		     /* Host, Origin and Referer become the target's */
+	uint64_t drain_ms;	     /* see record_tunnel */
 	const struct rights *rights; /* owned; NULL: everybody is let in */
 	uint64_t version;	     /* of the record */
 	char *target;		     /* owned; as the agent or the API gave it, may be empty */
+	char *service;		     /* owned; may be empty */
 };
 
 /* Never NULL; borrowed until the loop next turns. */
@@ -253,6 +331,12 @@ struct core_visitor {
 	struct list link;
 	const struct visit *visit; /* borrowed: the owner's */
 	int64_t since_ms;
+	uint64_t place; /* the owner keeps it: of the session that serves it, see tunnel_choose() */
+	/*
+	 * The tunnel was taken away from that session: end within so many milliseconds; 0: now.
+	 * May be NULL. It may end the visitor, and no other.
+	 */
+	void (*leave)(struct core_visitor *v, uint64_t ms);
 };
 
 void core_visitor_begin(struct core *c, struct core_visitor *v, const struct visit *visit);
@@ -268,7 +352,17 @@ struct core_session_info {
 	int64_t since_ms; /* wall clock */
 	uint64_t rtt_us;  /* 0: not known */
 	size_t n_streams;
-	bool draining;
+	bool draining, late; /* late: it does not answer its pings in time */
+	bool down;	     /* its target fails its health check, as the agent says */
+	unsigned priority;
+};
+
+/* An agent that is, or was, connected to this node. */
+struct core_agent_info {
+	char account[CORE_ID_TEXT], id[CORE_AGENT_TEXT];
+	size_t n_sessions; /* 0: it has gone */
+	int64_t since_ms;  /* wall clock: when it came, or went */
+	bool was_there;	   /* it had been connected, and gone, before */
 };
 
 struct core_visitor_info {
@@ -280,8 +374,8 @@ struct core_visitor_info {
 
 /*
  * Which session should serve a visitor now? The one that moves the fewest bytes, then the one with
- * the fewest streams; so a small request does not queue behind a download. One that is draining is
- * passed over.
+ * the fewest streams; so a small request does not queue behind a download. One that is draining, whose
+ * target fails or whose pings are late is passed over.
  * Returns the number of the session's place at this tunnel, or 0 when there is none. It never
  * repeats and is gone as soon as the session stops serving the tunnel: streams kept under another
  * number may belong to an agent that must not be asked any more.
@@ -290,17 +384,55 @@ uint64_t tunnel_choose(const struct tunnel *t);
 
 /*
  * Open a stream to the session that tunnel_choose() names; if that one refuses, to the next.
- *   visit   all but the tunnel's name, which is filled in.
+ *   visit   all but the tunnel's name and service, which are filled in.
  *   *place  set to the place of the session that took it.
- * Returns 0, ERR_NOSESSION (none, or all are draining), ERR_LIMIT, ERR_NOMEM, ERR_INVAL (the visit
+ * Returns 0, ERR_NOSESSION (none, or all are draining), ERR_TARGET (all that are left fail their
+ * health checks), ERR_LIMIT, ERR_NOMEM, ERR_INVAL (the visit
  * cannot be written down).
  */
 int tunnel_dial(struct tunnel *t, struct visit *visit, uint64_t *place,
 		struct wire **out) MUST_CHECK;
 
+/* Places that were tried for one visitor. A value, all zero at first. */
+#define TUNNEL_TRIES_MAX 8
+struct tunnel_tried {
+	uint64_t places[TUNNEL_TRIES_MAX];
+	size_t n;
+};
+
+/*
+ * The same, passing over the places in *tried; the place that took it is added there.
+ * Returns as tunnel_dial(), ERR_TARGET when all that is left fails its health check.
+ */
+int tunnel_dial_next(struct tunnel *t, struct visit *visit, struct tunnel_tried *tried,
+		     struct wire **out) MUST_CHECK;
+
 /* A number that nobody else's log shows for this node and tunnel: to find loops by. 16 hex digits.
  */
 void tunnel_loop_mark(const struct tunnel *t, char out[17]);
+
+/* ---- visitors whose first words are TLS ---- */
+
+enum core_sni {
+	CORE_SNI_NOBODY, /* no tls tunnel has this name; perhaps an http tunnel has */
+	CORE_SNI_PASS,	 /* to a tunnel, as it is */
+	CORE_SNI_END,	 /* TLS is ended here, what is inside goes to the tunnel */
+};
+
+/*
+ * Which tls tunnel has this server name: exactly, or by the most specific wildcard. Known also
+ * while nobody serves it.
+ *   host   lower case, no dot at the end.
+ *   *name  set to the tunnel's name unless CORE_SNI_NOBODY; borrowed until the loop next turns.
+ */
+enum core_sni core_sni(struct core *c, struct str host, struct str *name);
+
+/*
+ * Where a tunnel is reached: the i-th of its URLs.
+ * Returns 0, or ERR_NOTFOUND: there are i of them.
+ */
+int core_url(const struct core *c, const struct record_tunnel *r, size_t i,
+	     char out[CORE_URL_TEXT]) MUST_CHECK;
 
 /* ---- what the API asks besides records ---- */
 

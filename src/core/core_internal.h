@@ -16,6 +16,7 @@
 #define CORE_LOOKUPS_MAX   320
 #define CORE_MANAGES_MAX   256
 #define CORE_REFRESHES_MAX 32
+#define CORE_PLACES_MAX	   17
 
 /* Accounts that strangers may make: so many at once, then one more each second. */
 #define CORE_REGISTER_BURST    256
@@ -41,6 +42,7 @@ enum core_call_kind {
 	CORE_LOOKUP,
 	CORE_MANAGE,
 	CORE_REFRESH,
+	CORE_PLACE, /* place_list.c */
 	CORE_CALL_KINDS,
 };
 
@@ -68,22 +70,31 @@ struct secret {
 struct core {
 	struct ev *ev;
 	struct core_opt opt;
-	struct map tunnels;   /* of struct tunnel, by name */
-	struct map hosts;     /* of struct tunnel_host, by custom domain */
-	struct map members;   /* of struct member, by who they are */
-	struct map grants;    /* of struct grant, by "<account>/<credential>" */
-	struct map owners;    /* of struct owner, by account */
-	size_t n_members;     /* also those that were expelled and have not left */
-	struct list visitors; /* of core_visitor.link */
+	struct map tunnels;	 /* of struct tunnel, by name */
+	struct map hosts;	 /* of struct tunnel_host, by custom domain */
+	struct map members;	 /* of struct member, by who they are */
+	struct map grants;	 /* of struct grant, by "<account>/<credential>" */
+	struct map owners;	 /* of struct owner, by account */
+	struct map places;	 /* of struct place, by tunnel */
+	struct map ports;	 /* of struct port_hold, by port: place_port.c */
+	struct map snis;	 /* of struct place_name, "a.example" or "*.example" */
+	struct map agents;	 /* of struct agent_seen, by "<account>/<agent>": seen.c */
+	size_t n_members;	 /* also those that were expelled and have not left */
+	struct list visitors;	 /* of core_visitor.link */
+	struct list gone_agents; /* of agent_seen.link, who went first stands first */
+	size_t n_gone_agents;	 /* at most MANAGE_AGENTS_MAX */
 	struct list calls;
 	size_t n_calls[CORE_CALL_KINDS];
 	struct secret secret;
-	uint64_t places, member_number; /* given last */
+	uint64_t place_number, member_number, rounds; /* given last */
 	uint64_t loop_key[2];
 	unsigned register_left;	  /* accounts that may be made now */
 	uint64_t register_ms;	  /* when register_left was counted last */
 	struct refresh *refresh;  /* owned */
+	struct places *placing;	  /* owned: what place.c keeps */
+	size_t n_lists;		  /* of MANAGE_LISTS_MAX */
 	struct member *rechecked; /* weak: its leaving clears it; see tunnel_recheck() */
+	struct member *assigning; /* the same, see place_assign() */
 };
 
 /* An account of which sessions live here. */
@@ -104,6 +115,7 @@ struct grant {
 	struct list of_owner;
 	struct access_who who;
 	struct list members;  /* of member.of_grant; it lives as long as one is there */
+	bool ports_changed;   /* of the account: its members are still to be asked anew */
 	bool revoked;	      /* its record is gone */
 	bool held;	      /* somebody walks its members: it must not be freed */
 	struct ev_timer over; /* when the credential's time is up */
@@ -123,6 +135,12 @@ struct member {
 	struct list serving; /* of serving.of_member */
 	size_t n_serving;
 	struct list attaches; /* of attach.link */
+	bool offers;	      /* see member_offer() */
+	unsigned priority;    /* of what it offers */
+	char *services; /* owned; names, each with its NUL, one empty at the end; may be NULL */
+	uint64_t asked; /* the last round in which it was offered a tunnel */
+	struct ev_task assign;
+	struct agent_seen *seen; /* borrowed: lives as long as its session does; may be NULL */
 	struct ev_task expel;
 	bool expelled;
 	int why; /* it is expelled for */
@@ -136,8 +154,13 @@ struct serving {
 	struct list of_tunnel; /* the one that was dialled last stands last */
 	struct member *member;
 	struct tunnel *tunnel;
-	uint64_t place; /* its number, see tunnel_choose() */
-	uint64_t tried; /* the dial that has failed here */
+	uint64_t place;	   /* its number, see tunnel_choose() */
+	uint64_t tried;	   /* the dial that has failed here */
+	unsigned priority; /* less is better; of the agents that the record names: their order */
+	unsigned wished;   /* what it asked for */
+	enum tunnel_kind kind; /* the same */
+	bool down;	       /* its target fails its health check */
+	bool assigned;	       /* by its offer, not by an attach of its own */
 };
 
 /* A custom domain of a tunnel that is served. */
@@ -157,7 +180,9 @@ struct tunnel {
 	struct list hosts;   /* of tunnel_host.link, owned */
 	struct list serving; /* of serving.of_tunnel */
 	size_t n_serving;
+	size_t n_up;		    /* of them, those that are not down */
 	uint64_t dials;		    /* so far */
+	uint16_t port;		    /* of a tcp tunnel */
 	char account[CORE_ID_TEXT]; /* whose it is */
 	char name[HOSTNAME_MAX + 1];
 };
@@ -296,6 +321,35 @@ void grant_on_credential(struct core *c, const struct store_record *rec);
 /* It serves nothing from now on; its owner is told at the end of the turn. */
 void member_expel(struct member *m, int why, const char *reason);
 
+/* ---- offer.c ---- */
+
+/* See member_offer(). */
+int offer_set(struct member *m, const struct str *services, size_t n, unsigned priority) MUST_CHECK;
+
+/* Who is to serve a tunnel by its offer, as its record says. All borrowed. */
+struct offer_terms {
+	const char *service;
+	const char (*agents)[CORE_AGENT_TEXT]; /* [n_agents] */
+	size_t n_agents;
+};
+
+/* Is a member that offers to serve it? Whose tunnel it is does not count. */
+bool offer_fits(const struct member *m, const struct offer_terms *t);
+
+/* Let a member serve a tunnel by its offer, if that may be; its owner is told, and may make it
+ * leave. */
+void offer_give(struct member *m, const struct record_tunnel *r, uint64_t version);
+
+/* Take back what a member serves by an offer that does not say so any more. The same. */
+void offer_withdraw(struct member *m);
+
+/* Its offer, or what it may, has changed: give it what it is to serve at the end of the turn.
+ * Harmless for a member that does not offer. */
+void offer_look(struct member *m);
+
+/* The member goes. */
+void offer_end(struct member *m);
+
 /* ---- tunnel.c ---- */
 
 /*
@@ -303,10 +357,14 @@ void member_expel(struct member *m, int why, const char *reason);
  *   r       its record; it belongs to the member's account.
  *   reason  filled on failure.
  * Returns 0 (also when it does already), ERR_REPLACED, ERR_LIMIT, ERR_EXISTS (a later record says
- * that it is somebody else's), ERR_NOMEM.
+ * that it is somebody else's), ERR_DENIED (the record names other agents), ERR_NOMEM.
  */
+struct tunnel_serve_opt {
+	unsigned priority; /* counts where the record names no agents */
+	bool assigned;
+};
 int tunnel_serve(struct member *m, const struct record_tunnel *r, uint64_t version,
-		 char reason[CORE_REASON_TEXT]) MUST_CHECK;
+		 const struct tunnel_serve_opt *opt, char reason[CORE_REASON_TEXT]) MUST_CHECK;
 
 /* One member serves it no longer. Frees s. event: "detach" or "replaced", for the log. */
 void tunnel_leave(struct serving *s, const char *event);
@@ -317,20 +375,50 @@ void tunnel_take_away(struct serving *s, int code, const char *reason);
 /* The member's place in a tunnel, NULL if it has none. */
 struct serving *tunnel_find_serving(struct member *m, struct str name);
 
+/* Its agent says whether its target works. */
+void tunnel_set_health(struct serving *s, bool up);
+
 /* Its record has changed, or is gone: settings, custom domains and sessions follow. */
 void tunnel_on_record(struct core *c, const struct store_record *rec);
 
 /* The member's scope has changed: it loses, with ERR_DENIED, what it may not serve any more. */
 void tunnel_recheck(struct member *m);
 
+/*
+ * May this member do that for this tunnel? Asked for each candidate of each dial, so it is kept
+ * cheap: the clock is read only for credentials that end. Returns as access_decide().
+ */
+int tunnel_ask(const struct tunnel *t, const struct member *m, enum access_act act,
+	       char reason[CORE_REASON_TEXT]) MUST_CHECK;
+
+/* ---- visitor.c ---- */
+
+/* A place is no more: its visitors end within so many milliseconds, see core_visitor.leave(). */
+void visitor_leave_place(struct core *c, uint64_t place, uint64_t ms);
+
 /* ---- attach.c ---- */
 
 /* See member_attach(). */
-int attach_begin(struct member *m, struct str name, struct str target,
+int attach_begin(struct member *m, const struct core_wish *wish,
 		 void (*done)(void *arg, const struct core_attached *result), void *arg) MUST_CHECK;
 
 /* The member goes: its questions are never answered. */
 void attach_cancel_all(struct member *m);
+
+/* ---- seen.c: agents that are, or were, here ---- */
+
+struct agent_seen {
+	struct map_entry entry; /* in core->agents */
+	struct list link;	/* in seen.c's order: those without sessions, the oldest first */
+	struct core_agent_info info;
+	char key[CORE_ID_TEXT + CORE_AGENT_TEXT];
+};
+
+void seen_join(struct member *m);
+void seen_leave(struct member *m);
+/* NULL: it is not, or was too long ago. */
+const struct agent_seen *seen_find(struct core *c, const char *account, const char *agent);
+void seen_free_all(struct core *c);
 
 /* ---- refresh.c: what other nodes have changed ---- */
 
@@ -339,5 +427,8 @@ void refresh_free(struct refresh *r);
 
 /* Something lives here whose record is to be read at once, and then every CORE_REFRESH_MS. */
 void refresh_add(struct core *c, struct str kind, struct str key);
+
+/* The same for what has just been read. */
+void refresh_watch(struct core *c);
 
 #endif

@@ -8,11 +8,16 @@
 /* Digits of the fingerprint that people copy: 128 bits are enough. */
 #define DOMAIN_DIGITS 32
 
+const char *domain_base(const char *host)
+{
+	return str_starts(str_of(host), STR("*.")) ? host + 2 : host;
+}
+
 int domain_claim(const uint8_t key[DIGEST_LEN], const struct domain_claimant *who, const char *host,
 		 struct domain_claim *out)
 {
 	char what[CORE_ID_TEXT + 1 + HOSTNAME_MAX + 1], hex[DIGEST_HEX_TEXT];
-	size_t n = str_printf(what, sizeof what, "%s|%s", who->account, host);
+	size_t n = str_printf(what, sizeof what, "%s|%s", who->account, domain_base(host));
 	int e = digest_keyed(key, (struct str){what, n}, hex);
 
 	if (e != 0)
@@ -76,14 +81,15 @@ static int domain_put(struct domain_question *q, struct str name)
 static int domain_put_both(struct domain_proofs *all, struct domain_proof *p)
 {
 	char name[sizeof "_karez." + HOSTNAME_MAX];
-	size_t n = str_printf(name, sizeof name, "_karez.%s", p->host);
+	const char *base = domain_base(p->host);
+	size_t n = str_printf(name, sizeof name, "_karez.%s", base);
 	int e;
 
 	p->proven = p->old_proven = false;
 	p->e = 0;
 	p->questions[0] = (struct domain_question){p, all, CORE_DNS_CNAME, NULL};
 	p->questions[1] = (struct domain_question){p, all, CORE_DNS_TXT, NULL};
-	if ((e = domain_put(&p->questions[0], str_of(p->host))) != 0)
+	if ((e = domain_put(&p->questions[0], str_of(base))) != 0)
 		return e;
 	/* too long a name has no text record; that is no reason not to ask for the other */
 	return n > HOSTNAME_MAX ? 0 : domain_put(&p->questions[1], (struct str){name, n});

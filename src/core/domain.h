@@ -6,7 +6,8 @@
  *	_karez.<host>	TXT	karez-verify=<32 hexadecimal digits>
  *
  * The digits are made from the account and the host under the store's key, so nobody can have them
- * set for a host that is not his to set, and another account's do not count.
+ * set for a host that is not his to set, and another account's do not count. "*.<host>" is proven
+ *by what proves <host>.
  */
 #ifndef KAREZ_CORE_DOMAIN_H
 #define KAREZ_CORE_DOMAIN_H
@@ -48,6 +49,9 @@ struct domain_proofs {
 	void (*done)(void *arg);
 	void *arg;
 };
+
+/* The host whose records prove it: what "*" stands before, or the host itself. Borrowed from it. */
+const char *domain_base(const char *host);
 
 /*
  * What must be found for an account's claim.

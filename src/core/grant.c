@@ -191,6 +191,60 @@ void grant_leave(struct member *m)
 
 /* ---- records ---- */
 
+/* Each member asks anew for each tunnel; their owners may make any of them leave meanwhile. */
+static void grant_recheck(struct grant *g)
+{
+	struct list todo, *link;
+
+	list_init(&todo);
+	list_splice(&todo, &g->members);
+	g->held = true;
+	while ((link = list_pop(&todo)) != NULL) {
+		struct member *m = CONTAINER_OF(link, struct member, of_grant);
+
+		list_push(&g->members, link);
+		if (!m->expelled)
+			tunnel_recheck(m);
+	}
+	g->held = false;
+	if (list_empty(&g->members))
+		grant_free(g);
+}
+
+static void grant_set_ports(struct grant *g, const struct record_account *r)
+{
+	size_t size = r->n_ports * sizeof r->ports[0];
+
+	if (g->who.n_ports == r->n_ports && memcmp(g->who.ports, r->ports, size) == 0)
+		return;
+	memcpy(g->who.ports, r->ports, size);
+	g->who.n_ports = r->n_ports;
+	g->ports_changed = true;
+}
+
+static struct grant *grant_find_changed(struct owner *o)
+{
+	LIST_FOR_EACH (link, &o->grants) {
+		struct grant *g = CONTAINER_OF(link, struct grant, of_owner);
+
+		if (g->ports_changed)
+			return g;
+	}
+	return NULL;
+}
+
+/* All sessions of an account may go meanwhile, and the owner with them. */
+static void grant_recheck_ports(struct core *c, struct str account)
+{
+	struct owner *o;
+	struct grant *g;
+
+	while ((o = grant_find_owner(c, account)) != NULL && (g = grant_find_changed(o)) != NULL) {
+		g->ports_changed = false;
+		grant_recheck(g);
+	}
+}
+
 static void grant_set_account(struct owner *o, const struct record_account *r)
 {
 	char reason[CORE_REASON_TEXT];
@@ -201,9 +255,12 @@ static void grant_set_account(struct owner *o, const struct record_account *r)
 
 		g->who.admin = r->admin;
 		g->who.enabled = r->enabled;
+		grant_set_ports(g, r);
 	}
-	if (r->enabled)
+	if (r->enabled) {
+		grant_recheck_ports(o->core, str_of(r->id));
 		return;
+	}
 	account_off_reason(r, reason);
 	grant_expel_all(o, r->deleting ? ERR_DELETED : ERR_DISABLED, reason);
 }
@@ -224,26 +281,6 @@ void grant_on_account(struct core *c, const struct store_record *rec)
 		o->version = rec->version;
 		grant_set_account(o, &r);
 	}
-}
-
-/* Each member asks anew for each tunnel; their owners may make any of them leave meanwhile. */
-static void grant_recheck(struct grant *g)
-{
-	struct list todo, *link;
-
-	list_init(&todo);
-	list_splice(&todo, &g->members);
-	g->held = true;
-	while ((link = list_pop(&todo)) != NULL) {
-		struct member *m = CONTAINER_OF(link, struct member, of_grant);
-
-		list_push(&g->members, link);
-		if (!m->expelled)
-			tunnel_recheck(m);
-	}
-	g->held = false;
-	if (list_empty(&g->members))
-		grant_free(g);
 }
 
 static void grant_set_credential(struct grant *g, const struct record_credential *r)

@@ -113,10 +113,28 @@ static int login_refuse_certificate(struct login *l)
 	return login_refuse(l, ERR_AUTH, l->reason);
 }
 
+/* The part of a certificate's name "agent@realm" behind the agent; empty: it is no such name. */
+static struct str login_realm(const struct login *l)
+{
+	struct str text = {l->presented, l->presented_len};
+	size_t at = str_find(text, '@');
+
+	if (l->type != CORE_PROOF_CERTIFICATE || at == 0 || at == text.len)
+		return STR("");
+	return (struct str){text.p + at + 1, text.len - at - 1};
+}
+
+/* "*@realm" stands for every agent of it, so nobody may be called so. */
+static bool login_is_wild(const struct login *l)
+{
+	return l->type == CORE_PROOF_CERTIFICATE && l->presented_len > 1 &&
+	       memcmp(l->presented, "*@", 2) == 0;
+}
+
 /* The key of the proof that it would be. */
 static int login_proof_key(struct login *l, struct txn *t, char out[RECORD_PROOF_TEXT])
 {
-	struct str text = {l->presented, l->presented_len};
+	struct str text = {l->presented, login_is_wild(l) ? 0 : l->presented_len};
 	char number[ACCOUNT_LETTERS + 1];
 	const uint8_t *key;
 	int e;
@@ -198,34 +216,65 @@ static int login_decide(struct login *l, const struct record_credential *cred,
 	who->admin = account->admin;
 	who->enabled = account->enabled;
 	who->sessions_max = account->quota.sessions;
+	memcpy(who->ports, account->ports, sizeof who->ports);
+	who->n_ports = account->n_ports;
 	who->scope = cred->scope;
 	if ((e = access_decide(who, &ask, l->reason)) == ERR_DISABLED)
 		account_off_reason(account, l->reason);
 	return e;
 }
 
+/* What a proof has led to. */
+struct login_found {
+	struct record_credential cred;
+	struct record_account account;
+	const struct store_record *cred_rec, *account_rec;
+};
+
+static int login_find(struct txn *t, const char *key, struct login_found *f)
+{
+	int e = login_read(t, key, &f->cred, &f->cred_rec, &f->account, &f->account_rec);
+
+	if (e == 0 &&
+	    (strlen(f->cred.proof) != strlen(key) || !digest_same(f->cred.proof, key, strlen(key))))
+		e = ERR_NOTFOUND; /* the credential has got another secret since */
+	return e;
+}
+
+/* A certificate's own name counts before its realm. Its name is no secret, so neither is how often
+ * it is looked for. */
+static int login_find_realm(struct login *l, struct txn *t, struct login_found *f)
+{
+	struct str realm = login_realm(l);
+	char text[PRESENTED_CAP + 2], key[RECORD_PROOF_TEXT];
+	size_t n;
+
+	if (realm.len == 0 || login_is_wild(l))
+		return ERR_NOTFOUND;
+	n = str_printf(text, sizeof text, "*@");
+	memcpy(text + n, realm.p, realm.len);
+	credential_public_proof(CREDENTIAL_CERTIFICATE, (struct str){text, n + realm.len}, key);
+	return login_find(t, key, f);
+}
+
 static int login_prove(struct login *l, struct txn *t)
 {
-	const struct store_record *cred_rec, *account_rec;
-	struct record_account account;
-	struct record_credential cred;
 	char key[RECORD_PROOF_TEXT];
+	struct login_found f;
 	int e;
 
 	if ((e = login_proof_key(l, t, key)) != 0)
 		return e;
-	e = login_read(t, key, &cred, &cred_rec, &account, &account_rec);
-	if (e == 0 &&
-	    (strlen(cred.proof) != strlen(key) || !digest_same(cred.proof, key, strlen(key))))
-		e = ERR_NOTFOUND; /* the credential has got another secret since */
+	if ((e = login_find(t, key, &f)) == ERR_NOTFOUND)
+		e = login_find_realm(l, t, &f);
 	if (e == ERR_NOTFOUND)
 		return l->type == CORE_PROOF_CERTIFICATE ? login_refuse_certificate(l)
 							 : login_refuse(l, ERR_AUTH, unknown);
 	if (e != 0)
 		return e;
-	if ((e = login_decide(l, &cred, &account)) != 0)
+	if ((e = login_decide(l, &f.cred, &f.account)) != 0)
 		return login_refuse(l, e, l->reason);
-	return login_touch(l, t, &cred, cred_rec->value, &account, account_rec->value);
+	return login_touch(l, t, &f.cred, f.cred_rec->value, &f.account, f.account_rec->value);
 }
 
 static int login_register(struct login *l, struct txn *t)

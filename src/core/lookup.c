@@ -1,4 +1,7 @@
-/* Why nobody serves a name: asked of the store for each visitor that no session can take. */
+/*
+ * Why nobody serves a name: asked of the store for each visitor that no session can take. Names are
+ * those of http tunnels; others are reached by their ports and by TLS.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +20,10 @@ struct core_lookup {
 static bool lookup_is_served(const struct core_lookup *l)
 {
 	struct str name = str_of(l->name);
+	const struct tunnel *t =
+		l->by_host ? core_tunnel_at(l->core, name) : core_tunnel(l->core, name);
 
-	return (l->by_host ? core_tunnel_at(l->core, name) : core_tunnel(l->core, name)) != NULL;
+	return t != NULL && t->settings->kind == TUNNEL_HTTP;
 }
 
 /* 0: the record is there, and it may be served. */
@@ -38,7 +43,9 @@ static int lookup_run(struct txn *t, void *arg)
 		e = tunnel_txn_get(t, str_of(l->name), &r, &rec);
 	else if ((e = tunnel_txn_domain(t, l->name, &d)) == 0)
 		e = tunnel_txn_get(t, str_of(d.tunnel), &r, &rec);
-	return e != 0 || r.enabled ? e : ERR_DISABLED;
+	if (e != 0)
+		return e;
+	return r.kind != TUNNEL_HTTP ? ERR_NOTFOUND : r.enabled ? 0 : ERR_DISABLED;
 }
 
 static void lookup_on_done(void *arg, int e)

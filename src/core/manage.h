@@ -22,12 +22,13 @@ struct manage_answer {
 	/*
 	 * 0, ERR_INVAL, ERR_DENIED, ERR_DISABLED, ERR_AUTH, ERR_NOTFOUND, ERR_EXISTS (the name is
 	 * somebody else's, or in use), ERR_RESERVED, ERR_CONFLICT (not the expected version),
-	 * ERR_LIMIT (a quota), ERR_UNSUPPORTED, or the store's: ERR_FULL, ERR_TIMEOUT, ERR_IO,
-	 * ERR_CLOSED, ERR_NOMEM.
+	 * ERR_LIMIT (a quota), ERR_INUSE (a port), ERR_TOOBIG (a list), ERR_UNSUPPORTED, or the
+	 * store's: ERR_FULL, ERR_TIMEOUT, ERR_IO, ERR_CLOSED, ERR_NOMEM.
 	 */
 	int e;
 	const char *reason; /* a sentence for a person when e is not 0 */
 	const char *field;  /* the member at fault as the API calls it ("alt_names"), or NULL */
+	size_t entry;	    /* of a list that was asked for: the one at fault; SIZE_MAX: none */
 
 	bool created;	  /* a record that was not there before */
 	uint64_t version; /* of the one item: its ETag */
@@ -40,6 +41,7 @@ struct manage_answer {
 	const struct record_invite *invites;
 	const struct core_session_info *sessions;
 	const struct core_visitor_info *visitors;
+	const struct core_agent_info *agents;
 	bool more;	   /* the list goes on after `after` */
 	const char *after; /* to be given back for the next page */
 
@@ -94,6 +96,7 @@ enum {
 	MANAGE_QUOTA_SESSIONS = 16,
 	MANAGE_QUOTA_CREDENTIALS = 32,
 	MANAGE_ADMIN = 64,
+	MANAGE_PORTS = 128,
 };
 
 struct manage_account_change {
@@ -181,6 +184,13 @@ enum {
 	MANAGE_T_ALLOW = 512,
 	MANAGE_T_DENY = 1024,
 	MANAGE_T_AUTH_URL = 2048,
+	MANAGE_T_PORT = 4096, /* to.port 0: keep the one that it has, or choose one */
+	MANAGE_T_BIND = 8192,
+	MANAGE_T_TLS = 16384,
+	MANAGE_T_PROXY = 32768,
+	MANAGE_T_SERVICE = 65536,
+	MANAGE_T_AGENTS = 131072,
+	MANAGE_T_DRAIN = 262144,
 };
 
 struct manage_tunnel_change {
@@ -188,6 +198,8 @@ struct manage_tunnel_change {
 		MANAGE_CREATE, /* must not be there; what is not set is usual */
 		MANAGE_PUT,    /* made, or replaced whole: what is not set is usual */
 		MANAGE_PATCH,  /* must be there; what is not set stays */
+		MANAGE_ENSURE, /* made, or what is set is changed; nothing is written when all is so
+				  already. Its kind stays: another one is ERR_INVAL */
 	} mode;
 	unsigned set;
 	struct record_tunnel to;
@@ -196,13 +208,54 @@ struct manage_tunnel_change {
 
 /*
  * Make or change a tunnel.
- *   name  empty with MANAGE_CREATE: a random one is made.
- * A custom domain must be proven (see doc/accounts.md) when it is new to the tunnel; one that is
- * not gives ERR_INVAL with the records that would prove it. A tunnel that is switched off loses its
+ *   name  empty with MANAGE_CREATE or MANAGE_ENSURE: a random one is made.
+ * A custom domain must be proven (see doc/accounts.md) when it is new to the account; one that is
+ * not gives ERR_INVAL with the records that would prove it. What is nobody's yet needs no proof by
+ * an administrator, or with core_opt.domains_unproven. The port of a tcp tunnel is taken before it
+ * is written. A tunnel that is switched off loses its
  * sessions with ERR_DISABLED.
  */
 struct manage *manage_tunnel_change(struct core *c, const struct manage_asker *by, struct str name,
 				    const struct manage_tunnel_change *ch);
+
+/* ---- a whole list of tunnels ---- */
+
+/* Entries of one list, and lists under way, at most. */
+#define MANAGE_LIST_MAX	 1000
+#define MANAGE_LISTS_MAX 8
+
+/* One tunnel as it is wanted; what is not set is usual. */
+struct manage_tunnel_entry {
+	/* Empty: the account's tunnel of the same kind with the same port (tcp), or the same custom
+	 * domains, keeps its name; else a random one is made. */
+	struct str name;
+	struct str account; /* only with `all`; empty: the asker's own */
+	unsigned set;	    /* MANAGE_T_* */
+	const struct record_tunnel *to;
+};
+
+struct manage_tunnel_list {
+	const struct manage_tunnel_entry *entries; /* [n], copied with all it points to */
+	size_t n;
+	bool all;	    /* of all accounts, for administrators; else the asker's own */
+	bool known_agents;  /* an agent that was never here is ERR_NOTFOUND */
+	bool dry_run;	    /* say what would be, change nothing */
+	bool keep_http;	    /* http tunnels that are not in the list stay as they are */
+};
+
+/*
+ * Replace the tunnels of an account, or of all: validated whole, ports taken whole, then switched
+ * in one turn. On any error nothing has changed, and answer->entry says which is at fault. One that
+ * is as it was keeps its listener and its connections; one that is not in the list is deleted.
+ *   answer->tunnels  as they are now, in the order of the list.
+ */
+struct manage *manage_tunnel_replace(struct core *c, const struct manage_asker *by,
+				     const struct manage_tunnel_list *l);
+
+/* Agents of the asker's account (all: of every account, for administrators) that are or were here;
+ * at most MANAGE_AGENTS_MAX, the connected ones first. */
+#define MANAGE_AGENTS_MAX 1024
+struct manage *manage_agents(struct core *c, const struct manage_asker *by, bool all);
 
 /* Its sessions lose it with ERR_DELETED, its names are free at once. */
 struct manage *manage_tunnel_drop(struct core *c, const struct manage_asker *by, struct str name,

@@ -299,6 +299,24 @@ static int account_set_quota(struct account_call *a, unsigned bit, const char *f
 	return 0;
 }
 
+/* None: the account may have all of the server's. */
+static int account_set_ports(struct account_call *a)
+{
+	const struct record_account *to = &a->change.to;
+
+	if (to->n_ports > ACCESS_PORTS_MAX)
+		return manage_refuse(&a->m, ERR_INVAL, "ports",
+				     "an account has at most %d ranges of ports", ACCESS_PORTS_MAX);
+	for (size_t i = 0; i < to->n_ports; i++)
+		if (to->ports[i].first == 0 || to->ports[i].first > to->ports[i].last)
+			return manage_refuse(&a->m, ERR_INVAL, "ports",
+					     "a range of ports goes from its first one to its "
+					     "last one, such as 2000-2010");
+	memcpy(a->record.ports, to->ports, sizeof to->ports);
+	a->record.n_ports = to->n_ports;
+	return 0;
+}
+
 static int account_apply(struct account_call *a)
 {
 	const struct record_account *to = &a->change.to;
@@ -319,6 +337,8 @@ static int account_apply(struct account_call *a)
 	if (e == 0)
 		e = account_set_quota(a, MANAGE_QUOTA_CREDENTIALS, "quota.credentials",
 				      to->quota.credentials, &r->quota.credentials);
+	if (e == 0 && (set & MANAGE_PORTS))
+		e = account_set_ports(a);
 	if (set & MANAGE_ADMIN)
 		r->admin = to->admin;
 	if (set & MANAGE_ENABLED)

@@ -179,6 +179,15 @@ static int credential_set_ssh_key(struct credential_call *c)
 	return 0;
 }
 
+/* "*@realm" is every agent of a realm; in any other place a '*' is one of the name. */
+static bool credential_subject_ok(const char *subject)
+{
+	const char *realm = subject + 2;
+
+	return strncmp(subject, "*@", 2) != 0 ||
+	       (realm[0] != '\0' && strpbrk(realm, "*@ ") == NULL);
+}
+
 static int credential_set_certificate(struct credential_call *c)
 {
 	struct access_ask ask = {.act = ACCESS_ADMIN};
@@ -194,6 +203,10 @@ static int credential_set_certificate(struct credential_call *c)
 		return manage_refuse(&c->m, ERR_INVAL, "subject",
 				     "a certificate is known by a name: its CN, or a name of its "
 				     "subjectAltName");
+	if (e == 0 && !credential_subject_ok(c->record.shown))
+		return manage_refuse(&c->m, ERR_INVAL, "subject",
+				     "all certificates of a realm are *@REALM: the part behind the "
+				     "@ of names like agent@example.org");
 	if (e == 0)
 		credential_public_proof(CREDENTIAL_CERTIFICATE, str_of(c->record.shown),
 					c->record.proof);

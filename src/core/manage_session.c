@@ -1,4 +1,4 @@
-/* Who is there: sessions of a tunnel and its visitors on this node, and ending sessions. */
+/* Who is there: agents, sessions of a tunnel and its visitors on this node; and ending sessions. */
 #include "core/manage.h"
 
 #include <stdlib.h>
@@ -67,8 +67,9 @@ static struct manage_there *manage_there_new(struct core *c, const struct manage
 
 /* ---- sessions ---- */
 
-static void manage_tell_session(const struct member *m, struct core_session_info *out)
+static void manage_tell_session(const struct serving *serving, struct core_session_info *out)
 {
+	const struct member *m = serving->member;
 	const struct session *s = m->opt.session;
 
 	*out = (struct core_session_info){.number = m->number,
@@ -78,7 +79,10 @@ static void manage_tell_session(const struct member *m, struct core_session_info
 					  .since_ms = m->since_ms,
 					  .rtt_us = s->rtt_us,
 					  .n_streams = s->n_streams,
-					  .draining = s->is_draining};
+					  .draining = s->is_draining,
+					  .late = session_is_late(s),
+					  .down = serving->down,
+					  .priority = serving->priority};
 	memcpy(out->account, m->grant->who.account, sizeof out->account);
 	memcpy(out->agent, m->opt.agent.id, sizeof out->agent);
 }
@@ -101,9 +105,8 @@ static void manage_fill_sessions(struct manage_there *h, struct tunnel *t)
 	if (n > 0) {
 		LIST_FOR_EACH (link, &t->serving)
 			if (i < n)
-				manage_tell_session(
-					CONTAINER_OF(link, struct serving, of_tunnel)->member,
-					&h->sessions[i++]);
+				manage_tell_session(CONTAINER_OF(link, struct serving, of_tunnel),
+						    &h->sessions[i++]);
 		qsort(h->sessions, n, sizeof *h->sessions, manage_session_order);
 		h->m.answer.more = t->n_serving > n;
 	}
@@ -260,4 +263,83 @@ struct manage *manage_disconnect(struct core *c, const struct manage_asker *by, 
 		manage_clean_words(reason, h->words);
 	}
 	return manage_begin((struct manage *)h, manage_there_run);
+}
+
+/* ---- agents ---- */
+
+struct manage_seen {
+	struct manage m; /* first */
+	bool all;
+	struct core_agent_info *agents; /* owned */
+};
+
+static void manage_seen_clean(struct manage *m)
+{
+	free(((struct manage_seen *)m)->agents);
+}
+
+static int manage_seen_run(struct txn *t, void *arg)
+{
+	struct manage_seen *s = arg;
+	struct access_ask ask = {.act = s->all ? ACCESS_ADMIN : ACCESS_ACCOUNT};
+
+	return manage_access(&s->m, &ask);
+}
+
+/* The connected ones first, then those that went last; of equals by their names. */
+static int manage_agent_order(const void *a, const void *b)
+{
+	const struct core_agent_info *x = a, *y = b;
+	bool x_here = x->n_sessions > 0, y_here = y->n_sessions > 0;
+	int order;
+
+	if (x_here != y_here)
+		return x_here ? -1 : 1;
+	if (!x_here && x->since_ms != y->since_ms)
+		return x->since_ms > y->since_ms ? -1 : 1;
+	order = strcmp(x->account, y->account);
+	return order != 0 ? order : strcmp(x->id, y->id);
+}
+
+static size_t manage_collect_agents(const struct manage_seen *s, struct core_agent_info *out)
+{
+	const struct map *agents = &s->m.core->agents;
+	size_t n = 0;
+
+	for (struct map_entry *e = map_next(agents, NULL); e != NULL; e = map_next(agents, e)) {
+		const struct agent_seen *a = CONTAINER_OF(e, struct agent_seen, entry);
+
+		if (s->all || strcmp(a->info.account, s->m.who.account) == 0)
+			out[n++] = a->info;
+	}
+	return n;
+}
+
+static void manage_seen_next(struct manage *m, int e)
+{
+	struct manage_seen *s = (struct manage_seen *)m;
+	size_t n;
+
+	if (e == 0 && (s->agents = calloc(m->core->agents.n + 1, sizeof *s->agents)) == NULL)
+		e = ERR_NOMEM;
+	if (e == 0) {
+		n = manage_collect_agents(s, s->agents);
+		qsort(s->agents, n, sizeof *s->agents, manage_agent_order);
+		m->answer.more = n > MANAGE_AGENTS_MAX;
+		m->answer.n = MIN(n, (size_t)MANAGE_AGENTS_MAX);
+		m->answer.agents = s->agents;
+	}
+	manage_end(m, e);
+}
+
+struct manage *manage_agents(struct core *c, const struct manage_asker *by, bool all)
+{
+	struct manage_seen *s = manage_new(c, by, sizeof *s);
+
+	if (s != NULL) {
+		s->m.next = manage_seen_next;
+		s->m.clean = manage_seen_clean;
+		s->all = all;
+	}
+	return manage_begin((struct manage *)s, manage_seen_run);
 }

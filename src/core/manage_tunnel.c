@@ -37,7 +37,8 @@ int manage_tunnel(struct manage *m, struct txn *t, const struct manage_tunnel_as
 	may = (struct access_ask){.act = ask->act,
 				  .account = out->account,
 				  .tunnel = str_of(name),
-				  .kind = out->kind};
+				  .kind = out->kind,
+				  .port = out->port};
 	e = manage_access(m, &may);
 	if (e == ERR_NOTFOUND || (e != 0 && strcmp(out->account, m->who.account) != 0))
 		return manage_tunnel_none(m);
@@ -216,6 +217,7 @@ static bool manage_list_may(struct manage_list *l, const struct store_record *re
 	if (record_read_tunnel(rec->key, rec->value, &r) != 0)
 		return false;
 	ask.kind = r.kind;
+	ask.port = r.port;
 	may = manage_access(&l->m, &ask) == 0;
 	l->m.reason[0] = '\0';
 	return may;

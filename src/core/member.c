@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "core/core_internal.h"
-#include "core/names.h"
+#include "core/place.h"
 
 static void member_leave_tunnels(struct member *m, const char *event)
 {
@@ -41,6 +40,11 @@ void member_expel(struct member *m, int why, const char *reason)
 	ev_task_run(m->core->ev, &m->expel);
 }
 
+static void member_on_assign(void *arg)
+{
+	place_assign(arg);
+}
+
 static void member_replace(struct core *c, struct str who)
 {
 	struct map_entry *old = map_get(&c->members, who);
@@ -66,6 +70,7 @@ int member_join(struct core *c, const struct member_opt *opt, struct member **ou
 	list_init(&m->serving);
 	list_init(&m->attaches);
 	m->expel = (struct ev_task){.fn = member_on_expel, .arg = m};
+	m->assign = (struct ev_task){.fn = member_on_assign, .arg = m};
 	n = str_printf(m->who, sizeof m->who, "%s/%s/%llu/%u", opt->who->account, opt->agent.id,
 		       (unsigned long long)opt->agent.epoch, opt->agent.carrier);
 	m->entry.key = (struct str){m->who, n};
@@ -80,6 +85,7 @@ int member_join(struct core *c, const struct member_opt *opt, struct member **ou
 	m->number = ++c->member_number;
 	m->since_ms = ev_wall_ms(c->ev);
 	c->n_members++;
+	seen_join(m);
 	MOVE(*out, m);
 out:
 	if (m != NULL)
@@ -93,30 +99,50 @@ void member_leave(struct member *m)
 	if (m == NULL)
 		return;
 	attach_cancel_all(m);
+	offer_end(m);
 	member_leave_tunnels(m, "detach");
 	if (!m->expelled)
 		map_del(&m->core->members, &m->entry);
 	ev_task_cancel(&m->expel);
+	seen_leave(m);
 	grant_leave(m);
 	m->core->n_members--;
 	free(m);
 }
 
-int member_attach(struct member *m, struct str name, struct str target,
+int member_attach(struct member *m, const struct core_wish *wish,
 		  void (*done)(void *arg, const struct core_attached *result), void *arg)
 {
-	return attach_begin(m, name, target, done, arg);
+	return attach_begin(m, wish, done, arg);
+}
+
+/* name: any case. NULL: it does not serve such a tunnel. */
+static struct serving *member_find_serving(struct member *m, struct str name)
+{
+	char normal[HOSTNAME_MAX + 1];
+
+	return hostname_tunnel(name, normal) != 0 ? NULL : tunnel_find_serving(m, str_of(normal));
+}
+
+int member_offer(struct member *m, const struct str *services, size_t n, unsigned priority)
+{
+	return offer_set(m, services, n, priority);
 }
 
 void member_detach(struct member *m, struct str name)
 {
-	char normal[HOSTNAME_MAX + 1];
-	struct serving *s;
+	struct serving *s = member_find_serving(m, name);
 
-	if (hostname_tunnel(name, normal) != 0)
-		return;
-	if ((s = tunnel_find_serving(m, str_of(normal))) != NULL)
+	if (s != NULL)
 		tunnel_leave(s, "detach");
+}
+
+void member_set_health(struct member *m, struct str name, bool up)
+{
+	struct serving *s = member_find_serving(m, name);
+
+	if (s != NULL)
+		tunnel_set_health(s, up);
 }
 
 size_t member_n_tunnels(const struct member *m)

@@ -95,6 +95,69 @@ static int record_key(struct str s, char out[CORE_ID_TEXT])
 	return s.len == 0 ? ERR_IO : str_copy(out, CORE_ID_TEXT, s);
 }
 
+/* ---- ports ---- */
+
+/* "2000-2010" or "443". */
+static int record_read_port(struct str s, struct access_ports *out)
+{
+	size_t dash = str_find(s, '-');
+	struct str first = {s.p, dash};
+	struct str last = dash == s.len ? first : (struct str){s.p + dash + 1, s.len - dash - 1};
+	uint64_t a, b;
+	int e;
+
+	if ((e = num_parse(first, UINT16_MAX, &a)) != 0 ||
+	    (e = num_parse(last, UINT16_MAX, &b)) != 0)
+		return e;
+	if (a == 0 || a > b)
+		return ERR_INVAL;
+	*out = (struct access_ports){.first = (uint16_t)a, .last = (uint16_t)b};
+	return 0;
+}
+
+int record_ports(const struct json *j, const char *key, struct access_ports *out, size_t *n)
+{
+	const struct json *list;
+	struct str s;
+	int e;
+
+	if ((e = json_get_list(j, key, &list)) != 0)
+		return e == ERR_NOTFOUND ? 0 : e;
+	if (json_count(list) > ACCESS_PORTS_MAX)
+		return ERR_TOOBIG;
+	for (size_t i = 0; i < json_count(list); i++) {
+		if ((e = json_text(json_at(list, i), &s)) != 0 ||
+		    (e = record_read_port(s, &out[i])) != 0)
+			return e;
+		(*n)++;
+	}
+	return 0;
+}
+
+int record_set_ports(struct json *j, const char *key, const struct access_ports *ports, size_t n)
+{
+	struct json *list = NULL;
+	char text[16];
+	int e;
+
+	json_unset(j, key);
+	if (n == 0)
+		return 0;
+	e = json_new_list(&list);
+	for (size_t i = 0; i < n && e == 0; i++) {
+		const struct access_ports *p = &ports[i];
+		size_t len = p->first == p->last
+				     ? str_printf(text, sizeof text, "%u", p->first)
+				     : str_printf(text, sizeof text, "%u-%u", p->first, p->last);
+
+		e = json_add_text(list, (struct str){text, len});
+	}
+	if (e == 0)
+		return json_set(j, key, &list);
+	json_free(list);
+	return e;
+}
+
 /* ---- accounts ---- */
 
 static const struct record_quota usual_quota = {
@@ -156,6 +219,7 @@ int record_read_account(struct str key, struct str value, struct record_account 
 	    (e = record_flag(j, "deleting", &out->deleting)) != 0 ||
 	    (e = record_text(j, "why", out->why, sizeof out->why)) != 0 ||
 	    (e = record_read_quota(j, &out->quota)) != 0 ||
+	    (e = record_ports(j, "ports", out->ports, &out->n_ports)) != 0 ||
 	    (e = record_number(j, "n_tunnels", &out->n_tunnels)) != 0 ||
 	    (e = record_number(j, "n_credentials", &out->n_credentials)) != 0 ||
 	    (e = record_time(j, "created_ms", &out->created_ms)) != 0 ||
@@ -178,6 +242,7 @@ int record_write_account(struct str old, const struct record_account *r, struct 
 	    (e = record_set_flag(j, "deleting", r->deleting)) != 0 ||
 	    (e = record_set_text(j, "why", r->why)) != 0 ||
 	    (e = record_set_quota(j, &r->quota)) != 0 ||
+	    (e = record_set_ports(j, "ports", r->ports, r->n_ports)) != 0 ||
 	    (e = json_set_number(j, "n_tunnels", r->n_tunnels)) != 0 ||
 	    (e = json_set_number(j, "n_credentials", r->n_credentials)) != 0 ||
 	    (e = record_set_time(j, "created_ms", r->created_ms)) != 0 ||
@@ -232,43 +297,6 @@ static int record_read_tunnels(const struct json *j, char out[ACCESS_TUNNELS_TEX
 	return 0;
 }
 
-/* "2000-2010" or "443". */
-static int record_read_port(struct str s, struct access_ports *out)
-{
-	size_t dash = str_find(s, '-');
-	struct str first = {s.p, dash};
-	struct str last = dash == s.len ? first : (struct str){s.p + dash + 1, s.len - dash - 1};
-	uint64_t a, b;
-	int e;
-
-	if ((e = num_parse(first, UINT16_MAX, &a)) != 0 ||
-	    (e = num_parse(last, UINT16_MAX, &b)) != 0)
-		return e;
-	if (a == 0 || a > b)
-		return ERR_INVAL;
-	*out = (struct access_ports){.first = (uint16_t)a, .last = (uint16_t)b};
-	return 0;
-}
-
-static int record_read_ports(const struct json *j, struct access_scope *out)
-{
-	const struct json *list;
-	struct str s;
-	int e;
-
-	if ((e = json_get_list(j, "ports", &list)) != 0)
-		return e == ERR_NOTFOUND ? 0 : e;
-	if (json_count(list) > ACCESS_PORTS_MAX)
-		return ERR_TOOBIG;
-	for (size_t i = 0; i < json_count(list); i++) {
-		if ((e = json_text(json_at(list, i), &s)) != 0 ||
-		    (e = record_read_port(s, &out->ports[i])) != 0)
-			return e;
-		out->n_ports++;
-	}
-	return 0;
-}
-
 /* out: all zero before. */
 static int record_read_scope(const struct json *j, struct access_scope *out)
 {
@@ -279,7 +307,7 @@ static int record_read_scope(const struct json *j, struct access_scope *out)
 		return e == ERR_NOTFOUND ? 0 : e;
 	if ((e = record_read_kinds(scope, &out->kinds)) == 0 &&
 	    (e = record_read_tunnels(scope, out->tunnels)) == 0 &&
-	    (e = record_read_ports(scope, out)) == 0)
+	    (e = record_ports(scope, "ports", out->ports, &out->n_ports)) == 0)
 		e = record_time(scope, "until_ms", &out->until_ms);
 	return e;
 }
@@ -301,22 +329,6 @@ static int record_add_tunnels(struct json *list, const struct access_scope *s)
 
 	while (e == 0 && str_next(&rest, ' ', &name))
 		e = json_add_text(list, name);
-	return e;
-}
-
-static int record_add_ports(struct json *list, const struct access_scope *s)
-{
-	char text[16];
-	int e = 0;
-
-	for (size_t i = 0; i < s->n_ports && e == 0; i++) {
-		const struct access_ports *p = &s->ports[i];
-		size_t n = p->first == p->last
-				   ? str_printf(text, sizeof text, "%u", p->first)
-				   : str_printf(text, sizeof text, "%u-%u", p->first, p->last);
-
-		e = json_add_text(list, (struct str){text, n});
-	}
 	return e;
 }
 
@@ -348,8 +360,8 @@ static int record_set_scope(struct json *j, const struct access_scope *s)
 		e = record_set_list(scope, "kinds", s, record_add_kinds);
 	if (e == 0 && s->tunnels[0] != '\0')
 		e = record_set_list(scope, "tunnels", s, record_add_tunnels);
-	if (e == 0 && s->n_ports > 0)
-		e = record_set_list(scope, "ports", s, record_add_ports);
+	if (e == 0)
+		e = record_set_ports(scope, "ports", s->ports, s->n_ports);
 	if (e == 0)
 		e = record_set_time(scope, "until_ms", s->until_ms);
 	if (e == 0)

@@ -9,11 +9,11 @@
  *	tunnel		<name>				see struct record_tunnel
  *	claim		<label right before the domain>	whose all names under it are
  *	domain		<host>				a custom domain, and the tunnel it leads to
- *	invite		<fingerprint of the code>	who may register
- *	owned		<account>/<kind>/<key>		all that belongs to an account, for listing
- *	secret		what it is for			bytes, not JSON
- *	meta		"schema", "admin"		the schema's version; the first
- *administrator
+ *	route		tcp/<port>, name/<tunnel>	a tunnel that is known while nobody serves
+ *it invite		<fingerprint of the code>	who may register owned
+ *<account>/<kind>/<key>		all that belongs to an account, for listing secret
+ *what it is for			bytes, not JSON meta		"schema", "admin"
+ *the schema's version; the first administrator
  */
 #ifndef KAREZ_CORE_RECORD_H
 #define KAREZ_CORE_RECORD_H
@@ -30,6 +30,7 @@
 #define RECORD_TUNNEL	  STR("tunnel")
 #define RECORD_CLAIM	  STR("claim")
 #define RECORD_DOMAIN	  STR("domain")
+#define RECORD_ROUTE	  STR("route")
 #define RECORD_INVITE	  STR("invite")
 #define RECORD_OWNED	  STR("owned")
 #define RECORD_SECRET	  STR("secret")
@@ -53,9 +54,20 @@ enum { RECORD_TARGET_MAX = 255, RECORD_MAX = 32 * 1024 };
 #define RECORD_SESSIONS_USUAL	 1000
 #define RECORD_CREDENTIALS_USUAL 100
 
-/* Custom domains of one tunnel, and sessions that may serve it at most. */
+/* Custom domains of one tunnel, sessions that may serve it, and agents that it may name, at most.
+ */
 #define RECORD_ALT_NAMES_MAX 10
 #define RECORD_SESSIONS_MAX  64
+#define RECORD_AGENTS_MAX    16
+
+/* Bytes with their NUL: an address to listen on, a service's name, the key of a route. */
+#define RECORD_BIND_TEXT    46
+#define RECORD_SERVICE_TEXT 65
+#define RECORD_ROUTE_TEXT   264
+
+/* How long running connections may go on when a tunnel moves to other agents; at most. In ms. */
+#define RECORD_DRAIN_USUAL 30000
+#define RECORD_DRAIN_MAX   86400000
 
 /* Values. Reading sets what the record does not say to its usual. */
 struct record_quota {
@@ -71,6 +83,8 @@ struct record_account {
 	bool deleting;		   /* switched off for good: what it owns is being dropped */
 	char why[RECORD_WHY_TEXT]; /* why it is switched off */
 	struct record_quota quota;
+	struct access_ports ports[ACCESS_PORTS_MAX]; /* it may have these; see access_who */
+	size_t n_ports;
 	uint64_t n_tunnels, n_credentials; /* how many there are */
 	int64_t created_ms, used_ms;	   /* used: a login, to the hour */
 };
@@ -107,9 +121,19 @@ struct record_invite {
 enum tunnel_policy {
 	TUNNEL_LEAST_CONN, /* usual: the session that carries least */
 	TUNNEL_ROUND_ROBIN,
-	TUNNEL_FAILOVER, /* the oldest session that works */
+	TUNNEL_FAILOVER, /* of the best priority that works, the oldest session */
 	TUNNEL_POLICIES,
 };
+
+/* What becomes of the TLS of a tls tunnel's visitors. */
+enum tunnel_tls {
+	TUNNEL_TLS_PASS, /* usual: nothing, the target ends it */
+	TUNNEL_TLS_END,	 /* it is ended here, the target gets what was inside */
+	TUNNEL_TLSES,
+};
+
+/* The header that tells a target who its visitor is. */
+enum tunnel_proxy { TUNNEL_PROXY_NONE, TUNNEL_PROXY_V1, TUNNEL_PROXY_V2, TUNNEL_PROXIES };
 
 struct record_tunnel {
 	char name[HOSTNAME_MAX + 1];	    /* from the key; not written */
@@ -120,8 +144,18 @@ struct record_tunnel {
 	char alt_names[RECORD_ALT_NAMES_MAX][HOSTNAME_MAX + 1]; /* custom domains, proven */
 	size_t n_alt_names;
 	enum tunnel_policy policy;
-	uint64_t sessions_max; /* usual: RECORD_SESSIONS_MAX */
-	bool rewrite;	       /* Host, Origin and Referer become the target's */
+	uint64_t sessions_max;	     /* usual: RECORD_SESSIONS_MAX */
+	bool rewrite;		     /* Host, Origin and Referer become the target's */
+	uint16_t port;		     /* of a tcp tunnel: never 0 there, always 0 elsewhere */
+	char bind[RECORD_BIND_TEXT]; /* of a tcp tunnel: an IP, "localhost", or "": wherever the
+					server listens */
+	enum tunnel_tls tls;	     /* of a tls tunnel */
+	enum tunnel_proxy proxy;
+	char service[RECORD_SERVICE_TEXT]; /* what the agent calls the target; "": it knows by the
+					      tunnel's name */
+	char agents[RECORD_AGENTS_MAX][CORE_AGENT_TEXT]; /* who may serve it, the best first */
+	size_t n_agents;				 /* 0: whoever of the account does */
+	uint64_t drain_ms;				 /* usual: RECORD_DRAIN_USUAL */
 	struct rights rights;
 	int64_t created_ms, updated_ms;
 };
@@ -132,9 +166,28 @@ struct record_domain {
 	int64_t proven_ms;
 };
 
+/* Whose a route is. */
+struct record_route {
+	char account[CORE_ID_TEXT];
+	char tunnel[HOSTNAME_MAX + 1];
+};
+
+/*
+ * The key of the one route that a tunnel has: "tcp/9000" of a tcp tunnel, "name/demo" of a tls
+ * tunnel and of any that names a service or agents. Returns false when it has none.
+ */
+bool record_route_key(const struct record_tunnel *r, char out[RECORD_ROUTE_TEXT]);
+
+/* Do they say the same? When they were made and changed does not count. */
+bool record_tunnel_same(const struct record_tunnel *a, const struct record_tunnel *b);
+
 /* Words for enums, as records and the API write them. NULL beyond the last. */
 const char *record_credential_type(enum credential_type t);
 const char *record_policy(enum tunnel_policy p);
+const char *record_tls(enum tunnel_tls t);     /* "pass", "end" */
+const char *record_proxy(enum tunnel_proxy p); /* "none", "v1", "v2" */
+int record_parse_tls(struct str s, enum tunnel_tls *out) MUST_CHECK;
+int record_parse_proxy(struct str s, enum tunnel_proxy *out) MUST_CHECK;
 int record_parse_credential_type(struct str s, enum credential_type *out) MUST_CHECK;
 int record_parse_policy(struct str s, enum tunnel_policy *out) MUST_CHECK;
 
@@ -151,6 +204,7 @@ int record_read_invite(struct str value, struct record_invite *out) MUST_CHECK;
 int record_read_tunnel(struct str key, struct str value, struct record_tunnel *out) MUST_CHECK;
 int record_read_claim(struct str value, char account[CORE_ID_TEXT]) MUST_CHECK;
 int record_read_domain(struct str value, struct record_domain *out) MUST_CHECK;
+int record_read_route(struct str value, struct record_route *out) MUST_CHECK;
 
 /*
  * Write a record.
@@ -168,5 +222,6 @@ int record_write_invite(struct str old, const struct record_invite *r, struct bu
 int record_write_tunnel(struct str old, const struct record_tunnel *r, struct buf *out) MUST_CHECK;
 int record_write_claim(const char *account, struct buf *out) MUST_CHECK;
 int record_write_domain(const struct record_domain *r, struct buf *out) MUST_CHECK;
+int record_write_route(const struct record_route *r, struct buf *out) MUST_CHECK;
 
 #endif

@@ -26,6 +26,16 @@ int record_set_time(struct json *j, const char *key, int64_t ms) MUST_CHECK;
 /* Set a text, or drop the member when it is empty. */
 int record_set_text(struct json *j, const char *key, const char *text) MUST_CHECK;
 
+/*
+ * A list of ranges, "2000-2010" or "443", at most ACCESS_PORTS_MAX.
+ *   *n  0 before.
+ * Reading returns as record_text(); writing none drops the member.
+ */
+int record_ports(const struct json *j, const char *key, struct access_ports *out,
+		 size_t *n) MUST_CHECK;
+int record_set_ports(struct json *j, const char *key, const struct access_ports *ports,
+		     size_t n) MUST_CHECK;
+
 /* What is there now, to be changed; old empty: a new object. Returns 0, ERR_IO or ERR_NOMEM. */
 int record_open(struct str old, struct json **out) MUST_CHECK;
 

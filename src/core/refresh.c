@@ -1,7 +1,7 @@
 /*
  * Other nodes change records, too. What stands behind the sessions that live here is read again
- * every CORE_REFRESH_MS, each record at its own moment of that time, so that many make no wave; a
- * node without sessions does nothing at all.
+ * every CORE_REFRESH_MS, each record at its own moment of that time, so that many make no wave. So
+ * are tunnels with a route, see place.h; a node without either does nothing at all.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +121,13 @@ static void refresh_tunnel(struct refresh *r, struct map_entry *e)
 	refresh_read_add(r, RECORD_TUNNEL, e->key);
 }
 
+/* A tunnel that nobody serves, but that is known for its route. */
+static void refresh_place(struct refresh *r, struct map_entry *e)
+{
+	if (core_tunnel(r->core, e->key) == NULL)
+		refresh_read_add(r, RECORD_TUNNEL, e->key);
+}
+
 /* Read what of a map is due up to now; returns when the next one is. */
 static uint64_t refresh_map(struct refresh *r, const struct map *m, uint64_t now,
 			    void (*add)(struct refresh *r, struct map_entry *e))
@@ -140,7 +147,7 @@ static void refresh_on_timer(void *arg)
 {
 	struct refresh *r = arg;
 	struct core *c = r->core;
-	uint64_t now = ev_now_ms(c->ev), owner, tunnel, next;
+	uint64_t now = ev_now_ms(c->ev), owner, tunnel, place, next;
 
 	if (!list_empty(&r->waiting)) { /* the store is slow: no second line behind the first */
 		ev_timer_set(c->ev, &r->timer, REFRESH_TICK_MS);
@@ -148,7 +155,8 @@ static void refresh_on_timer(void *arg)
 	}
 	owner = refresh_map(r, &c->owners, now, refresh_owner);
 	tunnel = refresh_map(r, &c->tunnels, now, refresh_tunnel);
-	next = MIN(owner, tunnel);
+	place = refresh_map(r, &c->places, now, refresh_place);
+	next = MIN(MIN(owner, tunnel), place);
 	r->last_ms = now;
 	refresh_next(r);
 	if (next != UINT64_MAX)
@@ -157,10 +165,15 @@ static void refresh_on_timer(void *arg)
 
 void refresh_add(struct core *c, struct str kind, struct str key)
 {
+	refresh_read_add(c->refresh, kind, key);
+	refresh_next(c->refresh);
+	refresh_watch(c);
+}
+
+void refresh_watch(struct core *c)
+{
 	struct refresh *r = c->refresh;
 
-	refresh_read_add(r, kind, key);
-	refresh_next(r);
 	if (!ev_timer_is_set(&r->timer))
 		r->last_ms = ev_now_ms(c->ev);
 	/* The timer knows nothing of this one yet; but an earlier moment stays. */
@@ -187,6 +200,8 @@ void refresh_free(struct refresh *r)
 {
 	struct list *link;
 
+	if (r == NULL)
+		return;
 	ev_timer_stop(r->core->ev, &r->timer);
 	while ((link = list_pop(&r->waiting)) != NULL)
 		free(CONTAINER_OF(link, struct refresh_read, link));

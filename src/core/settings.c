@@ -10,17 +10,22 @@ int settings_new(const struct record_tunnel *r, uint64_t version, struct tunnel_
 {
 	bool open = rights_is_empty(&r->rights);
 	size_t rights_len = open ? 0 : sizeof r->rights, target_len = strlen(r->target) + 1;
-	struct tunnel_settings *s = calloc(1, sizeof *s + rights_len + target_len);
+	size_t service_len = strlen(r->service) + 1;
+	struct tunnel_settings *s = calloc(1, sizeof *s + rights_len + target_len + service_len);
 
 	if (s == NULL)
 		return ERR_NOMEM;
 	s->refs = 1;
 	s->kind = r->kind;
+	s->tls = r->tls;
+	s->proxy = r->proxy;
 	s->rewrite = r->rewrite;
+	s->drain_ms = r->drain_ms;
 	s->version = version;
 	if (!open)
 		s->rights = memcpy(s + 1, &r->rights, rights_len);
 	s->target = memcpy((char *)(s + 1) + rights_len, r->target, target_len);
+	s->service = memcpy(s->target + target_len, r->service, service_len);
 	*out = s;
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "core/manage_internal.h"
+#include "core/place.h"
 #include "core/record_internal.h"
 
 /* Records of one transaction: each reads up to two more (TXN_READS_MAX). */
@@ -456,13 +457,23 @@ static bool start_advance(struct start *s)
 	return start_steps(s->step) != NULL;
 }
 
+/* The node is ready when all ports and names are known. */
+static void start_on_places(void *arg, int e)
+{
+	start_end(arg, e);
+}
+
 static void start_on_done(void *arg, int e)
 {
 	struct start *s = arg;
 
 	if (e == 0) {
 		start_log(s);
-		if (start_advance(s) && (e = start_go(s)) == 0)
+		if (!start_advance(s)) {
+			place_start(s->core, start_on_places, s);
+			return;
+		}
+		if ((e = start_go(s)) == 0)
 			return;
 	}
 	start_end(s, e);

@@ -1,5 +1,5 @@
 /*
- * The registry: which sessions serve a tunnel on this node, and the choice of one for a visitor.
+ * The registry: which sessions serve a tunnel on this node.
  *
  * A tunnel is here only while somebody serves it, and it is what its record says: whoever hears of
  * a change tells tunnel_on_record(). A session that goes takes its own place with it and nobody
@@ -9,11 +9,8 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "core/core_internal.h"
+#include "core/place.h"
 #include "core/settings.h"
-
-/* A session that has lately moved so much more than another is busy with something large. */
-#define BULK_BYTES (2 * 1024 * 1024)
 
 /* ---- who serves ---- */
 
@@ -59,14 +56,29 @@ static void tunnel_free(struct tunnel *t)
 	ev_free_later(c->ev, t);
 }
 
+/* One more session works, or one less. */
+static void tunnel_count_up(struct tunnel *t, bool up)
+{
+	t->n_up += up ? 1 : (size_t)-1;
+	if (t->n_up == (up ? 1 : 0))
+		place_on_served(t->core, t->name, up);
+}
+
 void tunnel_leave(struct serving *s, const char *event)
 {
+	struct member *m = s->member;
 	struct tunnel *t = s->tunnel;
+	bool was_full = t->n_serving >= t->sessions_max;
 
-	tunnel_log(s->member, event, t->name);
+	tunnel_log(m, event, t->name);
 	list_del(&s->of_tunnel);
 	list_del(&s->of_member);
-	s->member->n_serving--;
+	if (!s->down)
+		tunnel_count_up(t, false);
+	if (was_full)
+		place_on_room(t->core, t->name);
+	if (m->n_serving-- == CORE_TUNNELS_PER_SESSION)
+		offer_look(m);
 	if (--t->n_serving == 0)
 		tunnel_free(t);
 	free(s);
@@ -76,9 +88,20 @@ void tunnel_take_away(struct serving *s, int code, const char *reason)
 {
 	struct member *m = s->member;
 	struct tunnel *t = s->tunnel;
+	uint64_t place = s->place;
 
 	tunnel_leave(s, "taken");
+	visitor_leave_place(t->core, place, code == ERR_REPLACED ? t->settings->drain_ms : 0);
 	m->opt.owner->detached(m->opt.arg, t->name, code, reason);
+}
+
+void tunnel_set_health(struct serving *s, bool up)
+{
+	if (s->down == !up)
+		return;
+	s->down = !up;
+	tunnel_log(s->member, up ? "target-up" : "target-down", s->tunnel->name);
+	tunnel_count_up(s->tunnel, up);
 }
 
 static bool tunnel_is_same_agent(const struct member *a, const struct member *b)
@@ -201,14 +224,15 @@ static int tunnel_set(struct tunnel *t, const struct record_tunnel *r, uint64_t 
 	t->settings = settings;
 	t->policy = r->policy;
 	t->sessions_max = r->sessions_max; /* those who serve already stay */
+	t->port = r->port;
 	memcpy(t->account, r->account, sizeof t->account);
 	LIST_FOR_EACH_SAFE (link, &t->hosts) {
 		struct tunnel_host *h = CONTAINER_OF(link, struct tunnel_host, link);
 
-		if (!tunnel_has_alt_name(r, h->host))
+		if (r->kind != TUNNEL_HTTP || !tunnel_has_alt_name(r, h->host))
 			tunnel_drop_host(h);
 	}
-	for (size_t i = 0; i < r->n_alt_names; i++)
+	for (size_t i = 0; i < r->n_alt_names && r->kind == TUNNEL_HTTP; i++)
 		tunnel_add_host(t, r->alt_names[i]);
 	return 0;
 }
@@ -233,12 +257,71 @@ static void tunnel_oust_strangers(struct tunnel *t)
 	}
 }
 
+/* The place of an agent among those that the record names, r->n_agents if it is none of them. */
+static size_t tunnel_rank(const struct record_tunnel *r, const struct member *m)
+{
+	size_t i = 0;
+
+	while (i < r->n_agents && strcmp(r->agents[i], m->opt.agent.id) != 0)
+		i++;
+	return i;
+}
+
+/* Is it to be served by this member no longer? reason: filled if so. */
+static bool tunnel_is_foreign(const struct serving *s, const struct record_tunnel *r,
+			      char reason[CORE_REASON_TEXT])
+{
+	struct offer_terms terms = {r->service, r->agents, r->n_agents};
+	bool named = r->n_agents == 0 || tunnel_rank(r, s->member) < r->n_agents;
+
+	if (!named)
+		str_printf(reason, CORE_REASON_TEXT, "\"%s\" has been given to other agents",
+			   r->name);
+	else if (!s->assigned && s->kind != r->kind)
+		str_printf(reason, CORE_REASON_TEXT, "\"%s\" is a tunnel of another kind now",
+			   r->name);
+	else if (s->assigned && !offer_fits(s->member, &terms))
+		str_printf(reason, CORE_REASON_TEXT,
+			   "\"%s\" is for another service now, which this agent does not offer",
+			   r->name);
+	else
+		return false;
+	return true;
+}
+
+static struct serving *tunnel_find_foreign(struct tunnel *t, const struct record_tunnel *r,
+					   char reason[CORE_REASON_TEXT])
+{
+	LIST_FOR_EACH (link, &t->serving) {
+		struct serving *s = CONTAINER_OF(link, struct serving, of_tunnel);
+
+		if (tunnel_is_foreign(s, r, reason))
+			return s;
+	}
+	return NULL;
+}
+
+/* The record's agents have changed: others lose it, those who stay stand in a new order. */
+static void tunnel_follow_agents(struct tunnel *t, const struct record_tunnel *r)
+{
+	char reason[CORE_REASON_TEXT];
+	struct serving *s;
+
+	while ((s = tunnel_find_foreign(t, r, reason)) != NULL)
+		tunnel_take_away(s, ERR_REPLACED, reason);
+	LIST_FOR_EACH (link, &t->serving) {
+		s = CONTAINER_OF(link, struct serving, of_tunnel);
+		s->priority = r->n_agents > 0 ? (unsigned)tunnel_rank(r, s->member) : s->wished;
+	}
+}
+
 /* A record that is older than what we know says nothing. */
 static void tunnel_follow(struct tunnel *t, const struct record_tunnel *r, uint64_t version)
 {
 	if (version <= t->settings->version || tunnel_set(t, r, version) != 0)
 		return;
 	tunnel_oust_strangers(t);
+	tunnel_follow_agents(t, r);
 }
 
 void tunnel_on_record(struct core *c, const struct store_record *rec)
@@ -288,19 +371,67 @@ out:
 	return e;
 }
 
+/* "a, b and 3 more": who may serve it, for a sentence. */
+static int tunnel_not_named(const struct record_tunnel *r, const struct member *m,
+			    char reason[CORE_REASON_TEXT])
+{
+	char names[CORE_REASON_TEXT / 2];
+	size_t at = 0, i;
+
+	for (i = 0; i < r->n_agents && at + strlen(r->agents[i]) + 16 < sizeof names; i++)
+		at += str_printf(names + at, sizeof names - at, "%s%s", i > 0 ? ", " : "",
+				 r->agents[i]);
+	if (i < r->n_agents)
+		str_printf(names + at, sizeof names - at, " and %zu more", r->n_agents - i);
+	str_printf(reason, CORE_REASON_TEXT,
+		   "this tunnel is served by the %s %s; this one calls itself %s",
+		   r->n_agents == 1 ? "agent" : "agents", names, m->opt.agent.id);
+	return ERR_DENIED;
+}
+
+/* As what does it serve the tunnel? */
+static void tunnel_set_role(struct serving *s, const struct record_tunnel *r,
+			    const struct tunnel_serve_opt *opt)
+{
+	s->kind = r->kind;
+	s->assigned = opt->assigned;
+	s->wished = opt->priority;
+	s->priority = r->n_agents > 0 ? (unsigned)tunnel_rank(r, s->member) : s->wished;
+}
+
+static void tunnel_add(struct tunnel *t, struct serving *s)
+{
+	struct member *m = s->member;
+
+	s->tunnel = t;
+	s->place = ++t->core->place_number;
+	list_unshift(&t->serving, &s->of_tunnel);
+	list_push(&m->serving, &s->of_member);
+	t->n_serving++;
+	m->n_serving++;
+	tunnel_count_up(t, true);
+	tunnel_log(m, s->assigned ? "assign" : "attach", t->name);
+	tunnel_oust_ghosts(t, m);
+}
+
 int tunnel_serve(struct member *m, const struct record_tunnel *r, uint64_t version,
-		 char reason[CORE_REASON_TEXT])
+		 const struct tunnel_serve_opt *opt, char reason[CORE_REASON_TEXT])
 {
 	struct core *c = m->core;
 	struct tunnel *t = core_tunnel(c, str_of(r->name));
-	struct serving *s = NULL;
+	struct serving *s = tunnel_find_serving(m, str_of(r->name));
 	int e;
 
+	if (r->n_agents > 0 && tunnel_rank(r, m) == r->n_agents)
+		return tunnel_not_named(r, m, reason);
+	/* first, so that what follows does not take it away from this one */
+	if (s != NULL && (s->assigned || !opt->assigned))
+		tunnel_set_role(s, r, opt);
 	if (t != NULL)
 		tunnel_follow(t, r, version);
-	t = core_tunnel(c, str_of(r->name)); /* strangers may have been its last */
-	if (t != NULL && tunnel_find_serving(m, str_of(r->name)) != NULL)
+	if (s != NULL)
 		return 0;
+	t = core_tunnel(c, str_of(r->name)); /* others may have been its last */
 	if (t != NULL && (e = tunnel_admit(t, m, reason)) != 0)
 		return e;
 	if ((s = calloc(1, sizeof *s)) == NULL ||
@@ -310,28 +441,21 @@ int tunnel_serve(struct member *m, const struct record_tunnel *r, uint64_t versi
 		return ERR_NOMEM;
 	}
 	s->member = m;
-	s->tunnel = t;
-	s->place = ++c->places;
-	list_unshift(&t->serving, &s->of_tunnel);
-	list_push(&m->serving, &s->of_member);
-	t->n_serving++;
-	m->n_serving++;
-	tunnel_log(m, "attach", t->name);
-	tunnel_oust_ghosts(t, m);
+	tunnel_set_role(s, r, opt);
+	tunnel_add(t, s);
 	return 0;
 }
 
 /* ---- rights of the sessions ---- */
 
-/*
- * May this member do that for this tunnel? Asked for each candidate of each dial, so it is kept
- * cheap: the clock is read only for credentials that end.
- */
-static int tunnel_ask(const struct tunnel *t, const struct member *m, enum access_act act,
-		      char reason[CORE_REASON_TEXT])
+int tunnel_ask(const struct tunnel *t, const struct member *m, enum access_act act,
+	       char reason[CORE_REASON_TEXT])
 {
 	const struct access_who *who = &m->grant->who;
-	struct access_ask ask = {.act = act, .tunnel = t->entry.key, .kind = t->settings->kind};
+	struct access_ask ask = {.act = act,
+				 .tunnel = t->entry.key,
+				 .kind = t->settings->kind,
+				 .port = t->port};
 
 	if (who->scope.until_ms != 0)
 		ask.now_ms = ev_wall_ms(t->core->ev);
@@ -359,6 +483,8 @@ void tunnel_recheck(struct member *m)
 	c->rechecked = m;
 	while (c->rechecked == m && (s = tunnel_find_denied(m, reason)) != NULL)
 		tunnel_take_away(s, ERR_DENIED, reason);
+	if (c->rechecked == m)
+		offer_look(m); /* or it may serve more */
 	c->rechecked = NULL;
 }
 
@@ -393,75 +519,4 @@ void tunnel_loop_mark(const struct tunnel *t, char out[17])
 	uint64_t mark = siphash(t->core->loop_key, t->name, strlen(t->name));
 
 	str_printf(out, 17, "%016llx", (unsigned long long)mark);
-}
-
-static bool tunnel_is_freer(const struct session *a, const struct session *b)
-{
-	uint64_t bulk_a = session_lately(a) / BULK_BYTES, bulk_b = session_lately(b) / BULK_BYTES;
-
-	return bulk_a != bulk_b ? bulk_a < bulk_b : a->n_streams < b->n_streams;
-}
-
-/* Is a better than the best of those that stood before it in the list? */
-static bool tunnel_is_better(const struct tunnel *t, const struct serving *a,
-			     const struct serving *best)
-{
-	switch (t->policy) {
-	case TUNNEL_ROUND_ROBIN: return false; /* they stand in order of their last dial */
-	case TUNNEL_FAILOVER: return a->member->number < best->member->number;
-	default: return tunnel_is_freer(a->member->opt.session, best->member->opt.session);
-	}
-}
-
-/*
- * The session for a visitor, of those that this dial has not tried; of equals the one that was
- * dialled longest ago. Whoever may not be opened any more is passed over.
- */
-static struct serving *tunnel_best(const struct tunnel *t, uint64_t dial)
-{
-	char reason[CORE_REASON_TEXT];
-	struct serving *best = NULL;
-
-	LIST_FOR_EACH (link, &t->serving) {
-		struct serving *s = CONTAINER_OF(link, struct serving, of_tunnel);
-
-		if (s->tried == dial || s->member->opt.session->is_draining)
-			continue;
-		if (best != NULL && !tunnel_is_better(t, s, best))
-			continue;
-		if (tunnel_ask(t, s->member, ACCESS_OPEN, reason) == 0)
-			best = s;
-	}
-	return best;
-}
-
-uint64_t tunnel_choose(const struct tunnel *t)
-{
-	const struct serving *s = tunnel_best(t, t->dials + 1);
-
-	return s == NULL ? 0 : s->place;
-}
-
-int tunnel_dial(struct tunnel *t, struct visit *visit, uint64_t *place, struct wire **out)
-{
-	int e, why = ERR_NOSESSION;
-	uint64_t dial = ++t->dials;
-	struct serving *s;
-
-	memcpy(visit->tunnel, t->name, sizeof visit->tunnel);
-	while ((s = tunnel_best(t, dial)) != NULL) {
-		s->tried = dial;
-		e = session_open(s->member->opt.session, visit, out);
-		if (e == 0) {
-			list_del(&s->of_tunnel);
-			list_push(&t->serving, &s->of_tunnel);
-			*place = s->place;
-			return 0;
-		}
-		if (e == ERR_LIMIT)
-			why = ERR_LIMIT;
-		else if (e != ERR_DRAIN)
-			return e;
-	}
-	return why;
 }

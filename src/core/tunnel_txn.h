@@ -1,7 +1,7 @@
 /*
  * What several transactions do to a tunnel: all the records that one change of it touches, and no
  * other way to touch them. The tunnel, the claim on its last label, its custom domains, what
- * its account owns and how many there are always change together.
+ * its route, what its account owns and how many there are always change together.
  */
 #ifndef KAREZ_CORE_TUNNEL_TXN_H
 #define KAREZ_CORE_TUNNEL_TXN_H
@@ -34,7 +34,8 @@ int tunnel_txn_taken(struct str name, char reason[CORE_REASON_TEXT]);
 int tunnel_txn_get(struct txn *t, struct str name, struct record_tunnel *out,
 		   const struct store_record **rec) MUST_CHECK;
 
-/* Write a changed tunnel in place of rec. Its names do not change by that. */
+/* Write a changed tunnel in place of rec. Its names do not change by that; its route follows, and
+ * whose it was before is not asked: see tunnel_txn_route(). */
 int tunnel_txn_put(struct txn *t, const struct store_record *rec,
 		   const struct record_tunnel *r) MUST_CHECK;
 
@@ -48,7 +49,14 @@ int tunnel_txn_make(struct txn *t, const struct record_tunnel *r,
 /* Drop a tunnel that tunnel_txn_get() has found, with all that hangs on it. */
 int tunnel_txn_drop(struct txn *t, const struct record_tunnel *r) MUST_CHECK;
 
-/* Whose a custom domain is now. ERR_NOTFOUND: nobody's. */
+/*
+ * Whose a route is: 0 and *out, or ERR_NOTFOUND: nobody's. What this transaction has written so far
+ * does not count.
+ */
+int tunnel_txn_route(struct txn *t, struct str key, struct record_route *out) MUST_CHECK;
+
+/* Whose a custom domain is. ERR_NOTFOUND: nobody's. What this transaction has written so far does
+ * not count. */
 int tunnel_txn_domain(struct txn *t, const char *host, struct record_domain *out) MUST_CHECK;
 
 /*
@@ -61,5 +69,12 @@ int tunnel_txn_take_domain(struct txn *t, const struct record_tunnel *r, const c
 /* It does not lead to this tunnel any more; harmless when it did not. */
 int tunnel_txn_leave_domain(struct txn *t, const struct record_tunnel *r,
 			    const char *host) MUST_CHECK;
+
+/*
+ * Ask ahead for what making (old NULL), changing or dropping (r NULL) a tunnel will read: for those
+ * who change many, see txn_want(). Returns 0 (all is here), ERR_AGAIN, ERR_LIMIT, ERR_NOMEM.
+ */
+int tunnel_txn_ahead(struct txn *t, const struct record_tunnel *old,
+		     const struct record_tunnel *r) MUST_CHECK;
 
 #endif

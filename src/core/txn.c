@@ -22,67 +22,97 @@ struct txn_kept_page {
 	bool more;
 };
 
+/* A record that is read or written. */
+struct txn_item {
+	struct map_entry entry;	 /* in txn->map, of a large one */
+	struct txn_item *next;	 /* in txn->items */
+	struct txn_item *wanted; /* in txn->wanted: the next one */
+	enum { TXN_UNREAD, TXN_WANTED, TXN_READ } state;
+	struct store_record rec; /* as it was read; version 0: it is not there */
+	size_t line;		 /* of its write, plus one; 0: none */
+	char name[];		 /* kind, NUL, key, NUL */
+};
+
 struct txn {
 	struct core_call call; /* first: the two are the same pointer */
 	struct txn_opt opt;
 	unsigned tries;
 	bool ended;
-	struct txn_block *blocks;		   /* owned: what the arrays below point to */
-	struct store_record *reads[TXN_READS_MAX]; /* version 0: it is not there */
+	struct txn_block *blocks;  /* owned: what is read */
+	struct txn_block *written; /* owned: what this run writes */
+	struct txn_item *items;	   /* in blocks */
+	struct map map;		   /* the same, of a large one */
 	size_t n_reads;
-	struct store_record *asked; /* the store is asked for */
-	struct txn_kept_page pages[TXN_PAGES_MAX];
+	struct txn_item *wanted, **wanted_end; /* what the store is to be asked for */
+	struct txn_kept_page pages[TXN_LARGE_PAGES_MAX];
 	size_t n_pages;
 	struct store_write *writes; /* owned; [n_writes], room for writes_cap */
-	size_t n_writes, writes_cap;
+	size_t n_writes, writes_cap, write_bytes;
 	enum { TXN_NO_LINE, TXN_WAITS, TXN_FIRST } place;
 	char line[CORE_ID_TEXT]; /* whose line it stands in */
 };
 
 /* ---- memory ---- */
 
-static void *txn_keep(struct txn *t, const void *bytes, size_t len)
+/* Zeroed. */
+static void *txn_alloc(struct txn_block **to, size_t size)
 {
-	struct txn_block *b = malloc(sizeof *b + len + 1);
+	struct txn_block *b = calloc(1, sizeof *b + size);
 
 	if (b == NULL)
 		return NULL;
-	if (len > 0)
-		memcpy(b->bytes, bytes, len);
-	b->bytes[len] = '\0';
-	b->next = t->blocks;
-	t->blocks = b;
+	b->next = *to;
+	*to = b;
 	return b->bytes;
 }
 
 /* Returns 0 or ERR_NOMEM. */
-static int txn_keep_str(struct txn *t, struct str *s)
+static int txn_keep_str(struct txn_block **to, struct str *s)
 {
-	const char *p = txn_keep(t, s->p, s->len);
+	char *p = txn_alloc(to, s->len + 1);
 
 	if (p == NULL)
 		return ERR_NOMEM;
+	if (s->len > 0)
+		memcpy(p, s->p, s->len);
 	s->p = p;
 	return 0;
 }
 
-static int txn_keep_record(struct txn *t, struct store_record *r)
+static int txn_keep_record(struct txn_block **to, struct store_record *r)
 {
-	if (txn_keep_str(t, &r->kind) != 0 || txn_keep_str(t, &r->key) != 0 ||
-	    txn_keep_str(t, &r->value) != 0)
+	if (txn_keep_str(to, &r->kind) != 0 || txn_keep_str(to, &r->key) != 0 ||
+	    txn_keep_str(to, &r->value) != 0)
 		return ERR_NOMEM;
 	return 0;
 }
 
-static void txn_forget(struct txn *t)
+static void txn_free_blocks(struct txn_block **blocks)
 {
 	struct txn_block *b;
 
-	while ((b = t->blocks) != NULL) {
-		t->blocks = b->next;
+	while ((b = *blocks) != NULL) {
+		*blocks = b->next;
 		free(b);
 	}
-	t->n_reads = t->n_pages = t->n_writes = 0;
+}
+
+void txn_discard(struct txn *t)
+{
+	for (struct txn_item *it = t->items; it != NULL; it = it->next)
+		it->line = 0;
+	t->n_writes = t->write_bytes = 0;
+	txn_free_blocks(&t->written);
+}
+
+static void txn_forget(struct txn *t)
+{
+	txn_discard(t);
+	txn_free_blocks(&t->blocks);
+	map_free(&t->map);
+	t->items = t->wanted = NULL;
+	t->wanted_end = &t->wanted;
+	t->n_reads = t->n_pages = 0;
 }
 
 static void txn_leave_line(struct txn *t);
@@ -93,6 +123,80 @@ static void txn_free(struct txn *t)
 	txn_forget(t);
 	free(t->writes);
 	free(t);
+}
+
+/* ---- what is known ---- */
+
+/* One text for kind and key. Returns what does not fit as a name that nothing has. */
+struct txn_name {
+	char text[STORE_KIND_MAX + 1 + STORE_KEY_MAX];
+};
+
+static struct str txn_name(struct txn_name *n, struct str kind, struct str key)
+{
+	if (kind.len > STORE_KIND_MAX || key.len > STORE_KEY_MAX)
+		return STR("");
+	memcpy(n->text, kind.p, kind.len);
+	n->text[kind.len] = '\0';
+	memcpy(n->text + kind.len + 1, key.p, key.len);
+	return (struct str){n->text, kind.len + 1 + key.len};
+}
+
+/* Is a bound reached? Returns 0, ERR_LIMIT, or ERR_TOOBIG of a large one. */
+static int txn_bound(const struct txn *t, size_t n, size_t max, size_t large_max)
+{
+	if (n < (t->opt.large ? large_max : max))
+		return 0;
+	return t->opt.large ? ERR_TOOBIG : ERR_LIMIT;
+}
+
+static struct txn_item *txn_find(const struct txn *t, struct str kind, struct str key)
+{
+	struct map_entry *e;
+	struct txn_name n;
+
+	if (t->opt.large) {
+		e = map_get(&t->map, txn_name(&n, kind, key));
+		return e == NULL ? NULL : CONTAINER_OF(e, struct txn_item, entry);
+	}
+	for (struct txn_item *it = t->items; it != NULL; it = it->next)
+		if (str_eq(it->rec.key, key) && str_eq(it->rec.kind, kind))
+			return it;
+	return NULL;
+}
+
+/* Find it, or make one that is not read yet. Returns NULL when memory is gone. */
+static struct txn_item *txn_item(struct txn *t, struct str kind, struct str key)
+{
+	struct txn_item *it = txn_find(t, kind, key);
+
+	if (it != NULL)
+		return it;
+	it = txn_alloc(&t->blocks, sizeof *it + kind.len + key.len + 2);
+	if (it == NULL)
+		return NULL;
+	memcpy(it->name, kind.p, kind.len);
+	memcpy(it->name + kind.len + 1, key.p, key.len);
+	it->rec.kind = (struct str){it->name, kind.len};
+	it->rec.key = (struct str){it->name + kind.len + 1, key.len};
+	it->entry.key = (struct str){it->name, kind.len + 1 + key.len};
+	if (t->opt.large && map_put(&t->map, &it->entry) != 0)
+		return NULL;
+	it->next = t->items;
+	t->items = it;
+	return it;
+}
+
+/* A record was read; version 0: it is not there. Returns 0 or ERR_NOMEM. */
+static int txn_keep_read(struct txn *t, struct txn_item *it, const struct store_record *rec)
+{
+	it->rec.value = rec->value;
+	if (txn_keep_str(&t->blocks, &it->rec.value) != 0)
+		return ERR_NOMEM;
+	it->rec.version = rec->version;
+	it->rec.expires_ms = rec->expires_ms;
+	it->state = TXN_READ;
+	return 0;
 }
 
 /* ---- running ---- */
@@ -145,18 +249,23 @@ static void txn_on_written(struct core_call *call, const struct store_answer *an
 	}
 }
 
+static int txn_ask(struct txn *t);
+
 static void txn_run(void *arg)
 {
 	struct txn *t = arg;
 	int e;
 
-	t->n_writes = 0;
+	txn_discard(t);
 	e = t->opt.run(t, t->opt.arg);
+	if (e == ERR_AGAIN && t->wanted != NULL && !t->call.asked && t->place != TXN_WAITS)
+		e = txn_ask(t);
 	if (e == ERR_AGAIN) {
 		/* it waits for a record or its turn, not for something else */
 		CHECK(t->call.asked || t->place == TXN_WAITS);
 		return;
 	}
+	CHECK(e != 0 || t->wanted == NULL); /* run goes on after ERR_AGAIN */
 	if (e == 0 && t->n_writes > 0) {
 		e = core_call_batch(&t->call, t->writes, t->n_writes, txn_on_written);
 		if (e == 0)
@@ -173,6 +282,8 @@ int txn_start(const struct txn_opt *opt, struct txn **out)
 	if (t == NULL)
 		return ERR_NOMEM;
 	t->opt = *opt;
+	t->wanted_end = &t->wanted;
+	map_init(&t->map, (const uint8_t *)opt->core->loop_key);
 	t->call.closed = txn_on_core_gone;
 	if ((e = core_call_begin(opt->core, &t->call, opt->kind, txn_run)) != 0) {
 		free(t);
@@ -213,7 +324,7 @@ static struct txn *txn_in_line(const struct txn *t, int place)
 
 int txn_line(struct txn *t, const char *account)
 {
-	if (t->place == TXN_FIRST && strcmp(t->line, account) != 0)
+	if (t->place == TXN_FIRST && !t->opt.large && strcmp(t->line, account) != 0)
 		txn_leave_line(t); /* it is somebody else's since the last try */
 	if (t->place == TXN_FIRST)
 		return 0;
@@ -248,64 +359,113 @@ static void txn_leave_line(struct txn *t)
 
 /* ---- reading ---- */
 
-static struct store_record *txn_find(const struct txn *t, struct str kind, struct str key)
-{
-	for (size_t i = 0; i < t->n_reads; i++)
-		if (str_eq(t->reads[i]->key, key) && str_eq(t->reads[i]->kind, kind))
-			return t->reads[i];
-	return NULL;
-}
-
-/* Keep what is known of a record. Returns NULL when memory is gone. */
-static struct store_record *txn_keep_known(struct txn *t, const struct store_record *rec)
-{
-	struct store_record *kept = txn_keep(t, rec, sizeof *rec);
-
-	return kept == NULL || txn_keep_record(t, kept) != 0 ? NULL : kept;
-}
+static void txn_go_on(struct txn *t);
 
 static void txn_on_read(struct core_call *call, const struct store_answer *answer)
 {
 	struct txn *t = (struct txn *)call;
-	struct store_record *known = t->asked;
+	struct txn_item *it = t->wanted;
+	struct store_record none = {0};
 	int e = answer->e == ERR_NOTFOUND ? 0 : core_store_err(answer->e);
 
-	if (answer->e == 0 && (known = txn_keep_known(t, &answer->recs[0])) == NULL)
-		e = ERR_NOMEM;
+	if (e == 0)
+		e = txn_keep_read(t, it, answer->e == 0 ? &answer->recs[0] : &none);
 	if (e != 0) {
 		txn_end(t, e);
 		return;
 	}
-	t->reads[t->n_reads++] = known;
-	txn_run(t);
+	if ((t->wanted = it->wanted) == NULL)
+		t->wanted_end = &t->wanted;
+	txn_go_on(t);
+}
+
+/* Something has come: ask for what else is wanted, and run again when all is here. */
+static void txn_go_on(struct txn *t)
+{
+	int e;
+
+	if (t->wanted == NULL)
+		txn_run(t);
+	else if ((e = txn_ask(t)) != ERR_AGAIN)
+		txn_end(t, e);
+}
+
+/* Ask the store for the first that is wanted. Returns ERR_AGAIN, or why it takes no question. */
+static int txn_ask(struct txn *t)
+{
+	const struct store_record *rec = &t->wanted->rec;
+	int e = core_call_get(&t->call, rec->kind, rec->key, txn_on_read);
+
+	return e != 0 ? e : ERR_AGAIN;
+}
+
+/* The item of a record that is to be read. Returns as txn_want(). */
+static int txn_need(struct txn *t, struct str kind, struct str key, struct txn_item **out)
+{
+	struct store_record rec = {0};
+	struct txn_item *it;
+	int e;
+
+	CHECK(!t->call.asked); /* run goes on after ERR_AGAIN */
+	if ((it = *out = txn_item(t, kind, key)) == NULL)
+		return ERR_NOMEM;
+	if (it->state != TXN_UNREAD)
+		return it->state == TXN_READ ? 0 : ERR_AGAIN;
+	if ((e = txn_bound(t, t->n_reads, TXN_READS_MAX, TXN_LARGE_READS_MAX)) != 0)
+		return e;
+	t->n_reads++;
+	/* what is known here may be old: after a conflict only the store counts */
+	if (t->tries == 0 && store_peek(t->opt.core->opt.store, kind, key, &rec))
+		return txn_keep_read(t, it, &rec);
+	it->state = TXN_WANTED;
+	*t->wanted_end = it;
+	t->wanted_end = &it->wanted;
+	return ERR_AGAIN;
+}
+
+int txn_want(struct txn *t, struct str kind, struct str key)
+{
+	struct txn_item *it;
+
+	return txn_need(t, kind, key, &it);
 }
 
 int txn_get(struct txn *t, struct str kind, struct str key, const struct store_record **out)
 {
-	struct store_record *known = txn_find(t, kind, key);
-	struct store_record rec = {.kind = kind, .key = key};
-	bool ask;
+	struct txn_item *it;
+	int e = txn_need(t, kind, key, &it);
+
+	if (e != 0)
+		return e;
+	if (it->rec.version == 0)
+		return ERR_NOTFOUND;
+	*out = &it->rec;
+	return 0;
+}
+
+int txn_see(struct txn *t, struct str kind, struct str key, struct store_record *out)
+{
+	const struct txn_item *it = txn_find(t, kind, key);
+	const struct store_record *rec;
 	int e;
 
-	CHECK(!t->call.asked); /* run goes on after ERR_AGAIN */
-	if (known == NULL) {
-		if (t->n_reads == TXN_READS_MAX)
-			return ERR_LIMIT;
-		/* what is known here may be old: after a conflict only the store counts */
-		ask = t->tries > 0 || !store_peek(t->opt.core->opt.store, kind, key, &rec);
-		if ((known = txn_keep_known(t, &rec)) == NULL)
-			return ERR_NOMEM;
-		if (ask) {
-			t->asked = known;
-			e = core_call_get(&t->call, known->kind, known->key, txn_on_read);
-			return e != 0 ? e : ERR_AGAIN;
-		}
-		t->reads[t->n_reads++] = known;
+	if (it != NULL && it->line != 0) {
+		const struct store_write *w = &t->writes[it->line - 1];
+
+		*out = w->rec;
+		out->version = 0;
+		return w->op == STORE_DROP ? ERR_NOTFOUND : 0;
 	}
-	if (known->version == 0)
-		return ERR_NOTFOUND;
-	*out = known;
-	return 0;
+	if ((e = txn_get(t, kind, key, &rec)) == 0)
+		*out = *rec;
+	return e;
+}
+
+bool txn_drops(const struct txn *t, struct str kind, struct str key)
+{
+	const struct txn_item *it = txn_find(t, kind, key);
+
+	return it != NULL && it->line != 0 && t->writes[it->line - 1].op == STORE_DROP;
 }
 
 static int txn_keep_page(struct txn *t, const struct store_answer *answer)
@@ -313,13 +473,15 @@ static int txn_keep_page(struct txn *t, const struct store_answer *answer)
 	struct txn_kept_page *l = &t->pages[t->n_pages];
 	int e = 0;
 
-	l->recs = txn_keep(t, answer->recs, answer->n * sizeof *l->recs);
+	l->recs = txn_alloc(&t->blocks, answer->n * sizeof *l->recs);
 	if (l->recs == NULL)
 		return ERR_NOMEM;
+	if (answer->n > 0)
+		memcpy(l->recs, answer->recs, answer->n * sizeof *l->recs);
 	l->n = answer->n;
 	l->more = answer->more;
 	for (size_t i = 0; i < l->n && e == 0; i++)
-		e = txn_keep_record(t, &l->recs[i]);
+		e = txn_keep_record(&t->blocks, &l->recs[i]);
 	if (e == 0)
 		t->n_pages++;
 	return e;
@@ -333,7 +495,7 @@ static void txn_on_page(struct core_call *call, const struct store_answer *answe
 	if (e != 0)
 		txn_end(t, e);
 	else
-		txn_run(t);
+		txn_go_on(t);
 }
 
 int txn_list(struct txn *t, const struct store_page *page, struct txn_page *out)
@@ -351,9 +513,9 @@ int txn_list(struct txn *t, const struct store_page *page, struct txn_page *out)
 		*out = (struct txn_page){.recs = l->recs, .n = l->n, .more = l->more};
 		return 0;
 	}
-	if (t->n_pages == TXN_PAGES_MAX)
-		return ERR_LIMIT;
-	if (txn_keep_str(t, &kept.kind) != 0 || txn_keep_str(t, &kept.after) != 0)
+	if ((e = txn_bound(t, t->n_pages, TXN_PAGES_MAX, TXN_LARGE_PAGES_MAX)) != 0)
+		return e;
+	if (txn_keep_str(&t->blocks, &kept.kind) != 0 || txn_keep_str(&t->blocks, &kept.after) != 0)
 		return ERR_NOMEM;
 	t->pages[t->n_pages].page = kept;
 	if ((e = core_call_list(&t->call, &kept, txn_on_page)) != 0)
@@ -361,24 +523,35 @@ int txn_list(struct txn *t, const struct store_page *page, struct txn_page *out)
 	return ERR_AGAIN;
 }
 
+int txn_know(struct txn *t, const struct store_record *rec)
+{
+	struct txn_item *it = txn_item(t, rec->kind, rec->key);
+	int e;
+
+	if (it == NULL)
+		return ERR_NOMEM;
+	if (it->state != TXN_UNREAD)
+		return 0;
+	if ((e = txn_bound(t, t->n_reads, TXN_READS_MAX, TXN_LARGE_READS_MAX)) != 0)
+		return e;
+	t->n_reads++;
+	it->rec.value = rec->value; /* the page keeps it */
+	it->rec.version = rec->version;
+	it->rec.expires_ms = rec->expires_ms;
+	it->state = TXN_READ;
+	return 0;
+}
+
 /* ---- writing ---- */
 
-/* Returns 0, ERR_LIMIT or ERR_NOMEM. */
-static int txn_add_write(struct txn *t, const struct store_write *w)
+/* Returns as txn_put(). */
+static int txn_add_line(struct txn *t, struct txn_item *it)
 {
-	struct store_write kept = *w, *writes;
+	struct store_write *writes;
+	int e;
 
-	if (txn_keep_record(t, &kept.rec) != 0)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < t->n_writes; i++) {
-		if (str_eq(t->writes[i].rec.key, w->rec.key) &&
-		    str_eq(t->writes[i].rec.kind, w->rec.kind)) {
-			t->writes[i] = kept;
-			return 0;
-		}
-	}
-	if (t->n_writes == TXN_WRITES_MAX)
-		return ERR_LIMIT;
+	if ((e = txn_bound(t, t->n_writes, TXN_WRITES_MAX, TXN_LARGE_WRITES_MAX)) != 0)
+		return e;
 	if (t->n_writes == t->writes_cap) {
 		writes = realloc(t->writes, (t->n_writes + 8) * 2 * sizeof *writes);
 		if (writes == NULL)
@@ -386,19 +559,45 @@ static int txn_add_write(struct txn *t, const struct store_write *w)
 		t->writes = writes;
 		t->writes_cap = (t->n_writes + 8) * 2;
 	}
-	t->writes[t->n_writes++] = kept;
+	t->writes[t->n_writes] = (struct store_write){0};
+	it->line = ++t->n_writes;
+	return 0;
+}
+
+/* unread: what is expected of a record that was never read. Returns as txn_put(). */
+static int txn_write(struct txn *t, const struct store_write *what, uint64_t unread)
+{
+	struct txn_item *it = txn_item(t, what->rec.kind, what->rec.key);
+	struct store_write w = *what;
+	size_t bytes = t->write_bytes;
+	int e;
+
+	if (it == NULL || txn_keep_str(&t->written, &w.rec.value) != 0)
+		return ERR_NOMEM;
+	w.rec.kind = it->rec.kind;
+	w.rec.key = it->rec.key;
+	if (it->line != 0)
+		bytes -= t->writes[it->line - 1].rec.value.len;
+	else
+		bytes += w.rec.kind.len + w.rec.key.len;
+	bytes += w.rec.value.len;
+	if (bytes > STORE_BATCH_BYTES_MAX)
+		return ERR_TOOBIG;
+	w.expected = it->state == TXN_READ ? it->rec.version
+		     : it->line != 0	   ? t->writes[it->line - 1].expected
+					   : unread;
+	if (it->line == 0 && (e = txn_add_line(t, it)) != 0)
+		return e;
+	t->writes[it->line - 1] = w;
+	t->write_bytes = bytes;
 	return 0;
 }
 
 int txn_put_until(struct txn *t, const struct store_record *rec)
 {
-	const struct store_record *r = txn_find(t, rec->kind, rec->key);
 	struct store_write w = {.op = STORE_PUT, .rec = *rec};
 
-	if (rec->value.len > STORE_VALUE_MAX)
-		return ERR_TOOBIG;
-	w.expected = r == NULL ? 0 : r->version;
-	return txn_add_write(t, &w);
+	return rec->value.len > STORE_VALUE_MAX ? ERR_TOOBIG : txn_write(t, &w, 0);
 }
 
 int txn_put(struct txn *t, struct str kind, struct str key, struct str value)
@@ -410,19 +609,16 @@ int txn_put(struct txn *t, struct str kind, struct str key, struct str value)
 
 int txn_drop(struct txn *t, struct str kind, struct str key)
 {
-	const struct store_record *r = txn_find(t, kind, key);
 	struct store_write w = {.op = STORE_DROP, .rec = {.kind = kind, .key = key}};
 
-	w.expected = r == NULL ? STORE_ANY : r->version;
-	return txn_add_write(t, &w);
+	return txn_write(t, &w, STORE_ANY);
 }
 
 uint64_t txn_version(const struct txn *t, struct str kind, struct str key)
 {
-	for (size_t i = 0; i < t->n_writes; i++)
-		if (str_eq(t->writes[i].rec.key, key) && str_eq(t->writes[i].rec.kind, kind))
-			return t->writes[i].rec.version;
-	return 0;
+	const struct txn_item *it = txn_find(t, kind, key);
+
+	return it == NULL || it->line == 0 ? 0 : t->writes[it->line - 1].rec.version;
 }
 
 /* ---- what several transactions need ---- */

@@ -20,10 +20,17 @@ struct txn;
 #define TXN_PAGES_MAX  4
 #define TXN_WRITES_MAX 600
 
+/* The same of a large one, which changes a whole list: MANAGE_LIST_MAX tunnels that come, and as
+ * many that go, with all that hangs on them. Where others get ERR_LIMIT it gets ERR_TOOBIG. */
+#define TXN_LARGE_READS_MAX  16384
+#define TXN_LARGE_PAGES_MAX  32
+#define TXN_LARGE_WRITES_MAX STORE_BATCH_MAX
+
 /* Kinds of transactions are counted apart, so that none starves the others. */
 struct txn_opt {
 	struct core *core;
 	enum core_call_kind kind;
+	bool large; /* its bounds are the wide ones; whoever starts such counts them */
 	/* The function. Returns 0 (write), ERR_AGAIN as a read gave it, or why it is not to be. */
 	int (*run)(struct txn *t, void *arg);
 	/*
@@ -52,9 +59,29 @@ int txn_get(struct txn *t, struct str kind, struct str key,
 	    const struct store_record **out) MUST_CHECK;
 
 /*
+ * Say that a record will be read, so that many come before the function is run again: ask for all
+ * of them, then return ERR_AGAIN if one gave it.
+ * Returns 0 (it is here, or known not to be there), ERR_AGAIN, ERR_LIMIT, ERR_NOMEM.
+ */
+int txn_want(struct txn *t, struct str kind, struct str key) MUST_CHECK;
+
+/*
+ * Read a record as it will be when what this run has written so far is written. What is not written
+ * yet is read as by txn_get(), so a later write of it is guarded.
+ *   *out  a value; its bytes are borrowed until run returns. Its version is 0 when it is to be
+ *         written.
+ * Returns as txn_get().
+ */
+int txn_see(struct txn *t, struct str kind, struct str key, struct store_record *out) MUST_CHECK;
+
+/* Has this run dropped that record, and not written it since? */
+bool txn_drops(const struct txn *t, struct str kind, struct str key);
+
+/*
  * Stand in line: transactions of this node that name the same account go on one after the other
  * from here. For those who change its counts: in a crowd each would only spoil the others' tries.
- * Who names another account in a later try leaves the line of the one before.
+ * Who names another account in a later try leaves the line of the one before; a large one stays in
+ * the first.
  * Returns 0 when it is our turn, until the transaction ends, or ERR_AGAIN (return it).
  */
 int txn_line(struct txn *t, const char *account) MUST_CHECK;
@@ -68,10 +95,17 @@ struct txn_page {
 int txn_list(struct txn *t, const struct store_page *page, struct txn_page *out) MUST_CHECK;
 
 /*
+ * A record of a page counts as read from now on: a write of it is guarded by that version.
+ * Returns 0, ERR_LIMIT, ERR_NOMEM.
+ */
+int txn_know(struct txn *t, const struct store_record *rec) MUST_CHECK;
+
+/*
  * Write a record: in place of the one that was read; one that was not read, or was not there, must
- * not be there. The same record written twice in one run counts once, with the later value.
+ * not be there. Of a record that is written or dropped twice in one run the later one counts; when
+ * it was never read, what the first one expected stays expected.
  *   value  copied.
- * Return 0, ERR_LIMIT, ERR_TOOBIG, ERR_NOMEM.
+ * Return 0, ERR_LIMIT, ERR_TOOBIG (the value, or all of them together), ERR_NOMEM.
  */
 int txn_put(struct txn *t, struct str kind, struct str key, struct str value) MUST_CHECK;
 
@@ -80,6 +114,9 @@ int txn_put_until(struct txn *t, const struct store_record *rec) MUST_CHECK;
 
 /* Drop a record: the version that was read; one that was not read, whatever is there. */
 int txn_drop(struct txn *t, struct str kind, struct str key) MUST_CHECK;
+
+/* Nothing of what this run has written so far is to be written. */
+void txn_discard(struct txn *t);
 
 /*
  * The version of a record that this transaction has written, for done(). 0: it was not written.

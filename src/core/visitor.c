@@ -12,3 +12,13 @@ void core_visitor_end(struct core_visitor *v)
 {
 	list_del(&v->link);
 }
+
+void visitor_leave_place(struct core *c, uint64_t place, uint64_t ms)
+{
+	LIST_FOR_EACH_SAFE (link, &c->visitors) {
+		struct core_visitor *v = CONTAINER_OF(link, struct core_visitor, link);
+
+		if (v->place == place && v->leave != NULL)
+			v->leave(v, ms);
+	}
+}

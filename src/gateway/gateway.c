@@ -12,12 +12,16 @@
 #include "gateway/gateway_internal.h"
 #include "http/http_problem.h"
 #include "proto/json.h"
+#include "wire/wire_tls.h"
 
 #define GATEWAY_PATH	"/v1/connect"
 #define GATEWAY_UPGRADE "karez/1"
 
 /* Bytes of the answer to an upgrade. */
 #define GATEWAY_HEAD_MAX 1024
+
+/* Sessions whose certificate is judged anew in one turn of the loop: a signature each. */
+#define GATEWAY_RECHECK_BATCH 32
 
 /* Who has asked and waits for his credential to be judged. */
 struct handshake {
@@ -27,6 +31,7 @@ struct handshake {
 	struct login *login;	 /* owned */
 	struct ev_timer deadline;
 	struct gateway_agent who;
+	bool by_certificate; /* it is the credential */
 };
 
 /* ---- reading the request ---- */
@@ -113,6 +118,27 @@ static const char *gateway_read_proof(const struct http_conn *c, const struct ht
 		*out = (struct core_proof){CORE_PROOF_BEARER, str_trim(value)};
 	return out->text.len > 0 ? NULL
 				 : "the credential must be one \"Authorization: Bearer <token>\"";
+}
+
+/*
+ * A certificate that is an agent's own is no other agent's.
+ *   out  [CORE_REASON_TEXT] set on refusal.
+ */
+static bool gateway_agent_matches(const struct core_proof *proof, const struct core_agent *agent,
+				  char *out)
+{
+	char name[TLS_PEER_NAME_MAX + 1];
+	struct str own;
+
+	if (proof->type != CORE_PROOF_CERTIFICATE ||
+	    str_copy(name, sizeof name, proof->text) != 0 || !tls_peer_agent(name, &own) ||
+	    str_eq(own, str_of(agent->id)))
+		return true;
+	str_printf(out, CORE_REASON_TEXT,
+		   "the certificate is for the agent \"" STR_FMT "\", but this agent calls itself "
+		   "\"%s\"; give --agent " STR_FMT,
+		   STR_ARG(own), agent->id, STR_ARG(own));
+	return false;
 }
 
 /* Returns true when the request may go on to its login. */
@@ -220,6 +246,7 @@ static void handshake_upgrade(struct handshake *hs, const struct core_login *log
 	struct gateway_agent who = hs->who;
 	struct wire *wire;
 	size_t len;
+	bool by_certificate = hs->by_certificate;
 	int e = gateway_write_answer(login, head, &len);
 
 	if (e != 0) {
@@ -231,8 +258,12 @@ static void handshake_upgrade(struct handshake *hs, const struct core_login *log
 	handshake_free(hs);
 	wire = http_conn_upgrade(c, (struct str){head, len});
 	explicit_bzero(head, sizeof head);
-	if (wire != NULL)
-		gateway_session_start(g, wire, &who);
+	if (wire == NULL)
+		return;
+	if (by_certificate)
+		who.certificate = wire_tls_peer(wire);
+	gateway_session_start(g, wire, &who);
+	tls_peer_free(who.certificate);
 }
 
 static void handshake_on_login(void *arg, const struct core_login *login)
@@ -264,6 +295,7 @@ static void handshake_start(struct gateway *g, struct http_conn *c, const struct
 	hs->gateway = g;
 	hs->conn = c;
 	hs->who.agent = *agent;
+	hs->by_certificate = proof->type == CORE_PROOF_CERTIFICATE;
 	hs->who.peer = *http_conn_peer(c);
 	hs->deadline = (struct ev_timer){.fn = handshake_on_deadline, .arg = hs};
 	list_push(&g->handshakes, &hs->link);
@@ -277,6 +309,7 @@ void gateway_request(struct gateway *g, struct http_conn *c, const struct http_r
 	struct http_problem p;
 	struct core_agent agent = {0};
 	struct core_proof proof;
+	char reason[CORE_REASON_TEXT];
 
 	if (!gateway_judge(g, req, &p)) {
 		http_problem_reply(c, &p);
@@ -292,7 +325,45 @@ void gateway_request(struct gateway *g, struct http_conn *c, const struct http_r
 		http_problem_reply(c, &p);
 		return;
 	}
+	if (!gateway_agent_matches(&proof, &agent, reason)) {
+		p = (struct http_problem){403, ERR_DENIED, reason};
+		log_info(g->opt.log,
+			 "event=login-refused agent=%s certificate=\"%s\" peer=%s peer_port=%u "
+			 "code=DENIED reason=\"the certificate is for another agent\"",
+			 agent.id, http_conn_peer_name(c), http_conn_peer(c)->ip,
+			 http_conn_peer(c)->port);
+		http_problem_reply(c, &p);
+		return;
+	}
 	handshake_start(g, c, &agent, &proof);
+}
+
+/* ---- certificates that end ---- */
+
+/* The front of the list is looked at and goes to its end, so each is looked at once. */
+static void gateway_on_recheck(void *arg)
+{
+	struct gateway *g = arg;
+
+	for (int i = 0; i < GATEWAY_RECHECK_BATCH && g->n_recheck > 0; i++) {
+		struct list *first = list_pop(&g->sessions);
+
+		g->n_recheck--;
+		if (first == NULL)
+			break;
+		list_push(&g->sessions, first);
+		gateway_session_recheck(first);
+	}
+	g->n_recheck = MIN(g->n_recheck, g->n_sessions);
+	if (g->n_recheck > 0)
+		ev_timer_set(g->ev, &g->recheck, 1);
+}
+
+void gateway_recheck(struct gateway *g)
+{
+	g->n_recheck = g->n_sessions;
+	if (g->n_recheck > 0)
+		ev_timer_set(g->ev, &g->recheck, 0);
 }
 
 /* ---- life ---- */
@@ -308,6 +379,7 @@ int gateway_new(struct ev *ev, const struct gateway_opt *opt, struct gateway **o
 	g->budget.cap = opt->budget_cap;
 	list_init(&g->sessions);
 	list_init(&g->handshakes);
+	g->recheck = (struct ev_timer){.fn = gateway_on_recheck, .arg = g};
 	*out = g;
 	return 0;
 }
@@ -317,6 +389,7 @@ void gateway_free(struct gateway *g)
 	if (g == NULL)
 		return;
 	g->draining = true;
+	ev_timer_stop(g->ev, &g->recheck);
 	while (!list_empty(&g->handshakes))
 		handshake_refuse(CONTAINER_OF(g->handshakes.next, struct handshake, link),
 				 ERR_DRAIN, "the server is shutting down; try again");

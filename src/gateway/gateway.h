@@ -49,6 +49,12 @@ void gateway_request(struct gateway *g, struct http_conn *c, const struct http_r
 /* Ask every agent to go elsewhere and take no new one; running streams finish. */
 void gateway_drain(struct gateway *g);
 
+/*
+ * End every session whose agent has proven itself by a certificate that is not good any more: it
+ * has ended, was revoked, or its authority is not trusted now. Takes some turns of the loop.
+ */
+void gateway_recheck(struct gateway *g);
+
 /* Sessions that are open now. */
 size_t gateway_n_sessions(const struct gateway *g);
 

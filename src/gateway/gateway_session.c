@@ -9,7 +9,9 @@
 
 #include "base/err.h"
 #include "gateway/gateway_internal.h"
+#include "gateway/gateway_wish.h"
 #include "proto/json.h"
+#include "wire/wire_tls.h"
 
 struct gateway_session {
 	struct list link;	 /* in gateway->sessions */
@@ -20,6 +22,7 @@ struct gateway_session {
 	struct ev_timer idle;
 	struct list attaches; /* of gateway_attach; bounded by GATEWAY_ATTACHES_MAX */
 	size_t n_attaches;
+	bool offers; /* it waits for tunnels to be given to it */
 	uint64_t opened_ms;
 	uint64_t number; /* of the member, for the log */
 };
@@ -59,6 +62,8 @@ static void gateway_session_finish(struct gateway_session *s, int why, struct st
 
 	ev_timer_stop(s->gateway->ev, &s->idle);
 	member_leave(s->member);
+	tls_peer_free(s->who.certificate);
+	s->who.certificate = NULL;
 	gateway_session_log_end(s, why, reason);
 	while ((link = list_pop(&s->attaches)) != NULL)
 		free(CONTAINER_OF(link, struct gateway_attach, link));
@@ -85,6 +90,19 @@ static void gateway_session_on_closed(void *arg, struct session *session, int wh
 	gateway_session_finish(arg, why, reason);
 }
 
+void gateway_session_recheck(struct list *link)
+{
+	struct gateway_session *s = CONTAINER_OF(link, struct gateway_session, link);
+	char why[TLS_CONTEXT_WHY], reason[TLS_CONTEXT_WHY + TLS_PEER_NAME_MAX + 32];
+
+	if (s->who.certificate == NULL ||
+	    tls_peer_check(s->who.certificate, ev_wall_ms(s->gateway->ev), why) == 0)
+		return;
+	str_printf(reason, sizeof reason, "the certificate \"%s\" is not good any more: %s",
+		   tls_peer_name(s->who.certificate), why);
+	gateway_session_end(s, ERR_CERT, str_of(reason));
+}
+
 void gateway_session_end_all(struct gateway *g, int why, struct str reason)
 {
 	while (!list_empty(&g->sessions))
@@ -107,10 +125,10 @@ size_t gateway_n_streams(const struct gateway *g)
 	return n;
 }
 
-/* Serving nothing is allowed for a while only. */
+/* Serving nothing is allowed for a while only, unless tunnels may be given to it at any time. */
 static void gateway_session_watch(struct gateway_session *s)
 {
-	if (member_n_tunnels(s->member) == 0)
+	if (member_n_tunnels(s->member) == 0 && !s->offers)
 		ev_timer_set(s->gateway->ev, &s->idle, GATEWAY_IDLE_MS);
 	else
 		ev_timer_stop(s->gateway->ev, &s->idle);
@@ -167,10 +185,12 @@ static void gateway_session_confirm(struct gateway_session *s, uint64_t ref,
 	int e;
 
 	if ((e = json_new_object(&j)) == 0 && (e = json_new_list(&urls)) == 0 &&
-	    (e = json_add_text(urls, str_of(a->url))) == 0 &&
 	    (e = json_set_text(j, "op", STR("attached"))) == 0 &&
-	    (e = json_set_number(j, "ref", ref)) == 0 &&
-	    (e = json_set_text(j, "name", str_of(a->name))) == 0)
+	    (e = json_set_number(j, "ref", ref)) == 0)
+		e = json_set_text(j, "name", str_of(a->name));
+	for (size_t i = 0; i < a->n_urls && e == 0; i++)
+		e = json_add_text(urls, str_of(a->urls[i]));
+	if (e == 0)
 		e = json_set(j, "urls", &urls);
 	json_free(urls);
 	gateway_session_tell(s, e, j);
@@ -194,6 +214,17 @@ static void gateway_session_on_attached(void *arg, const struct core_attached *r
 		gateway_session_refuse(s, ref, result->e, result->reason);
 }
 
+static void gateway_session_on_assigned(void *arg, const char *tunnel, const char *service)
+{
+	struct json *j = NULL;
+	int e;
+
+	if ((e = json_new_object(&j)) == 0 && (e = json_set_text(j, "op", STR("assigned"))) == 0 &&
+	    (e = json_set_text(j, "name", str_of(tunnel))) == 0)
+		e = json_set_text(j, "service", str_of(service));
+	gateway_session_tell(arg, e, j);
+}
+
 static void gateway_session_on_detached(void *arg, const char *tunnel, int why, const char *reason)
 {
 	struct gateway_session *s = arg;
@@ -208,7 +239,9 @@ static void gateway_session_on_detached(void *arg, const char *tunnel, int why, 
 	if (s->session == NULL)
 		return;
 	gateway_session_watch(s);
-	if (why == ERR_REPLACED && member_n_tunnels(s->member) == 0 && s->n_attaches == 0)
+	/* the ghost of an agent that serves elsewhere; who offers may be given another tunnel */
+	if (why == ERR_REPLACED && !s->offers && member_n_tunnels(s->member) == 0 &&
+	    s->n_attaches == 0)
 		gateway_session_end(s, why, str_of(reason));
 }
 
@@ -217,29 +250,22 @@ static void gateway_session_on_expelled(void *arg, int why, const char *reason)
 	gateway_session_end(arg, why, str_of(reason));
 }
 
-static const struct member_owner gateway_member_owner = {gateway_session_on_detached,
-							 gateway_session_on_expelled};
+static const struct member_owner gateway_member_owner = {
+	.assigned = gateway_session_on_assigned,
+	.detached = gateway_session_on_detached,
+	.expelled = gateway_session_on_expelled,
+};
 
 /* ---- what the agent says ---- */
 
-/* A member that may be missing. Returns 0 or ERR_INVAL. */
-static int gateway_line_text(const struct json *j, const char *key, struct str *out)
-{
-	int e = json_get_text(j, key, out);
-
-	if (e == ERR_NOTFOUND)
-		*out = STR("");
-	return e == ERR_NOTFOUND ? 0 : e;
-}
-
-static void gateway_session_attach(struct gateway_session *s, uint64_t ref, struct str name,
-				   struct str target)
+static void gateway_session_attach(struct gateway_session *s, uint64_t ref,
+				   const struct core_wish *wish)
 {
 	struct gateway_attach *a = NULL;
 	int e = ERR_LIMIT;
 
 	if (s->n_attaches >= GATEWAY_ATTACHES_MAX || (a = calloc(1, sizeof *a)) == NULL ||
-	    (e = member_attach(s->member, name, target, gateway_session_on_attached, a)) != 0) {
+	    (e = member_attach(s->member, wish, gateway_session_on_attached, a)) != 0) {
 		free(a);
 		gateway_session_refuse(s, ref, e, "too many tunnels are being attached; try again");
 		return;
@@ -253,36 +279,83 @@ static void gateway_session_attach(struct gateway_session *s, uint64_t ref, stru
 /* Returns 0, or ERR_PROTO when nothing can be answered to it. */
 static int gateway_session_on_attach(struct gateway_session *s, const struct json *j)
 {
-	struct str kind, name, target;
+	char reason[CORE_REASON_TEXT];
+	struct gateway_wish wish;
 	uint64_t ref;
+	int e;
 
 	if (json_get_number(j, "ref", JSON_NUMBER_MAX, &ref) != 0)
 		return ERR_PROTO;
-	if (gateway_line_text(j, "kind", &kind) != 0 || gateway_line_text(j, "name", &name) != 0 ||
-	    gateway_line_text(j, "target", &target) != 0)
-		gateway_session_refuse(s, ref, ERR_INVAL, "kind, name and target must be texts");
-	else if (kind.len > 0 && !str_eq(kind, STR("http")))
-		gateway_session_refuse(s, ref, ERR_UNSUPPORTED,
-				       "this server has no tunnels of this kind, only http");
+	if ((e = gateway_wish_read(j, &wish, reason)) == 0)
+		gateway_session_attach(s, ref, &wish.wish);
 	else
-		gateway_session_attach(s, ref, name, target);
+		gateway_session_refuse(s, ref, e, reason);
 	return 0;
 }
 
-static int gateway_session_obey(struct gateway_session *s, const struct json *j)
+/* An offer has no answer: a wrong one ends the session. */
+static int gateway_session_on_offer(struct gateway_session *s, const struct json *j)
 {
-	struct str op, name;
+	struct str services[CORE_SERVICES_MAX];
+	char reason[CORE_REASON_TEXT];
+	unsigned priority;
+	size_t n;
+	int e;
 
-	if (json_get_text(j, "op", &op) != 0)
-		return ERR_PROTO;
-	if (str_eq(op, STR("attach")))
-		return gateway_session_on_attach(s, j);
-	if (!str_eq(op, STR("detach")))
-		return 0; /* of a later version */
+	if (gateway_wish_read_offer(j, services, &n, &priority, reason) != 0) {
+		gateway_session_end(s, ERR_PROTO, str_of(reason));
+		return 0;
+	}
+	s->offers = true; /* before tunnels are given to it */
+	if ((e = member_offer(s->member, services, n, priority)) != 0)
+		return e;
+	if (s->session != NULL)
+		gateway_session_watch(s);
+	return 0;
+}
+
+static int gateway_session_on_detach(struct gateway_session *s, const struct json *j)
+{
+	struct str name;
+
 	if (json_get_text(j, "name", &name) != 0)
 		return ERR_PROTO;
 	member_detach(s->member, name);
 	gateway_session_watch(s);
+	return 0;
+}
+
+static int gateway_session_on_health(struct gateway_session *s, const struct json *j)
+{
+	struct str name;
+	bool up;
+
+	if (json_get_text(j, "name", &name) != 0 || json_get_bool(j, "up", &up) != 0)
+		return ERR_PROTO;
+	member_set_health(s->member, name, up);
+	return 0;
+}
+
+/* What an agent may say; what is not here is of a later version. */
+static const struct gateway_op {
+	const char *name;
+	int (*obey)(struct gateway_session *s, const struct json *j);
+} gateway_ops[] = {
+	{"attach", gateway_session_on_attach},
+	{"detach", gateway_session_on_detach},
+	{"offer", gateway_session_on_offer},
+	{"health", gateway_session_on_health},
+};
+
+static int gateway_session_obey(struct gateway_session *s, const struct json *j)
+{
+	struct str op;
+
+	if (json_get_text(j, "op", &op) != 0)
+		return ERR_PROTO;
+	for (size_t i = 0; i < ARRAY_LEN(gateway_ops); i++)
+		if (str_eq(op, str_of(gateway_ops[i].name)))
+			return gateway_ops[i].obey(s, j);
 	return 0;
 }
 
@@ -352,6 +425,7 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 		goto out;
 	}
 	s->number = member_number(s->member);
+	tls_peer_share(s->who.certificate);
 	list_push(&g->sessions, &s->link);
 	g->n_sessions++;
 	gateway_session_watch(s);
@@ -360,7 +434,8 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 		 "peer_port=%u",
 		 (unsigned long long)s->number, s->who.who.account, s->who.agent.id,
 		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port);
-	s = NULL; /* it lives in the list */
+	gateway_session_recheck(&s->link); /* something may have changed since the handshake */
+	s = NULL;			   /* it lives in the list */
 out:
 	wire_close(wire, e);
 	free(s);

@@ -58,7 +58,8 @@ static int http_problem_write(const struct http_problem *p, unsigned status, str
 	    (e = http_problem_set_text(j, "detail", p->detail)) == 0 &&
 	    (e = json_set_text(j, "code", str_of(err_name(p->code)))) == 0 &&
 	    (e = json_set_text(j, "error", str_of(err_name(p->code)))) == 0 &&
-	    (e = http_problem_set_text(j, "field", p->field)) == 0)
+	    (e = http_problem_set_text(j, "field", p->field)) == 0 &&
+	    (p->entry == NULL || (e = json_set_number(j, "entry", *p->entry)) == 0))
 		e = json_write(j, HTTP_PROBLEM_MAX, body);
 	json_free(j);
 	return e;

@@ -18,19 +18,20 @@
 
 /* A value; all texts borrowed for the call. */
 struct http_problem {
-	unsigned status;    /* 0: http_problem_status(code) */
-	int code;	    /* an ERR_* */
-	const char *detail; /* a sentence for a person without a full stop; NULL: none */
-	const char *field;  /* the member of the body or query that is at fault; NULL: none */
+	unsigned status;     /* 0: http_problem_status(code) */
+	int code;	     /* an ERR_* */
+	const char *detail;  /* a sentence for a person without a full stop; NULL: none */
+	const char *field;   /* the member of the body or query that is at fault; NULL: none */
+	const size_t *entry; /* of a list in the body: the one that is at fault; NULL: none */
 	const struct http_field *extra; /* [n_extra], at most HTTP_PROBLEM_EXTRA */
 	size_t n_extra;
 };
 
 /*
  * Answer the request in hand with a problem: application/problem+json with the members type, title
- * (of the code), status, detail, code, error (the same as code, where scripts for exposr look) and
- * field. A detail or field that is not UTF-8 or longer than HTTP_PROBLEM_TEXT_MAX is left out.
- * Cache-Control always comes with it; WWW-Authenticate with 401, Connection: Upgrade with 426,
+ * (of the code), status, detail, code, error (the same as code, where scripts for exposr look),
+ * field and entry. A detail or field that is not UTF-8 or longer than HTTP_PROBLEM_TEXT_MAX is left
+ * out. Cache-Control always comes with it; WWW-Authenticate with 401, Connection: Upgrade with 426,
  * Retry-After with 429 and 503.
  */
 void http_problem_reply(struct http_conn *c, const struct http_problem *p);

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "ingress/http_ingress_internal.h"
 #include "ingress/recode.h"
+#include "ingress/refusal.h"
 #include "wire/pump.h"
 #include "wire/relay.h"
 
@@ -22,6 +23,7 @@ struct exchange {
 	struct wire *visitor;	 /* the conn's */
 	struct wire *stream;	 /* owned */
 	uint64_t place;		 /* of the stream's session, see tunnel_choose() */
+	struct tunnel_tried tried;
 
 	struct pump up, down;
 	struct recode up_code, down_code;
@@ -36,10 +38,12 @@ struct exchange {
 	bool visitor_10;   /* the visitor speaks HTTP/1.0 */
 	bool upgrade;	   /* it asks to leave HTTP */
 	bool switching;	   /* the target agreed */
-	bool reused;	   /* the stream had a request before */
+	bool retried;	   /* after a stream was lost: once is enough */
 	bool replied;	   /* the final answer has begun to leave */
 	bool target_keeps; /* the target goes on after this answer */
 	bool must_close;   /* the visitor's connection ends with this answer */
+	bool announced; /* the stream begins with its visitor's PROXY header: it is no one else's */
+	struct ev_timer leaving;
 };
 
 static void exchange_run(struct exchange *x);
@@ -51,6 +55,7 @@ static void exchange_release(struct exchange *x)
 	core_visitor_end(&x->seen);
 	list_del(&x->link);
 	x->in->n_exchanges--;
+	ev_timer_stop(x->in->ev, &x->leaving);
 	pump_free(&x->up);
 	pump_free(&x->down);
 	buf_free(&x->again);
@@ -87,11 +92,34 @@ static void exchange_fail(struct exchange *x, int why)
 	page_reply(c, why, kind, host);
 }
 
+static void exchange_on_leaving(void *arg)
+{
+	exchange_fail(arg, ERR_NOSESSION);
+}
+
+/* When a visitor whose session has lost the tunnel must be gone; the earliest time counts. */
+static void exchange_set_leaving(struct ev *ev, struct ev_timer *t, uint64_t ms)
+{
+	if (!ev_timer_is_set(t) || t->at_ms > ev_now_ms(ev) + ms)
+		ev_timer_set(ev, t, ms);
+}
+
+/* See core_visitor.leave. */
+static void exchange_on_leave(struct core_visitor *v, uint64_t ms)
+{
+	struct exchange *x = CONTAINER_OF(v, struct exchange, seen);
+
+	if (ms == 0)
+		exchange_fail(x, ERR_NOSESSION);
+	else
+		exchange_set_leaving(x->in->ev, &x->leaving, ms);
+}
+
 /* Both directions are complete, or the answer came before the request's end. */
 static void exchange_finish(struct exchange *x)
 {
 	bool whole = x->up.state == PUMP_END;
-	bool reuse = whole && x->target_keeps && x->down.state == PUMP_END;
+	bool reuse = whole && x->target_keeps && !x->announced && x->down.state == PUMP_END;
 	struct http_conn *c = x->conn;
 
 	if (reuse)
@@ -130,47 +158,58 @@ static int exchange_open(struct exchange *x, struct tunnel *t, bool may_reuse)
 {
 	int e = 0;
 
-	x->place = tunnel_choose(t);
 	x->stream = NULL;
-	x->reused = false;
-	if (may_reuse)
+	if (may_reuse) {
+		x->place = tunnel_choose(t);
 		x->stream = idle_take(x->in->idle, x->place,
 				      exchange_is_safe(x) ? IDLE_MS : UNSAFE_IDLE_MS);
-	if (x->stream != NULL)
-		x->reused = true;
-	else if ((e = tunnel_dial(t, &x->visit, &x->place, &x->stream)) != 0)
-		return e;
+	}
+	if (x->stream == NULL) {
+		if ((e = tunnel_dial_next(t, &x->visit, &x->tried, &x->stream)) != 0)
+			return e;
+		x->place = x->tried.places[x->tried.n - 1];
+	}
+	x->seen.place = x->place;
 	wire_own(x->stream, &exchange_owner, x);
 	x->up.dst = x->down.src = x->stream;
 	return 0;
 }
 
 /*
- * The stream failed before anything of an answer came. Send the request once more if that cannot do
- * it twice, or if doing it twice does no harm: the target had closed a connection we used again, or
- * a session died.
+ * The stream failed before anything of an answer came: may the request be sent once more? If no
+ * target has seen it, or if doing it twice does no harm: the target had closed a connection we used
+ * again, or a session died.
  */
-static bool exchange_retry(struct exchange *x, int why)
+static bool exchange_may_retry(struct exchange *x, int why)
 {
-	/* the agent says that it has not looked at it: it goes, or has just lost the tunnel */
-	bool refused = why == ERR_DRAIN || why == ERR_NOTFOUND;
 	bool lost = why == ERR_EOF || why == ERR_RESET || why == ERR_CLOSED || why == ERR_DEAD;
-	struct tunnel *t;
 
 	if (x->replied || x->reply.len > 0 || x->again.len == 0)
 		return false;
-	if (!refused && !(lost && exchange_is_safe(x)))
+	if (refusal_is_certain(why) || (refusal_is_clean(why) && exchange_is_safe(x)))
+		return true; /* not by those who have refused it */
+	if (!lost || x->retried || !exchange_is_safe(x))
+		return false;
+	x->retried = true;
+	x->tried.n = 0; /* by any session, perhaps this one */
+	return true;
+}
+
+static bool exchange_retry(struct exchange *x, int why)
+{
+	struct str request = buf_str(&x->again);
+	struct tunnel *t;
+
+	if (!exchange_may_retry(x, why))
 		return false;
 	if ((t = core_tunnel(x->in->opt.core, str_of(x->visit.tunnel))) == NULL)
 		return false;
 	wire_close(x->stream, ERR_RESET);
-	x->stream = NULL;
-	if (exchange_open(x, t, false) != 0)
-		return false;
 	pump_free(&x->up);
 	x->up.state = PUMP_RUNNING;
-	x->up.pending = x->again; /* once: it is moved */
-	x->again = (struct buf){0};
+	if (exchange_open(x, t, false) != 0 ||
+	    buf_add(&x->up.pending, request.p, request.len, REWRITE_MAX) != 0)
+		return false;
 	exchange_run(x);
 	return true;
 }
@@ -195,6 +234,7 @@ struct upgraded {
 	struct relay *relay; /* borrowed: gone when upgraded_on_done() is called */
 	struct visit visit;
 	struct core_visitor seen;
+	struct ev_timer leaving;
 };
 
 static void upgraded_release(struct upgraded *u)
@@ -202,12 +242,51 @@ static void upgraded_release(struct upgraded *u)
 	core_visitor_end(&u->seen);
 	list_del(&u->link);
 	u->in->n_upgraded--;
+	ev_timer_stop(u->in->ev, &u->leaving);
 	ev_free_later(u->in->ev, u);
 }
 
 static void upgraded_on_done(void *arg, const struct relay_result *result)
 {
 	upgraded_release(arg);
+}
+
+static void upgraded_end(struct upgraded *u)
+{
+	relay_close(u->relay, ERR_CLOSED);
+	upgraded_release(u);
+}
+
+static void upgraded_on_leaving(void *arg)
+{
+	upgraded_end(arg);
+}
+
+/* See core_visitor.leave. */
+static void upgraded_on_leave(struct core_visitor *v, uint64_t ms)
+{
+	struct upgraded *u = CONTAINER_OF(v, struct upgraded, seen);
+
+	if (ms == 0)
+		upgraded_end(u);
+	else
+		exchange_set_leaving(u->in->ev, &u->leaving, ms);
+}
+
+/* It is a visitor as before, at the same place. x is readable until the turn ends. */
+static void upgraded_begin(struct upgraded *u, const struct exchange *x)
+{
+	struct http_ingress *in = x->in;
+
+	u->in = in;
+	u->visit = x->visit;
+	u->leaving = (struct ev_timer){.fn = upgraded_on_leaving, .arg = u};
+	core_visitor_begin(in->opt.core, &u->seen, &u->visit);
+	u->seen.since_ms = x->seen.since_ms;
+	u->seen.place = x->place;
+	u->seen.leave = upgraded_on_leave;
+	list_push(&in->upgraded, &u->link);
+	in->n_upgraded++;
 }
 
 static void exchange_upgrade(struct exchange *x)
@@ -225,12 +304,7 @@ static void exchange_upgrade(struct exchange *x)
 	x->stream = NULL;
 	exchange_release(x);
 	opt.a = http_conn_take(c);
-	u->in = in;
-	u->visit = x->visit; /* x is readable until the turn ends */
-	core_visitor_begin(in->opt.core, &u->seen, &u->visit);
-	u->seen.since_ms = x->seen.since_ms;
-	list_push(&in->upgraded, &u->link);
-	in->n_upgraded++;
+	upgraded_begin(u, x);
 	if (relay_new(in->ev, &opt, &u->relay) != 0) {
 		wire_close(opt.a, ERR_NOMEM);
 		wire_close(opt.b, ERR_NOMEM);
@@ -438,6 +512,23 @@ static void exchange_set_up(struct exchange *x, const struct http_request *req)
 	}
 }
 
+/* The target is told who comes before the first request. */
+static int exchange_announce(struct exchange *x, const struct tunnel_settings *settings)
+{
+	struct announce a = {.version = settings->proxy, .visit = &x->visit};
+	uint8_t header[PROXY_WRITE_MAX];
+	char id[ANNOUNCE_ID_TEXT];
+	size_t len;
+
+	if (settings->proxy == TUNNEL_PROXY_NONE)
+		return 0;
+	x->announced = true;
+	announce_id_format(&x->in->ids, ++x->in->ids.last, id);
+	a.id = id;
+	announce_write(&a, header, &len);
+	return buf_add(&x->up.pending, header, len, PROXY_WRITE_MAX);
+}
+
 /* Write the head that goes to the target, as the tunnel wants it. */
 static int exchange_write_head(struct exchange *x, const struct tunnel_settings *settings,
 			       const struct http_request *req, const struct rewrite_from *from,
@@ -470,12 +561,13 @@ static int exchange_init(struct exchange *x, struct tunnel *t, const struct http
 	x->upgrade = req->head.upgrade.len > 0;
 	exchange_set_visit(x, tunnel_name(t), req, &from);
 	exchange_set_up(x, req);
-	if ((e = exchange_write_head(x, tunnel_settings(t), req, &from, pass)) != 0)
+	if ((e = exchange_announce(x, tunnel_settings(t))) != 0 ||
+	    (e = exchange_write_head(x, tunnel_settings(t), req, &from, pass)) != 0)
 		return e;
 	head = buf_str(&x->up.pending);
 	if (x->up.left == 0 && (e = buf_add(&x->again, head.p, head.len, REWRITE_MAX)) != 0)
 		return e;
-	return exchange_open(x, t, !x->upgrade);
+	return exchange_open(x, t, !x->upgrade && !x->announced);
 }
 
 void exchange_start(struct http_ingress *in, struct http_conn *c, struct tunnel *t,
@@ -487,6 +579,7 @@ void exchange_start(struct http_ingress *in, struct http_conn *c, struct tunnel 
 	if (x != NULL) {
 		x->in = in;
 		x->conn = c;
+		x->leaving = (struct ev_timer){.fn = exchange_on_leaving, .arg = x};
 		e = exchange_init(x, t, req, pass);
 	}
 	if (e != 0) {
@@ -501,6 +594,7 @@ void exchange_start(struct http_ingress *in, struct http_conn *c, struct tunnel 
 	list_push(&in->exchanges, &x->link);
 	in->n_exchanges++;
 	core_visitor_begin(in->opt.core, &x->seen, &x->visit);
+	x->seen.leave = exchange_on_leave;
 	x->visitor = http_conn_borrow(c, &exchange_owner, x);
 	x->up.src = x->down.dst = x->visitor;
 	exchange_run(x);
@@ -510,10 +604,6 @@ void exchange_abort_all(struct http_ingress *in)
 {
 	LIST_FOR_EACH_SAFE (link, &in->exchanges)
 		exchange_abort(CONTAINER_OF(link, struct exchange, link));
-	LIST_FOR_EACH_SAFE (link, &in->upgraded) {
-		struct upgraded *u = CONTAINER_OF(link, struct upgraded, link);
-
-		relay_close(u->relay, ERR_CLOSED);
-		upgraded_release(u);
-	}
+	LIST_FOR_EACH_SAFE (link, &in->upgraded)
+		upgraded_end(CONTAINER_OF(link, struct upgraded, link));
 }

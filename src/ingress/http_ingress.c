@@ -67,8 +67,10 @@ busy:
 
 struct tunnel *http_ingress_find(struct http_ingress *in, const struct http_ingress_name *name)
 {
-	return name->whole ? core_tunnel_at(in->opt.core, name->text)
-			   : core_tunnel(in->opt.core, name->text);
+	struct tunnel *t = name->whole ? core_tunnel_at(in->opt.core, name->text)
+				       : core_tunnel(in->opt.core, name->text);
+
+	return t != NULL && tunnel_settings(t)->kind == TUNNEL_HTTP ? t : NULL;
 }
 
 void http_ingress_from(const struct http_ingress *in, const struct http_conn *c, const char *mark,
@@ -138,6 +140,7 @@ int http_ingress_new(struct ev *ev, const struct http_ingress_opt *opt, struct h
 	list_init(&in->exchanges);
 	list_init(&in->lookups);
 	list_init(&in->upgraded);
+	announce_ids_init(&in->ids, ev);
 	if ((e = idle_new(ev, &idle, &in->idle)) != 0 || (e = guard_new(in, &in->guard)) != 0) {
 		idle_free(in->idle);
 		ev_free_later(ev, in);

@@ -2,6 +2,7 @@
 #ifndef KAREZ_INGRESS_HTTP_INGRESS_INTERNAL_H
 #define KAREZ_INGRESS_HTTP_INGRESS_INTERNAL_H
 
+#include "ingress/announce.h"
 #include "ingress/http_ingress.h"
 #include "ingress/idle.h"
 #include "ingress/page.h"
@@ -18,6 +19,7 @@ struct http_ingress {
 	struct list lookups;	/* owned */
 	struct list upgraded;	/* owned */
 	size_t n_exchanges, n_upgraded;
+	struct announce_ids ids;
 };
 
 /* By what a visitor has asked for a tunnel. */
@@ -26,7 +28,7 @@ struct http_ingress_name {
 	bool whole; /* a whole host name, not what stands before the domain */
 };
 
-/* The tunnel, if a session serves it now; else NULL. */
+/* The tunnel, if it is one for HTTP and a session serves it now; else NULL. */
 struct tunnel *http_ingress_find(struct http_ingress *in, const struct http_ingress_name *name);
 
 /* Nobody serves it: find out why and say so. req is borrowed for the call. */

@@ -23,7 +23,7 @@ struct store;
 #define STORE_VALUE_MAX (64 * 1024)
 
 /* The most that one call may carry or get, so that no call holds up the others for long. */
-#define STORE_BATCH_MAX	      1024
+#define STORE_BATCH_MAX	      16384
 #define STORE_BATCH_BYTES_MAX (4 * 1024 * 1024) /* keys and values of one batch */
 #define STORE_PAGE_MAX	      1000		/* records of one answer to store_list */
 #define STORE_PAGE_BYTES_MAX  (1024 * 1024)	/* keys and values of one such answer, about */

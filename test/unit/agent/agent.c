@@ -72,6 +72,46 @@ static void test_two_tunnels(void **state)
 	rig_close(&r);
 }
 
+/* Every session says what the tunnel is to be, also after a reconnect. */
+static void test_wishes_travel(void **state)
+{
+	static const struct {
+		const char *why;
+		struct agent_tunnel tunnel; /* without its target */
+		const char *want;
+	} cases[] = {
+		{"a web server", {0}, "\"kind\":\"http\",\"target\":\"http://localhost:3000\"}"},
+		{"a port",
+		 {.kind = AGENT_TCP, .name = "db", .wish = {.has_port = true, .port = 9000}},
+		 "\"kind\":\"tcp\",\"name\":\"db\",\"target\":\"http://localhost:3000\","
+		 "\"port\":9000}"},
+		{"a TLS name",
+		 {.kind = AGENT_TLS, .name = "a", .wish = {.tls = "end", .proxy = "v2"}},
+		 "\"kind\":\"tls\",\"name\":\"a\",\"target\":\"http://localhost:3000\","
+		 "\"tls\":\"end\",\"proxy_protocol\":\"v2\"}"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rig r;
+
+		rig_open(&r);
+		r.tunnels[0].kind = cases[i].tunnel.kind;
+		r.tunnels[0].name = cases[i].tunnel.name;
+		r.tunnels[0].wish = cases[i].tunnel.wish;
+		rig_start(&r);
+		assert_int_equal(r.n_urls, 1);
+		for (int k = 0; k < 2; k++) {
+			const char *line = r.fake.sessions[k].attach_line;
+
+			if (k > 0 && cases[i].tunnel.name == NULL)
+				break; /* it has a name by then */
+			if (strstr(line, cases[i].want) == NULL)
+				fail_msg("%s: %s", cases[i].why, line);
+		}
+		rig_close(&r);
+	}
+}
+
 static void test_not_a_name(void **state)
 {
 	struct rig r;
@@ -501,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_first_session_learns_the_name),
 		cmocka_unit_test(test_server_under_a_path),
 		cmocka_unit_test(test_two_tunnels),
+		cmocka_unit_test(test_wishes_travel),
 		cmocka_unit_test(test_not_a_name),
 		cmocka_unit_test(test_reconnect_keeps_the_name),
 		cmocka_unit_test(test_one_lost_carrier_is_nobodys_business),

@@ -62,6 +62,37 @@ static void test_an_account_on_the_fly_is_kept(void **state)
 	remembered_close(&m);
 }
 
+/* One socket may be an http tunnel's and a tls tunnel's target: each keeps its own name. */
+static void test_names_are_kept_by_kind(void **state)
+{
+	static const struct {
+		enum agent_kind kind;
+		const char *name, *key;
+	} kinds[] = {
+		{AGENT_HTTP, "one", "http://localhost:3000"},
+		{AGENT_TCP, "two", "tcp http://localhost:3000"},
+		{AGENT_TLS, "three", "tls http://localhost:3000"},
+	};
+	char name[HOSTNAME_MAX + 1];
+	struct remembered m;
+
+	remembered_open(&m);
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+			m.rig.tunnels[0].kind = kinds[i].kind;
+			m.rig.fake.random = round == 0 ? kinds[i].name : "other";
+			rig_start(&m.rig);
+			assert_string_equal(m.rig.name, kinds[i].name);
+			memory_name(m.memory, "http://localhost:8080", kinds[i].key, name);
+			assert_string_equal(name, kinds[i].name);
+			agent_free(m.rig.agent);
+			m.rig.agent = NULL;
+			rig_run(&m.rig, 1000);
+		}
+	}
+	remembered_close(&m);
+}
+
 static void test_a_server_that_lost_its_records(void **state)
 {
 	struct memory_credential c = {.token = "old", .automatic = true};
@@ -181,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_account_on_the_fly_is_kept),
+		cmocka_unit_test(test_names_are_kept_by_kind),
 		cmocka_unit_test(test_a_server_that_lost_its_records),
 		cmocka_unit_test(test_an_account_is_asked_for_anew_only_once),
 		cmocka_unit_test(test_a_given_credential_is_not_replaced),

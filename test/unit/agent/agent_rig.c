@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/err.h"
 #include "unit/agent/agent_rig.h"
 
 static void rig_on_online(void *arg, const struct agent_online *o)
@@ -17,6 +18,8 @@ static void rig_on_online(void *arg, const struct agent_online *o)
 	r->again = o->again;
 	str_printf(r->name, sizeof r->name, "%s", o->name);
 	str_printf(r->url, sizeof r->url, "%s", o->url);
+	r->n_urls = o->n_urls;
+	assert_string_equal(o->urls[0], o->url);
 }
 
 static void rig_on_offline(void *arg, const struct agent_offline *o)
@@ -63,6 +66,59 @@ static void rig_on_request(void *arg, const struct peek_request *request)
 		   request->status);
 }
 
+static void rig_on_connection(void *arg, const struct target_connection *c)
+{
+	struct rig *r = arg;
+
+	r->n_connection++;
+	str_printf(r->connection, sizeof r->connection, "%s:%u %u up=%llu down=%llu %s",
+		   c->visitor->ip, c->visitor->port, c->to->port, (unsigned long long)c->up,
+		   (unsigned long long)c->down, err_name(c->why));
+}
+
+static void rig_on_offering(void *arg, bool again)
+{
+	struct rig *r = arg;
+
+	assert_int_equal(again, r->n_offering > 0);
+	r->n_offering++;
+}
+
+static void rig_on_assigned(void *arg, const struct agent_assigned *t)
+{
+	struct rig *r = arg;
+	char port[8] = "-";
+
+	if (t->target != NULL)
+		str_printf(port, sizeof port, "%u", t->target->port);
+	r->n_assigned++;
+	str_printf(r->assigned, sizeof r->assigned, "%s %s %s", t->name, t->service, port);
+}
+
+static void rig_on_taken(void *arg, const char *name, int code, const char *reason)
+{
+	struct rig *r = arg;
+
+	r->n_taken++;
+	str_printf(r->taken, sizeof r->taken, "%s %s %s", name, err_name(code), reason);
+}
+
+static void rig_on_unknown(void *arg, const char *tunnel, const char *service)
+{
+	struct rig *r = arg;
+
+	r->n_unknown++;
+	str_printf(r->unknown, sizeof r->unknown, "%s %s", tunnel, service);
+}
+
+static void rig_on_health(void *arg, const struct url *to, bool up, const char *why)
+{
+	struct rig *r = arg;
+
+	r->n_health++;
+	str_printf(r->health, sizeof r->health, "%s%s%s", up ? "up" : "down", up ? "" : " ", why);
+}
+
 static const struct agent_events rig_events = {
 	.online = rig_on_online,
 	.offline = rig_on_offline,
@@ -70,6 +126,12 @@ static const struct agent_events rig_events = {
 	.ended = rig_on_ended,
 	.target = rig_on_target,
 	.request = rig_on_request,
+	.connection = rig_on_connection,
+	.offering = rig_on_offering,
+	.assigned = rig_on_assigned,
+	.taken = rig_on_taken,
+	.unknown = rig_on_unknown,
+	.health = rig_on_health,
 };
 
 static void rig_on_log(void *arg, enum log_level level, const char *line, size_t len)
@@ -84,6 +146,10 @@ void rig_open(struct rig *r)
 	r->log = (struct log){.level = LOG_DEBUG, .write = rig_on_log};
 	assert_int_equal(url_parse(STR("http://localhost:8080"), &r->server, NULL), 0);
 	assert_int_equal(url_parse_target(STR("3000"), URL_HTTP, &r->tunnels[0].target, NULL), 0);
+	r->services[0].name = "web";
+	r->services[1].name = "ssh";
+	assert_int_equal(url_parse_target(STR("3000"), URL_TCP, &r->services[0].target, NULL), 0);
+	assert_int_equal(url_parse_target(STR("22"), URL_TCP, &r->services[1].target, NULL), 0);
 	r->opt = (struct agent_opt){.log = &r->log,
 				    .net = &r->fake.net,
 				    .id = "agent-1",
@@ -106,14 +172,20 @@ void rig_run(struct rig *r, uint64_t ms)
 	ev_sim_run_for(r->ev, ms);
 }
 
+static unsigned rig_n_events(const struct rig *r)
+{
+	return r->n_online + r->n_offline + r->n_lost + r->n_ended + r->n_offering + r->n_assigned +
+	       r->n_taken + r->n_unknown + r->n_connection + r->n_health;
+}
+
 void rig_close(struct rig *r)
 {
-	unsigned n = r->n_online + r->n_offline + r->n_lost + r->n_ended;
+	unsigned n = rig_n_events(r);
 
 	agent_free(r->agent);
 	fake_fini(&r->fake);
 	rig_run(r, 100000);
-	assert_int_equal(n, r->n_online + r->n_offline + r->n_lost + r->n_ended);
+	assert_int_equal(n, rig_n_events(r));
 	assert_int_equal(r->fake.budget.used, 0);
 	ev_free(r->ev);
 }

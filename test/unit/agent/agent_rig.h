@@ -11,10 +11,19 @@ struct rig {
 	struct log log;
 	struct url server;
 	struct agent_tunnel tunnels[2];
+	struct agent_service
+		services[2];  /* web: port 3000, ssh: port 22; not offered unless asked */
 	struct agent_opt opt; /* to be changed before rig_start() */
 	struct agent *agent;
 
 	unsigned n_online, n_offline, n_lost, n_ended, n_target, n_request;
+	unsigned n_offering, n_assigned, n_taken, n_unknown, n_connection, n_health;
+	size_t n_urls;
+	char assigned[FAKE_TEXT];   /* "demo web 3000", "demo web -" without a target */
+	char taken[FAKE_TEXT];	    /* "demo REPLACED why" */
+	char unknown[FAKE_TEXT];    /* "demo web" */
+	char connection[FAKE_TEXT]; /* "192.0.2.1:4711 3000 up=1 down=2 OK" */
+	char health[FAKE_TEXT];	    /* "up", "down why" */
 	char name[FAKE_TEXT], url[FAKE_TEXT];
 	bool again;
 	int offline_e, ended_code, target_e;

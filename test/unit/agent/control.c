@@ -15,7 +15,7 @@ static const struct {
 	enum control_op op;
 	uint64_t ref;
 	int code;
-	const char *name, *url, *reason;
+	const char *name, *url, *reason, *service;
 } reads[] = {
 	{"a tunnel is served",
 	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[\"http://demo.a:1\",\"x\"]}",
@@ -48,6 +48,23 @@ static const struct {
 	 "{\"op\":\"detached\",\"name\":\"demo\",\"code\":\"REPLACED\",\"reason\":\"newer\"}", 0,
 	 CONTROL_DETACHED, 0, ERR_REPLACED, "demo", "", "newer"},
 	{"taken away, but which?", "{\"op\":\"detached\",\"code\":\"REPLACED\"}", ERR_PROTO},
+	{"a port of the server",
+	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[\"tcp://a:9000\"]}", 0,
+	 CONTROL_ATTACHED, 1, 0, "demo", "tcp://a:9000", ""},
+	{"the first URL must be one, whatever the others are",
+	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"d\",\"urls\":[1,\"http://d\"]}", ERR_PROTO},
+	{"a tunnel is given to a service",
+	 "{\"op\":\"assigned\",\"name\":\"Demo\",\"service\":\"Web_1.a\"}", 0, CONTROL_ASSIGNED, 0,
+	 0, "demo", "", "", "Web_1.a"},
+	{"a tunnel that names no service", "{\"op\":\"assigned\",\"name\":\"demo\"}", 0,
+	 CONTROL_ASSIGNED, 0, 0, "demo", "", ""},
+	{"the same with an empty one", "{\"op\":\"assigned\",\"name\":\"demo\",\"service\":\"\"}",
+	 0, CONTROL_ASSIGNED, 0, 0, "demo", "", ""},
+	{"a service that would change the terminal",
+	 "{\"op\":\"assigned\",\"name\":\"demo\",\"service\":\"\\u001b[2J\"}", ERR_PROTO},
+	{"a service that is no text", "{\"op\":\"assigned\",\"name\":\"demo\",\"service\":1}",
+	 ERR_PROTO},
+	{"given, but which?", "{\"op\":\"assigned\",\"service\":\"web\"}", ERR_PROTO},
 	{"a later version's line", "{\"op\":\"sing\",\"song\":[1,2]}", 0, CONTROL_UNKNOWN, 0, 0, "",
 	 "", ""},
 	{"no op", "{\"ref\":1}", ERR_PROTO},
@@ -71,7 +88,8 @@ static void test_reads_lines(void **state)
 		assert_int_equal(line.ref, reads[i].ref);
 		assert_int_equal(line.code, reads[i].code);
 		assert_string_equal(line.name, reads[i].name);
-		assert_string_equal(line.url, reads[i].url);
+		assert_string_equal(line.urls[0], reads[i].url);
+		assert_string_equal(line.service, reads[i].service == NULL ? "" : reads[i].service);
 		assert_string_equal(line.reason, reads[i].reason);
 	}
 }
@@ -112,6 +130,119 @@ static void test_writes_lines(void **state)
 	buf_free(&out);
 }
 
+/* The good ones of a list, as many as are kept. */
+static void test_several_urls(void **state)
+{
+	struct control_line line;
+	char text[2048];
+	size_t n;
+
+	assert_int_equal(
+		control_parse(
+			STR("{\"op\":\"attached\",\"ref\":1,\"name\":\"a\",\"urls\":["
+			    "\"tls://a.b:443\",\"tls://*.c:443\",7,\"no\\u0007\",\"http://d\"]}"),
+			&line),
+		0);
+	assert_int_equal(line.n_urls, 3);
+	assert_string_equal(line.urls[1], "tls://*.c:443");
+	assert_string_equal(line.urls[2], "http://d");
+	n = str_printf(text, sizeof text,
+		       "{\"op\":\"attached\",\"ref\":1,\"name\":\"a\",\"urls\":[\"http://x\"");
+	for (int i = 0; i < 2 * CONTROL_URLS_MAX; i++)
+		n += str_printf(text + n, sizeof text - n, ",\"http://%d\"", i);
+	str_printf(text + n, sizeof text - n, "]}");
+	assert_int_equal(control_parse(str_of(text), &line), 0);
+	assert_int_equal(line.n_urls, CONTROL_URLS_MAX);
+}
+
+static const struct {
+	const char *why;
+	struct control_wish wish;
+	const char *want; /* the members behind target */
+} wishes[] = {
+	{"nothing is wished", {0}, ""},
+	{"any port", {.has_port = true}, ",\"port\":0"},
+	{"a port at an address",
+	 {.has_port = true, .port = 9000, .bind = "localhost"},
+	 ",\"port\":9000,\"bind\":\"localhost\""},
+	{"every address", {.bind = ""}, ",\"bind\":\"\""},
+	{"domains of its own",
+	 {.domains = (const char *const[]){"a.example", "*.b.example"},
+	  .n_domains = 2,
+	  .tls = "end"},
+	 ",\"domains\":[\"a.example\",\"*.b.example\"],\"tls\":\"end\""},
+	{"how a pool is to work",
+	 {.proxy = "v2", .policy = "failover", .sessions_max = 3, .has_drain = true, .priority = 7},
+	 ",\"proxy_protocol\":\"v2\",\"policy\":\"failover\",\"max_sessions\":3,\"drain_ms\":0,"
+	 "\"priority\":7"},
+};
+
+static void test_writes_wishes(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(wishes); i++) {
+		struct control_attach a = {.ref = 1,
+					   .kind = STR("tcp"),
+					   .target = STR("tcp://a:1"),
+					   .wish = &wishes[i].wish};
+		struct buf out = {0};
+		char want[512];
+
+		str_printf(
+			want, sizeof want,
+			"{\"op\":\"attach\",\"ref\":1,\"kind\":\"tcp\",\"target\":\"tcp://a:1\"%s}",
+			wishes[i].want);
+		assert_int_equal(control_attach(&a, &out), 0);
+		if (!str_eq(buf_str(&out), str_of(want)))
+			fail_msg("%s: " STR_FMT, wishes[i].why, STR_ARG(buf_str(&out)));
+		buf_free(&out);
+	}
+}
+
+static void test_writes_offers(void **state)
+{
+	struct str names[CONTROL_SERVICES_MAX] = {STR("web"), STR("ssh")};
+	char longest[CONTROL_SERVICE_MAX - 1];
+	struct buf out = {0};
+
+	assert_int_equal(control_offer(names, 2, 5, &out), 0);
+	assert_true(str_eq(buf_str(&out), STR("{\"op\":\"offer\",\"services\":[\"web\",\"ssh\"],"
+					      "\"priority\":5}")));
+	buf_free(&out);
+	assert_int_equal(control_health(STR("demo"), false, &out), 0);
+	assert_true(
+		str_eq(buf_str(&out), STR("{\"op\":\"health\",\"name\":\"demo\",\"up\":false}")));
+	buf_free(&out);
+	memset(longest, 'x', sizeof longest);
+	for (size_t i = 0; i < CONTROL_SERVICES_MAX; i++)
+		names[i] = (struct str){longest, sizeof longest};
+	assert_int_equal(control_offer(names, CONTROL_SERVICES_MAX, 65535, &out), 0);
+	assert_true(out.len < 65536);
+	buf_free(&out);
+}
+
+static void test_service_names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool ok;
+	} cases[] = {
+		{"web", true},
+		{"Web-2_b.c", true},
+		{"22", true},
+		{"", false},
+		{"a b", false},
+		{"a/b", false},
+		{"a=b", false},
+		{"\xc3\xa4", false},
+		{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", true},
+		{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (control_service_ok(str_of(cases[i].name)) != cases[i].ok)
+			fail_msg("%s", cases[i].name);
+}
+
 static const struct {
 	const char *name;
 	int code;
@@ -147,10 +278,10 @@ static void test_codes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reads_lines),
-		cmocka_unit_test(test_cuts_a_long_reason),
-		cmocka_unit_test(test_writes_lines),
-		cmocka_unit_test(test_codes),
+		cmocka_unit_test(test_reads_lines),   cmocka_unit_test(test_cuts_a_long_reason),
+		cmocka_unit_test(test_writes_lines),  cmocka_unit_test(test_several_urls),
+		cmocka_unit_test(test_writes_wishes), cmocka_unit_test(test_writes_offers),
+		cmocka_unit_test(test_service_names), cmocka_unit_test(test_codes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

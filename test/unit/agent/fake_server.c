@@ -51,12 +51,10 @@ static void fake_text(const struct json *j, const char *key, char *out)
 static void fake_on_attach(struct fake_session *s, const struct json *j)
 {
 	struct fake *f = s->fake;
-	char name[FAKE_TEXT], kind[FAKE_TEXT], code[32] = "";
+	char name[FAKE_TEXT], code[32] = "";
 	uint64_t ref;
 
 	fake_text(j, "name", name);
-	fake_text(j, "kind", kind);
-	assert_string_equal(kind, "http");
 	assert_int_equal(json_get_number(j, "ref", 1024, &ref), 0);
 	s->n_attached++;
 	str_printf(s->attached, sizeof s->attached, "%s", name);
@@ -84,12 +82,20 @@ static void fake_on_told(void *arg, struct session *session, struct str line)
 
 	assert_int_equal(json_parse(line, 65536, &j), 0);
 	fake_text(j, "op", op);
-	if (strcmp(op, "attach") == 0)
+	if (strcmp(op, "attach") == 0) {
+		str_printf(s->attach_line, FAKE_TEXT, STR_FMT, STR_ARG(line));
 		fake_on_attach(s, j);
-	else if (strcmp(op, "detach") == 0)
+	} else if (strcmp(op, "offer") == 0) {
+		str_printf(s->offer_line, FAKE_TEXT, STR_FMT, STR_ARG(line));
+		s->n_offers++;
+	} else if (strcmp(op, "health") == 0) {
+		str_printf(s->health_line, FAKE_TEXT, STR_FMT, STR_ARG(line));
+		s->n_health++;
+	} else if (strcmp(op, "detach") == 0) {
 		s->n_detached++;
-	else
+	} else {
 		fail_msg("an agent does not say %s", op);
+	}
 	json_free(j);
 }
 

@@ -19,8 +19,10 @@ struct fake_session {
 	uint64_t at_ms;
 	int closed_why; /* how the agent ended it */
 	char closed_reason[FAKE_TEXT];
-	unsigned n_attached, n_detached, n_draining;
-	char attached[FAKE_TEXT]; /* the name it attached last */
+	unsigned n_attached, n_detached, n_draining, n_offers, n_health;
+	char attached[FAKE_TEXT];			    /* the name it attached last */
+	char attach_line[FAKE_TEXT];			    /* all of that line */
+	char offer_line[FAKE_TEXT], health_line[FAKE_TEXT]; /* the last ones */
 };
 
 /* A target's end of a visit. */

@@ -252,6 +252,85 @@ static void test_a_lost_session_ends_its_visits(void **state)
 	rig_close(&r);
 }
 
+/* ---- other protocols ---- */
+
+static const struct {
+	const char *why;
+	enum agent_kind kind;
+	enum visit_ingress in;
+	int want;
+} doors[] = {
+	{"a port leads to a tcp tunnel", AGENT_TCP, VISIT_TCP, 0},
+	{"TLS passed through leads to a tls tunnel", AGENT_TLS, VISIT_SNI, 0},
+	{"so does TLS that was ended", AGENT_TLS, VISIT_TCP, 0},
+	{"a tcp tunnel has no TLS name", AGENT_TCP, VISIT_SNI, ERR_NOTFOUND},
+	{"HTTP leads to http tunnels only", AGENT_TCP, VISIT_HTTP, ERR_NOTFOUND},
+	{"and not to tls tunnels", AGENT_TLS, VISIT_HTTP, ERR_NOTFOUND},
+	{"datagrams lead nowhere", AGENT_TCP, VISIT_UDP, ERR_NOTFOUND},
+};
+
+static void test_doors(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
+		struct visitor v;
+		struct rig r;
+
+		rig_open(&r);
+		r.tunnels[0].kind = doors[i].kind;
+		rig_start(&r);
+		visitor_come(&v, &r, "8bv2", doors[i].in);
+		rig_run(&r, 100);
+		if (v.end.why != doors[i].want || r.fake.n_targets != (doors[i].want == 0) ||
+		    r.n_unknown != (doors[i].want != 0))
+			fail_msg("%s: %s", doors[i].why, err_name(v.end.why));
+		wire_close(v.wire, 0);
+		rig_close(&r);
+	}
+}
+
+/* The service speaks first, then the visitor; both finish in good order. */
+static void test_a_connection_is_told_at_its_end(void **state)
+{
+	struct visit visit = {.ingress = VISIT_TCP, .tunnel = "8bv2"};
+	struct visitor v = {0};
+	struct rig r;
+
+	rig_open(&r);
+	r.tunnels[0].kind = AGENT_TCP;
+	r.fake.target_says = "SSH-2.0-x\r\n";
+	rig_start(&r);
+	assert_int_equal(visit_end_set(&visit.visitor, STR("192.0.2.1"), 4711), 0);
+	assert_int_equal(session_open(fake_up(&r.fake, 0)->session, &visit, &v.wire), 0);
+	wire_own(v.wire, &visitor_owner, &v);
+	wire_want(v.wire, WIRE_READ);
+	rig_run(&r, 100);
+	assert_int_equal(v.end.n_got, 11);
+	assert_true(v.end.eof);
+	assert_int_equal(r.n_connection, 0);
+	assert_int_equal(wire_write_all(v.wire, STR("bye")), 0);
+	wire_shut(v.wire);
+	rig_run(&r, 100);
+	assert_int_equal(r.n_connection, 1);
+	assert_string_equal(r.connection, "192.0.2.1:4711 3000 up=3 down=11 OK");
+	assert_int_equal(r.n_request, 0);
+	wire_close(v.wire, 0);
+
+	visitor_come(&v, &r, "8bv2", VISIT_TCP); /* a reset is a reset on the other side */
+	rig_run(&r, 100);
+	wire_close(v.wire, ERR_RESET);
+	rig_run(&r, 100);
+	assert_int_equal(r.fake.target.why, ERR_RESET);
+	assert_int_equal(r.n_connection, 2);
+	assert_non_null(strstr(r.connection, "RESET"));
+
+	r.fake.target_error = ERR_REFUSED;
+	visitor_come(&v, &r, "8bv2", VISIT_TCP);
+	rig_run(&r, 100);
+	assert_string_equal(r.connection, ":0 3000 up=0 down=0 REFUSED");
+	wire_close(v.wire, 0);
+	rig_close(&r);
+}
+
 /* ---- stopping ---- */
 
 static void test_stop_says_good_bye(void **state)
@@ -347,6 +426,8 @@ int main(void)
 		cmocka_unit_test(test_a_tls_target_fails_after_connecting),
 		cmocka_unit_test(test_a_visitor_who_leaves_while_we_connect),
 		cmocka_unit_test(test_a_lost_session_ends_its_visits),
+		cmocka_unit_test(test_doors),
+		cmocka_unit_test(test_a_connection_is_told_at_its_end),
 		cmocka_unit_test(test_stop_says_good_bye),
 		cmocka_unit_test(test_stop_lets_a_visit_finish),
 		cmocka_unit_test(test_stop_at_any_moment),

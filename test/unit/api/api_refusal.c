@@ -28,7 +28,7 @@ static const struct {
 	{"no such path", USER, "GET /v1/nothing", "", NULL, 404, "NOTFOUND", ""},
 	{"a path that ends too early", USER, "GET /v1/tunnels/a/", "", NULL, 404, "NOTFOUND", ""},
 	{"an empty name", USER, "GET /v1/tunnels/", "", NULL, 404, "NOTFOUND", ""},
-	{"no such method", USER, "PUT /v1/tunnels", "", "{}", 405, "UNSUPPORTED", ""},
+	{"no such method", USER, "PATCH /v1/tunnels", "", "{}", 405, "UNSUPPORTED", ""},
 	{"a method of nobody", USER, "BREW /v1/tunnels", "", NULL, 405, "UNSUPPORTED", ""},
 	{"a bad escape in the path", USER, "GET /v1/tunnels/%zz", "", NULL, 400, "INVAL", ""},
 	{"a NUL in the path", USER, "GET /v1/tunnels/%00", "", NULL, 400, "INVAL", ""},
@@ -75,8 +75,38 @@ static const struct {
 	{"another kind", USER, "PUT /v1/tunnels/a", "", "{\"kind\":\"udp\"}", 400, "INVAL", "kind"},
 	{"a kind that is not there yet", USER, "PUT /v1/tunnels/a", "", "{\"kind\":\"tcp\"}", 501,
 	 "UNSUPPORTED", "kind"},
-	{"an ingress that is not there yet", USER, "PUT /v1/tunnels/a", "",
-	 "{\"ingress\":{\"sni\":{\"enabled\":true}}}", 501, "UNSUPPORTED", "ingress.sni.enabled"},
+	{"exposr's other ingress means a kind, too", USER, "PUT /v1/tunnels/a", "",
+	 "{\"ingress\":{\"sni\":{\"enabled\":true}}}", 501, "UNSUPPORTED", "kind"},
+	{"but not two kinds at once", USER, "PUT /v1/tunnels/a", "",
+	 "{\"ingress\":{\"http\":{\"enabled\":true},\"sni\":{\"enabled\":true}}}", 400, "INVAL",
+	 "ingress.sni.enabled"},
+	{"nor another one", USER, "PUT /v1/tunnels/a", "",
+	 "{\"kind\":\"http\",\"ingress\":{\"sni\":{\"enabled\":true}}}", 400, "INVAL",
+	 "ingress.sni.enabled"},
+	{"domains by both names, and not the same", USER, "PUT /v1/tunnels/a", "",
+	 "{\"domains\":[\"a.example\"],\"ingress\":{\"http\":{\"alt_names\":[]}}}", 400, "INVAL",
+	 "domains"},
+	{"a port that is none", USER, "PUT /v1/tunnels/a", "",
+	 "{\"ingress\":{\"tcp\":{\"port\":65536}}}", 400, "INVAL", "ingress.tcp.port"},
+	{"a mode of TLS that is none", USER, "PUT /v1/tunnels/a", "",
+	 "{\"ingress\":{\"tls\":{\"mode\":\"on\"}}}", 400, "INVAL", "ingress.tls.mode"},
+	{"a version that is none", USER, "PUT /v1/tunnels/a", "",
+	 "{\"target\":{\"proxy_protocol\":\"v3\"}}", 400, "INVAL", "target.proxy_protocol"},
+	{"a day and a second", USER, "PUT /v1/tunnels/a", "", "{\"transport\":{\"drain\":86401}}",
+	 400, "INVAL", "transport.drain"},
+	{"ports of an account upside down", ADMIN, "PATCH /v1/admin/accounts/x", "",
+	 "{\"ports\":[\"443\",\"20-10\"]}", 400, "INVAL", "ports.1"},
+	{"a list without its member", USER, "PUT /v1/tunnels", "", "{}", 400, "INVAL", "tunnels"},
+	{"an entry of a list", USER, "PUT /v1/tunnels", "",
+	 "{\"tunnels\":[{},{\"target\":{\"url\":\"http://\"}}]}", 400, "INVAL",
+	 "tunnels.1.target.url"},
+	{"an account where there is only one's own", USER, "PUT /v1/tunnels", "",
+	 "{\"tunnels\":[{\"account\":\"x\"}]}", 400, "INVAL", "tunnels.0.account"},
+	{"perhaps a dry run", USER, "PUT /v1/tunnels?dry_run=1", "", "{\"tunnels\":[]}", 400,
+	 "INVAL", "dry_run"},
+	{"everybody's list", USER, "PUT /v1/admin/tunnels", "", "{\"tunnels\":[]}", 403, "DENIED",
+	 ""},
+	{"everybody's agents", USER, "GET /v1/admin/agents", "", NULL, 403, "DENIED", ""},
 	{"both on and off", USER, "PUT /v1/tunnels/a", "",
 	 "{\"enabled\":true,\"ingress\":{\"http\":{\"enabled\":false}}}", 400, "INVAL",
 	 "ingress.http.enabled"},
@@ -225,8 +255,8 @@ static void test_methods(void **state)
 	struct api_rig r;
 
 	start(&r);
-	assert_int_equal(api_rig_ask(&r, NOBODY, "PUT /v1/tunnels", "{}"), 405);
-	assert_string_equal(api_rig_field(&r, "Allow"), "GET, HEAD, POST, OPTIONS");
+	assert_int_equal(api_rig_ask(&r, NOBODY, "PATCH /v1/tunnels", "{}"), 405);
+	assert_string_equal(api_rig_field(&r, "Allow"), "GET, HEAD, POST, PUT, OPTIONS");
 	assert_int_equal(api_rig_ask(&r, NOBODY, "OPTIONS /v1/tunnels/x", NULL), 204);
 	assert_string_equal(api_rig_field(&r, "Allow"), "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
 	assert_int_equal(api_rig_ask(&r, USER, "HEAD /v1/account", NULL), 200);

@@ -46,10 +46,43 @@ static void rig_make_user(struct api_rig *r, enum api_asker_kind who)
 	r->who[who] = told.result.who;
 }
 
-void api_rig_new(struct api_rig *r, enum core_registration registration)
+/* ---- ports ---- */
+
+struct port {
+	struct api_rig *rig;
+};
+
+static int rig_take(void *arg, const char *bind, uint16_t port, struct port **out)
 {
-	memset(r, 0, sizeof *r);
-	core_rig_new(&r->core, true);
+	struct api_rig *r = arg;
+
+	if (port == API_RIG_BUSY)
+		return ERR_INUSE;
+	if (strcmp(bind, API_RIG_NOWHERE) == 0)
+		return ERR_INVAL;
+	*out = calloc(1, sizeof **out);
+	assert_non_null(*out);
+	(*out)->rig = r;
+	r->n_ports++;
+	return 0;
+}
+
+static int rig_let(struct port *p, const char *tunnel)
+{
+	return 0;
+}
+
+static void rig_give_up(struct port *p)
+{
+	if (p != NULL)
+		p->rig->n_ports--;
+	free(p);
+}
+
+/* ---- life ---- */
+
+static void rig_new(struct api_rig *r, enum core_registration registration)
+{
 	assert_int_equal(core_start(r->core.core, rig_on_started, r), 0);
 	core_rig_run(&r->core);
 	rig_make_user(r, OTHER);
@@ -70,12 +103,36 @@ void api_rig_new(struct api_rig *r, enum core_registration registration)
 				  .host = "api.localhost",
 				  .scheme = "http",
 				  .port = 8080,
+				  .tls_port = r->core.opt.tls_port,
 				  .registration = registration,
 				  .store = "memory",
 				  .ready = rig_is_ready,
 				  .facts = rig_facts,
 				  .arg = r};
 	assert_int_equal(api_new(r->core.ev, &r->opt, &r->api), 0);
+}
+
+void api_rig_new(struct api_rig *r, enum core_registration registration)
+{
+	memset(r, 0, sizeof *r);
+	core_rig_new(&r->core, true);
+	rig_new(r, registration);
+}
+
+void api_rig_new_with_ports(struct api_rig *r)
+{
+	static const struct access_ports ports = {1024, UINT16_MAX};
+
+	memset(r, 0, sizeof *r);
+	core_rig_new(&r->core, true);
+	core_free(r->core.core);
+	r->core.opt.ports = (struct core_ports){rig_take, rig_let, rig_give_up, r};
+	r->core.opt.tcp_ports = &ports;
+	r->core.opt.n_tcp_ports = 1;
+	r->core.opt.tls_port = 8443;
+	r->core.opt.domains_unproven = true;
+	assert_int_equal(core_new(r->core.ev, &r->core.opt, &r->core.core), 0);
+	rig_new(r, CORE_OPEN);
 }
 
 void api_rig_free(struct api_rig *r)
@@ -86,6 +143,7 @@ void api_rig_free(struct api_rig *r)
 	api_free(r->api);
 	password_free(r->passwords);
 	core_rig_free(&r->core);
+	assert_int_equal(r->n_ports, 0);
 }
 
 /* ---- one connection ---- */
@@ -125,7 +183,9 @@ static void rig_on_request(void *arg, struct http_conn *c, const struct http_req
 {
 	struct api_rig *r = arg;
 
-	if (r->open)
+	if (r->manage)
+		api_manage_request(r->api, c, req);
+	else if (r->open)
 		api_open(r->api, c, req);
 	else if (api_wants(req))
 		api_request(r->api, c, req);

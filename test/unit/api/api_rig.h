@@ -19,10 +19,12 @@ struct api_rig {
 	char token[API_ASKERS][CORE_TOKEN_TEXT];
 	struct access_who who[API_ASKERS];
 	char number[CORE_NUMBER_TEXT]; /* of USER */
+	size_t n_ports;		       /* that tunnels have */
 	/* the last answer */
 	struct wire *peer; /* of the connection that it came on */
 	struct http_conn *conn;
-	bool open; /* it asks open.<domain> */
+	bool open;   /* it asks open.<domain> */
+	bool manage; /* it asks the management listener */
 	unsigned status;
 	char head[4096], field[1024], *got; /* got: all bytes, NUL behind them */
 	size_t n_got, got_cap;
@@ -31,6 +33,15 @@ struct api_rig {
 
 /* An administrator, two users, and STRANGER: a token that nobody has. */
 void api_rig_new(struct api_rig *r, enum core_registration registration);
+
+/*
+ * The same, where tunnels may have ports from 1024 on and custom domains that nobody has proven,
+ * and TLS is read on port 8443. Another program has port API_RIG_BUSY; no address of this machine
+ * is API_RIG_NOWHERE.
+ */
+#define API_RIG_BUSY	9999
+#define API_RIG_NOWHERE "203.0.113.9"
+void api_rig_new_with_ports(struct api_rig *r);
 void api_rig_free(struct api_rig *r);
 
 /*

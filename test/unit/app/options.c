@@ -48,7 +48,73 @@ static const struct {
 	{"TLS without a certificate",
 	 &karezd_program,
 	 {"karezd", "--listen", "tls::443"},
-	 "needs --tls-cert and --tls-key"},
+	 "needs --tls-cert and --tls-key as well, or --tls-dir"},
+	{"certificates in a directory",
+	 &karezd_program,
+	 {"karezd", "--listen", "tls::443", "--tls-dir", "certs"},
+	 NULL},
+	{"a directory that nobody uses",
+	 &karezd_program,
+	 {"karezd", "--tls-dir", "certs"},
+	 "--tls-dir: needs a --listen that begins with tls:"},
+	{"a list of the revoked, but no authority",
+	 &karezd_program,
+	 {"karezd", "--listen", "tls::443", "--tls-dir", "certs", "--agent-crl", "crl.pem"},
+	 "--agent-crl: needs --agent-ca"},
+	{"management without certificates of its own",
+	 &karezd_program,
+	 {"karezd", "--manage-listen", "127.0.0.1:9056"},
+	 "--manage-listen: needs --tls-cert and --tls-key"},
+	{"management without certificates of others",
+	 &karezd_program,
+	 {"karezd", "--manage-listen", "127.0.0.1:9056", "--tls-dir", "certs"},
+	 "--manage-listen: needs --agent-ca"},
+	{"management",
+	 &karezd_program,
+	 {"karezd", "--manage-listen", "127.0.0.1:9056", "--tls-dir=certs", "--agent-ca=ca.pem"},
+	 NULL},
+	{"management at a host name",
+	 &karezd_program,
+	 {"karezd", "--manage-listen", "localhost:1"},
+	 "--manage-listen: \"localhost:1\" is not an address"},
+	{"PROXY headers of nobody",
+	 &karezd_program,
+	 {"karezd", "--listen", "proxy:127.0.0.1:80"},
+	 "--listen: needs --trusted-proxies"},
+	{"PROXY headers",
+	 &karezd_program,
+	 {"karezd", "--listen", "proxy:127.0.0.1:80", "--trusted-proxies", "::1"},
+	 NULL},
+	{"both words the wrong way round",
+	 &karezd_program,
+	 {"karezd", "--listen", "tls:proxy::443", "--tls-dir", "certs"},
+	 "--listen: \"tls:proxy::443\" is not an address"},
+	{"TLS behind PROXY headers needs its certificate, too",
+	 &karezd_program,
+	 {"karezd", "--listen", "proxy:tls::443", "--trusted-proxies", "::1"},
+	 "needs --tls-cert"},
+	{"PROXY headers of nobody on ports",
+	 &karezd_program,
+	 {"karezd", "--tcp-proxy-protocol"},
+	 "--tcp-proxy-protocol: needs --trusted-proxies"},
+	{"ranges of ports", &karezd_program, {"karezd", "--tcp-ports", "22,2000-2100"}, NULL},
+	{"no ports", &karezd_program, {"karezd", "--tcp-ports", "none"}, NULL},
+	{"no ports and a port",
+	 &karezd_program,
+	 {"karezd", "--tcp-ports", "none,22"},
+	 "--tcp-ports: cannot be \"none\" and ports"},
+	{"a range that ends before it begins",
+	 &karezd_program,
+	 {"karezd", "--tcp-ports", "2100-2000"},
+	 "--tcp-ports: \"2100-2000\" is no range of ports"},
+	{"port 0 is no port", &karezd_program, {"karezd", "--tcp-ports", "0-5"}, "\"0-5\""},
+	{"half a range", &karezd_program, {"karezd", "--tcp-ports", "5-"}, "\"5-\""},
+	{"addresses of tunnels", &karezd_program, {"karezd", "--tcp-bind", "127.0.0.1,::1"}, NULL},
+	{"every address of tunnels", &karezd_program, {"karezd", "--tcp-bind", "*"}, NULL},
+	{"a name is no address of tunnels",
+	 &karezd_program,
+	 {"karezd", "--tcp-bind", "localhost"},
+	 "--tcp-bind: \"localhost\" is not an address"},
 	{"a certificate without a key",
 	 &karezd_program,
 	 {"karezd", "--listen", "tls::443", "--tls-cert", "c.pem"},
@@ -134,11 +200,26 @@ static void test_what_a_person_types(void **state)
 	}
 }
 
+static void test_ranges_of_ports(void **state)
+{
+	char *v[] = {(char[]){"22"}, (char[]){"2000-2100"}, (char[]){"65535"}, (char[]){"none"}};
+	struct config_list list = {.v = v, .n = ARRAY_LEN(v)};
+	struct access_ports ports[ARRAY_LEN(v)];
+
+	assert_int_equal(karezd_tcp_ports(&list, ports), 3);
+	assert_int_equal(ports[0].first, 22);
+	assert_int_equal(ports[0].last, 22);
+	assert_int_equal(ports[1].first, 2000);
+	assert_int_equal(ports[1].last, 2100);
+	assert_int_equal(ports[2].last, 65535);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables_have_no_mistake),
 		cmocka_unit_test(test_what_a_person_types),
+		cmocka_unit_test(test_ranges_of_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ static const struct access_scope all = {0};
 static const struct access_scope http_only = {.kinds = 1u << TUNNEL_HTTP};
 static const struct access_scope some = {.tunnels = "demo *.tim"};
 static const struct access_scope ports = {.ports = {{443, 443}, {2000, 2010}}, .n_ports = 2};
+static const struct access_scope low_ports = {.ports = {{1, 2004}}, .n_ports = 1};
 static const struct access_scope over = {.until_ms = NOW};
 static const struct access_scope not_yet = {.until_ms = NOW + 1};
 
@@ -82,7 +83,9 @@ static void test_decisions(void **state)
 		{"the end of a range", 'm', &ports, ACCESS_SERVE, "ann", "x", TUNNEL_TCP, 2010, 0},
 		{"the port behind it", 'm', &ports, ACCESS_SERVE, "ann", "x", TUNNEL_TCP, 2011,
 		 ERR_DENIED},
-		{"any port", 'm', &ports, ACCESS_CHANGE, "ann", "x", TUNNEL_TCP, 0, ERR_DENIED},
+		{"a port to be chosen", 'm', &ports, ACCESS_CHANGE, "ann", "x", TUNNEL_TCP, 0, 0},
+		{"read one at another port", 'm', &ports, ACCESS_READ, "ann", "x", TUNNEL_TCP, 80,
+		 ERR_DENIED},
 		{"a tunnel whose port is not known", 'm', &ports, ACCESS_READ, "ann", "x",
 		 TUNNEL_TCP, 0, 0},
 		{"a kind without ports", 'm', &ports, ACCESS_SERVE, "ann", "x", TUNNEL_HTTP, 0, 0},
@@ -129,6 +132,56 @@ static void test_decisions(void **state)
 	}
 }
 
+/* What the account may have counts for what is new, besides what the credential is good for. */
+static void test_ports_of_the_account(void **state)
+{
+	static const struct {
+		const char *why;
+		const struct access_scope *scope;
+		const char *account; /* NULL: the tunnel is new */
+		enum access_act act;
+		enum tunnel_kind kind;
+		uint16_t port;
+		int want;
+	} cases[] = {
+		{"a port of the account", &all, NULL, ACCESS_CHANGE, TUNNEL_TCP, 2005, 0},
+		{"the one before it", &all, NULL, ACCESS_SERVE, TUNNEL_TCP, 2004, ERR_DENIED},
+		{"its first", &all, NULL, ACCESS_SERVE, TUNNEL_TCP, 2005, 0},
+		{"its last", &all, NULL, ACCESS_SERVE, TUNNEL_TCP, 2020, 0},
+		{"the one behind it", &all, NULL, ACCESS_SERVE, TUNNEL_TCP, 2021, ERR_DENIED},
+		{"one to be chosen", &all, NULL, ACCESS_CHANGE, TUNNEL_TCP, 0, 0},
+		{"of both", &ports, NULL, ACCESS_CHANGE, TUNNEL_TCP, 2010, 0},
+		{"of the account only", &ports, NULL, ACCESS_CHANGE, TUNNEL_TCP, 2011, ERR_DENIED},
+		{"of the credential only", &ports, NULL, ACCESS_CHANGE, TUNNEL_TCP, 443,
+		 ERR_DENIED},
+		{"one of both to be chosen", &ports, NULL, ACCESS_CHANGE, TUNNEL_TCP, 0, 0},
+		{"nothing in common", &low_ports, NULL, ACCESS_CHANGE, TUNNEL_TCP, 0, ERR_DENIED},
+		{"what is there already", &all, "ann", ACCESS_CHANGE, TUNNEL_TCP, 80, 0},
+		{"other kinds have none", &all, NULL, ACCESS_CHANGE, TUNNEL_HTTP, 80, 0},
+		{"somebody else's stays hidden", &all, "bob", ACCESS_CHANGE, TUNNEL_TCP, 2005,
+		 ERR_NOTFOUND},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct access_who who = {.account = "ann",
+					 .enabled = true,
+					 .ports = {{2005, 2020}},
+					 .n_ports = 1,
+					 .scope = *cases[i].scope};
+		struct access_ask ask = {.act = cases[i].act,
+					 .account = cases[i].account,
+					 .tunnel = STR("x"),
+					 .kind = cases[i].kind,
+					 .port = cases[i].port,
+					 .now_ms = NOW};
+		char reason[CORE_REASON_TEXT] = "";
+		int e = access_decide(&who, &ask, reason);
+
+		if (e != cases[i].want || (e != 0) != (strlen(reason) > 20))
+			fail_msg("%s: %s \"%s\"", cases[i].why, err_name(e), reason);
+	}
+}
+
 static void test_limits_and_sameness(void **state)
 {
 	struct access_scope a = ports, b = ports;
@@ -172,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(test_ports_of_the_account),
 		cmocka_unit_test(test_limits_and_sameness),
 		cmocka_unit_test(test_the_sentence_names_the_time),
 		cmocka_unit_test(test_kinds),

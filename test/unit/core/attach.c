@@ -123,7 +123,8 @@ static void test_urls(void **state)
 		core_free(w.r.core);
 		w.r.core = c;
 		fake_join(&w.a, &w.r, &w.ann, &laptop);
-		assert_string_equal(core_rig_attach(&w.a, "Demo", "").result.url, cases[i].want);
+		assert_string_equal(core_rig_attach(&w.a, "Demo", "").result.urls[0],
+				    cases[i].want);
 		world_close(&w);
 	}
 }
@@ -210,8 +211,8 @@ static void test_records_decide(void **state)
 		int want;
 	} cases[] = {
 		{"switched off", "", ",\"enabled\":false", ERR_DISABLED},
-		{"of another kind", "", ",\"kind\":\"tcp\"", ERR_IO}, /* a member twice */
-		{"of a kind that is not served", "{\"account\":\"%s\",\"kind\":\"tcp\"}", NULL,
+		{"a member that stands twice", "", ",\"kind\":\"tcp\"", ERR_IO},
+		{"of another kind", "{\"account\":\"%s\",\"kind\":\"tcp\",\"port\":9000}", NULL,
 		 ERR_INVAL},
 		{"of a kind of a later version", "{\"account\":\"%s\",\"kind\":\"gopher\"}", NULL,
 		 ERR_IO},
@@ -311,9 +312,7 @@ static void test_many_at_once(void **state)
 	world_open(&w);
 	for (int i = 0; i < 120; i++) { /* 98 names, some asked for twice, and two random ones */
 		snprintf(name, sizeof name, "n%d", i % 98);
-		assert_int_equal(member_attach(w.a.member, str_of(i < 118 ? name : ""), STR(""),
-					       core_rig_on_attached, &told[i]),
-				 0);
+		assert_int_equal(core_rig_ask(&w.a, i < 118 ? name : "", "", &told[i]), 0);
 	}
 	core_rig_run(&w.r);
 	for (int i = 0; i < 120; i++) {
@@ -354,12 +353,8 @@ static void test_nodes_race(void **state)
 		node = w.r; /* the same store and loop */
 		assert_int_equal(core_new(w.r.ev, &w.r.opt, &node.core), 0);
 		fake_join(&f, &node, cases[i].same_account ? &w.ann : &w.bob, &laptop);
-		assert_int_equal(member_attach(w.a.member, str_of(cases[i].first), STR(""),
-					       core_rig_on_attached, &told[0]),
-				 0);
-		assert_int_equal(member_attach(f.member, str_of(cases[i].second), STR(""),
-					       core_rig_on_attached, &told[1]),
-				 0);
+		assert_int_equal(core_rig_ask(&w.a, cases[i].first, "", &told[0]), 0);
+		assert_int_equal(core_rig_ask(&f, cases[i].second, "", &told[1]), 0);
 		core_rig_run(&w.r);
 		if (told[0].result.e != 0 || told[1].result.e != cases[i].want_second)
 			fail_msg("%s: %s, %s", cases[i].why, err_name(told[0].result.e),
@@ -451,9 +446,7 @@ static void test_same_carrier_replaces(void **state)
 	assert_int_equal(attach_e(&carrier, "demo"), 0);
 
 	/* the connection was lost and comes back before its old end has noticed */
-	assert_int_equal(member_attach(w.a.member, STR("late"), STR(""), core_rig_on_attached,
-				       &late),
-			 0);
+	assert_int_equal(core_rig_ask(&w.a, "late", "", &late), 0);
 	fake_join(&again, &w.r, &w.ann, &laptop);
 	assert_int_equal(w.a.n_expelled, 0); /* not from inside a call */
 	assert_int_equal(member_n_tunnels(w.a.member), 0);
@@ -644,17 +637,11 @@ static void test_leaving_cancels(void **state)
 		fails.verb = cases[i].verb;
 		fails.kind = cases[i].kind;
 		w.r.judge = hold_kind;
-		assert_int_equal(member_attach(w.a.member, str_of(name), STR(""),
-					       core_rig_on_attached, &left),
-				 0);
+		assert_int_equal(core_rig_ask(&w.a, name, "", &left), 0);
 		core_rig_run(&w.r);
 		w.r.judge = NULL;
-		assert_int_equal(member_attach(second.member, STR(""), STR(""),
-					       core_rig_on_attached, &behind),
-				 0);
-		assert_int_equal(member_attach(w.b.member, STR(""), STR(""), core_rig_on_attached,
-					       &beside),
-				 0);
+		assert_int_equal(core_rig_ask(&second, "", "", &behind), 0);
+		assert_int_equal(core_rig_ask(&w.b, "", "", &beside), 0);
 		core_rig_run(&w.r);
 		assert_int_equal(beside.calls, 1); /* another account, another line */
 		assert_int_equal(behind.calls, !cases[i].in_line);
@@ -679,12 +666,8 @@ static void test_bounds(void **state)
 	world_open(&w);
 	w.r.judge = core_rig_hold_all;
 	for (int i = 0; i < CORE_ATTACHES_MAX; i++)
-		assert_int_equal(member_attach(w.a.member, STR("demo"), STR(""),
-					       core_rig_on_attached, &told[i]),
-				 0);
-	assert_int_equal(member_attach(w.b.member, STR("demo"), STR(""), core_rig_on_attached,
-				       &told[CORE_ATTACHES_MAX]),
-			 ERR_LIMIT);
+		assert_int_equal(core_rig_ask(&w.a, "demo", "", &told[i]), 0);
+	assert_int_equal(core_rig_ask(&w.b, "demo", "", &told[CORE_ATTACHES_MAX]), ERR_LIMIT);
 	core_rig_run(&w.r);
 	core_rig_release(&w.r);
 	ev_sim_run_for(w.r.ev, 10);

@@ -213,13 +213,18 @@ void core_rig_on_attached(void *arg, const struct core_attached *result)
 	str_printf(told->reason, sizeof told->reason, "%s", result->reason);
 }
 
+int core_rig_ask(struct fake *f, const char *name, const char *target, struct told_attach *told)
+{
+	struct core_wish wish = {.name = str_of(name), .target = str_of(target)};
+
+	return member_attach(f->member, &wish, core_rig_on_attached, told);
+}
+
 struct told_attach core_rig_attach(struct fake *f, const char *name, const char *target)
 {
 	struct told_attach told = {0};
 
-	assert_int_equal(member_attach(f->member, str_of(name), str_of(target),
-				       core_rig_on_attached, &told),
-			 0);
+	assert_int_equal(core_rig_ask(f, name, target, &told), 0);
 	assert_int_equal(told.calls, 0);
 	core_rig_run(f->rig);
 	assert_int_equal(told.calls, 1);
@@ -238,11 +243,30 @@ static int fake_open(struct session *s, const struct visit *visit, struct wire *
 	f->n_opened++;
 	s->n_streams++;
 	memcpy(f->tunnel, visit->tunnel, sizeof f->tunnel);
+	memcpy(f->service, visit->service, sizeof f->service);
 	*out = NULL;
 	return 0;
 }
 
-static const struct session_ops fake_ops = {.open = fake_open};
+static void fake_ping(struct session *s, uint32_t deadline_ms)
+{
+	((struct fake *)s)->n_pinged++;
+	assert_int_equal(deadline_ms, 0);
+	s->asked_ms = ev_now_ms(s->ev);
+}
+
+static const struct session_ops fake_ops = {.open = fake_open, .ping = fake_ping};
+
+static void fake_on_assigned(void *arg, const char *tunnel, const char *service)
+{
+	struct fake *f = arg;
+	size_t n = strlen(f->assigned);
+
+	f->n_assigned++;
+	str_printf(f->assigned + n, sizeof f->assigned - n, "%s=%s ", tunnel, service);
+	if (f->leave_when_told)
+		fake_leave(f);
+}
 
 static void fake_on_detached(void *arg, const char *tunnel, int code, const char *reason)
 {
@@ -267,7 +291,8 @@ static void fake_on_expelled(void *arg, int code, const char *reason)
 		fake_leave(f);
 }
 
-static const struct member_owner fake_owner = {fake_on_detached, fake_on_expelled};
+static const struct member_owner fake_owner = {fake_on_assigned, fake_on_detached,
+					       fake_on_expelled};
 
 void fake_join(struct fake *f, struct core_rig *r, const struct access_who *who,
 	       const struct core_agent *agent)

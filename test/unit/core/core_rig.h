@@ -45,9 +45,11 @@ struct fake {
 	struct core_rig *rig;
 	struct member *member;
 	int open_e; /* what open() returns */
-	unsigned n_opened;
+	unsigned n_opened, n_pinged;
 	char tunnel[HOSTNAME_MAX + 1]; /* of the last visit */
-	unsigned n_detached, n_expelled;
+	char service[VISIT_SERVICE_TEXT];
+	unsigned n_assigned, n_detached, n_expelled;
+	char assigned[512]; /* "name=service " for each */
 	int why;
 	char detached[HOSTNAME_MAX + 1], reason[CORE_REASON_TEXT];
 	bool leave_when_told; /* as a gateway does */
@@ -72,6 +74,8 @@ char *core_rig_get(struct core_rig *r, const char *kind, const char *key);
 /* Ask and wait for the answer. */
 struct told_login core_rig_login(struct core_rig *r, struct str token);
 struct told_attach core_rig_attach(struct fake *f, const char *name, const char *target);
+/* As member_attach() of an http tunnel with nothing special. */
+int core_rig_ask(struct fake *f, const char *name, const char *target, struct told_attach *told);
 void core_rig_on_login(void *arg, const struct core_login *result);
 void core_rig_on_attached(void *arg, const struct core_attached *result);
 

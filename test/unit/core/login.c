@@ -183,6 +183,86 @@ static void test_keys_and_certificates(void **state)
 	core_rig_free(&r);
 }
 
+/* One more credential of an account; by an administrator. */
+static void add_certificate(struct core_rig *r, const struct access_who *who, struct str subject,
+			    int want)
+{
+	struct manage_new_credential n = {.type = CREDENTIAL_CERTIFICATE, .shown = subject};
+	struct access_who admin = *who;
+	struct told_account told;
+	struct manage_asker by;
+
+	admin.admin = true;
+	by = account_rig_by(&told, &admin);
+	account_rig_wait(r, &told, manage_credential_make(r->core, &by, STR(""), &n));
+	if (told.e != want)
+		fail_msg(STR_FMT ": %s", STR_ARG(subject), err_name(told.e));
+}
+
+static void test_the_agents_of_a_realm(void **state)
+{
+	static const struct {
+		const char *why, *name;
+		int whose; /* 0: the realm's account, 1: the other, -1: nobody's */
+	} cases[] = {
+		{"an agent of the realm", "TestClient1@example.org", 0},
+		{"in any case", "TESTCLIENT2@Example.ORG", 0},
+		{"one that has a credential of its own", "special@example.org", 1},
+		{"of another realm", "TestClient1@example.com", -1},
+		{"of a realm below it", "TestClient1@sub.example.org", -1},
+		{"of a longer realm", "TestClient1@example.orgx", -1},
+		{"a host of that name", "example.org", -1},
+		{"nobody of the realm", "@example.org", -1},
+		{"nothing of it", "a@", -1},
+		{"whoever is called as the credential is", "*@example.org", -1},
+		{"an agent at an agent", "a@b@example.org", -1},
+	};
+	struct access_who who[2];
+	struct core_rig r;
+
+	core_rig_new(&r, true);
+	core_rig_account(&r, &who[0]);
+	core_rig_account(&r, &who[1]);
+	add_certificate(&r, &who[0], STR("*@example.org"), 0);
+	add_certificate(&r, &who[1], STR("special@example.org"), 0);
+	add_certificate(&r, &who[1], STR("*@Example.org"), ERR_EXISTS);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct told_login l = login_by(&r, CORE_PROOF_CERTIFICATE, str_of(cases[i].name));
+		const char *want = cases[i].whose < 0 ? "" : who[cases[i].whose].account;
+
+		if (strcmp(l.result.who.account, want) != 0)
+			fail_msg("%s: \"%s\"", cases[i].why, l.result.who.account);
+		assert_int_equal(l.result.e, cases[i].whose < 0 ? ERR_AUTH : 0);
+	}
+	/* by no other proof */
+	assert_int_equal(login_by(&r, CORE_PROOF_BEARER, STR("a@example.org")).result.e, ERR_AUTH);
+	assert_int_equal(login_by(&r, CORE_PROOF_SSH_KEY, STR("a@example.org")).result.e, ERR_AUTH);
+	core_rig_free(&r);
+}
+
+static void test_realms_that_are_none(void **state)
+{
+	static const struct {
+		const char *why;
+		struct str subject;
+		int want;
+	} cases[] = {
+		{"no realm", {"*@", 2}, ERR_INVAL},
+		{"a wildcard of realms", {"*@*.example.org", 15}, ERR_INVAL},
+		{"two realms", {"*@a@b", 5}, ERR_INVAL},
+		{"a space", {"*@a b", 5}, ERR_INVAL},
+		{"a wildcard of hosts is a name in a certificate", {"*.example.org", 13}, 0},
+	};
+	struct access_who who;
+	struct core_rig r;
+
+	core_rig_new(&r, true);
+	core_rig_account(&r, &who);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		add_certificate(&r, &who, cases[i].subject, cases[i].want);
+	core_rig_free(&r);
+}
+
 /* ---- what is wrong ---- */
 
 static void test_wrong_ones_take_one_path(void **state)
@@ -600,6 +680,8 @@ int main(void)
 		cmocka_unit_test(test_closed_registration),
 		cmocka_unit_test(test_every_form_of_a_number),
 		cmocka_unit_test(test_keys_and_certificates),
+		cmocka_unit_test(test_the_agents_of_a_realm),
+		cmocka_unit_test(test_realms_that_are_none),
 		cmocka_unit_test(test_wrong_ones_take_one_path),
 		cmocka_unit_test(test_a_certificate_nobody_has_is_named),
 		cmocka_unit_test(test_known_and_unknown_read_alike),

@@ -46,6 +46,7 @@ static void test_answers(void **state)
 		{"known, not connected", {"away", 4}, ERR_NOSESSION},
 		{"switched off", {"off", 3}, ERR_DISABLED},
 		{"damaged", {"bad", 3}, ERR_IO},
+		{"reached by its port, not by a name", {"port", 4}, ERR_NOROUTE},
 		{"never heard of", {"nobody", 6}, ERR_NOROUTE},
 		{"several labels", {"a.b.c", 5}, ERR_NOROUTE},
 		{"empty", {"", 0}, ERR_NOROUTE},
@@ -65,6 +66,7 @@ static void test_answers(void **state)
 	core_rig_put(&r, "tunnel", "off",
 		     "{\"account\":\"x\",\"kind\":\"http\",\"enabled\":false}");
 	core_rig_put(&r, "tunnel", "bad", "[]");
+	core_rig_put(&r, "tunnel", "port", "{\"account\":\"x\",\"kind\":\"tcp\",\"port\":9000}");
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		int e = lookup_e(&r, cases[i].name);
 

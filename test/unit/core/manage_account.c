@@ -251,6 +251,8 @@ static void test_list_pages(void **state)
 
 static void test_changes(void **state)
 {
+	static const struct manage_account_change all_ports = {.set = MANAGE_PORTS,
+							       .expected = STORE_ANY};
 	static const struct {
 		const char *why;
 		bool admin;
@@ -298,6 +300,43 @@ static void test_changes(void **state)
 		 {.set = MANAGE_QUOTA_TUNNELS, .to.quota.tunnels = 9, .expected = STORE_ANY},
 		 0,
 		 ""},
+		{"one's own ports",
+		 false,
+		 {.set = MANAGE_PORTS,
+		  .to.ports = {{443, 443}},
+		  .to.n_ports = 1,
+		  .expected = STORE_ANY},
+		 ERR_DENIED,
+		 ""},
+		{"ports from the last to the first",
+		 true,
+		 {.set = MANAGE_PORTS,
+		  .to.ports = {{9, 8}},
+		  .to.n_ports = 1,
+		  .expected = STORE_ANY},
+		 ERR_INVAL,
+		 "ports"},
+		{"port 0",
+		 true,
+		 {.set = MANAGE_PORTS,
+		  .to.ports = {{0, 8}},
+		  .to.n_ports = 1,
+		  .expected = STORE_ANY},
+		 ERR_INVAL,
+		 "ports"},
+		{"too many ranges",
+		 true,
+		 {.set = MANAGE_PORTS, .to.n_ports = ACCESS_PORTS_MAX + 1, .expected = STORE_ANY},
+		 ERR_INVAL,
+		 "ports"},
+		{"ports by an administrator",
+		 true,
+		 {.set = MANAGE_PORTS,
+		  .to.ports = {{443, 443}, {2000, 2010}},
+		  .to.n_ports = 2,
+		  .expected = STORE_ANY},
+		 0,
+		 ""},
 		{"too great a quota",
 		 true,
 		 {.set = MANAGE_QUOTA_SESSIONS,
@@ -337,6 +376,13 @@ static void test_changes(void **state)
 	assert_true(t.account.enabled);
 	assert_int_equal(t.account.quota.tunnels, 9);
 	assert_int_equal(t.account.quota.sessions, RECORD_SESSIONS_USUAL);
+	assert_int_equal(t.account.n_ports, 2);
+	assert_int_equal(t.account.ports[1].last, 2010);
+	/* whoever logs in is told; none is all */
+	assert_int_equal(account_rig_login(&w.r, w.ann_number).n_ports, 2);
+	assert_int_equal(account_rig_login(&w.r, w.ann_number).ports[0].first, 443);
+	assert_int_equal(account_rig_change(&w.r, &w.admin, w.ann.account, &all_ports).e, 0);
+	assert_int_equal(account_rig_login(&w.r, w.ann_number).n_ports, 0);
 	world_close(&w);
 }
 

@@ -67,6 +67,9 @@ static void test_sessions(void **state)
 	second.session.n_streams = 5;
 	second.session.rtt_us = 1234;
 	second.session.is_draining = true;
+	second.session.asked_ms = 1;
+	member_set_health(second.member, STR("demo"), false);
+	ev_sim_run_for(g.r.ev, 1000);
 	told = sessions(&g, &g.ann, "demo");
 	assert_int_equal(told.e, 0);
 	assert_int_equal(told.n, 2);
@@ -79,7 +82,8 @@ static void test_sessions(void **state)
 	assert_int_equal(told.sessions[1].carrier, 3);
 	assert_int_equal(told.sessions[1].n_streams, 5);
 	assert_int_equal(told.sessions[1].rtt_us, 1234);
-	assert_true(told.sessions[1].draining);
+	assert_true(told.sessions[1].draining && told.sessions[1].late && told.sessions[1].down);
+	assert_false(told.sessions[0].draining || told.sessions[0].late || told.sessions[0].down);
 	assert_true(told.sessions[1].since_ms > 0);
 	assert_int_equal(sessions(&g, &g.ann, "more").n, 1);
 	assert_int_equal(sessions(&g, &g.root, "demo").n, 2);

@@ -29,6 +29,13 @@ static void test_usual(void **state)
 	assert_true(rights_is_empty(&r.rights));
 	assert_int_equal(r.n_alt_names, 0);
 	assert_string_equal(r.target, "");
+	assert_int_equal(r.port, 0);
+	assert_string_equal(r.bind, "");
+	assert_int_equal(r.tls, TUNNEL_TLS_PASS);
+	assert_int_equal(r.proxy, TUNNEL_PROXY_NONE);
+	assert_string_equal(r.service, "");
+	assert_int_equal(r.n_agents, 0);
+	assert_int_equal(r.drain_ms, RECORD_DRAIN_USUAL);
 }
 
 static void full(struct record_tunnel *r)
@@ -42,6 +49,11 @@ static void full(struct record_tunnel *r)
 				    .policy = TUNNEL_FAILOVER,
 				    .sessions_max = 3,
 				    .rewrite = true,
+				    .proxy = TUNNEL_PROXY_V1,
+				    .service = "web",
+				    .agents = {"laptop", "desk"},
+				    .n_agents = 2,
+				    .drain_ms = 0,
 				    .created_ms = 1,
 				    .updated_ms = INT64_C(1800000000000)};
 	r->rights.n_users = 2;
@@ -77,6 +89,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(buf_add(&second, "", 1, SIZE_MAX), 0);
 	assert_null(strstr(buf_str(&second).p, "rights"));
 	assert_null(strstr(buf_str(&second).p, "alt_names"));
+	assert_null(strstr(buf_str(&second).p, "port\""));
 	buf_free(&first);
 	buf_free(&second);
 }
@@ -105,6 +118,10 @@ static void test_greatest(void **state)
 	for (size_t i = 0; i < RIGHTS_BEARERS_MAX; i++)
 		memset(r.rights.bearers[r.rights.n_bearers++], 'f', DIGEST_HEX_TEXT - 1);
 	memset(r.rights.auth_url, 'u', RIGHTS_URL_TEXT - 1);
+	memset(r.bind, 'b', sizeof r.bind - 1);
+	memset(r.service, 's', sizeof r.service - 1);
+	while (r.n_agents < RECORD_AGENTS_MAX)
+		memset(r.agents[r.n_agents++], 'a', CORE_AGENT_TEXT - 1);
 	assert_int_equal(record_write_tunnel(STR(""), &r, &out), 0);
 	buf_free(&out);
 }
@@ -135,6 +152,22 @@ static void test_damage(void **state)
 		{"an unknown kind", ",\"kind\":\"gopher\""},
 		{"a kind that is no text", ",\"kind\":1"},
 		{"an unknown policy", ",\"policy\":\"best\""},
+		{"an unknown way of TLS", ",\"kind\":\"tls\",\"tls\":\"half\""},
+		{"TLS that is no text", ",\"tls\":true"},
+		{"an unknown PROXY protocol", ",\"proxy_protocol\":\"v3\""},
+		{"a tcp tunnel without a port", ",\"kind\":\"tcp\""},
+		{"a port that is none", ",\"kind\":\"tcp\",\"port\":0"},
+		{"a port that is too great", ",\"kind\":\"tcp\",\"port\":65536"},
+		{"a port that is a text", ",\"kind\":\"tcp\",\"port\":\"9000\""},
+		{"an address that is too long",
+		 ",\"bind\":\"0123456789012345678901234567890123456789012345\""},
+		{"a service that is no text", ",\"service\":1"},
+		{"an agent that is no text", ",\"agents\":[1]"},
+		{"agents that are no list", ",\"agents\":\"a\""},
+		{"seventeen agents",
+		 ",\"agents\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\","
+		 "\"12\",\"13\",\"14\",\"15\",\"16\",\"17\"]"},
+		{"a time that is no number", ",\"drain_ms\":\"5s\""},
 		{"enabled is no flag", ",\"enabled\":\"yes\""},
 		{"a limit that is no number", ",\"sessions_max\":\"many\""},
 		{"custom domains that are no list", ",\"alt_names\":\"a.example\""},
@@ -184,6 +217,124 @@ static void test_limits_are_kept(void **state)
 	assert_int_equal(r.sessions_max, RECORD_SESSIONS_MAX);
 }
 
+/* What only one kind has leaves with the kind. */
+static void test_kinds(void **state)
+{
+	struct record_tunnel r, back;
+	struct buf tcp = {0}, tls = {0}, http = {0};
+
+	full(&r);
+	r.kind = TUNNEL_TCP;
+	r.port = 65535;
+	str_printf(r.bind, sizeof r.bind, "2001:db8::1");
+	assert_int_equal(record_write_tunnel(STR(""), &r, &tcp), 0);
+	assert_int_equal(record_read_tunnel(STR("demo"), buf_str(&tcp), &back), 0);
+	assert_memory_equal(&back, &r, sizeof r);
+	r.kind = TUNNEL_TLS;
+	r.port = 0;
+	memset(r.bind, 0, sizeof r.bind);
+	r.tls = TUNNEL_TLS_END;
+	assert_int_equal(record_write_tunnel(buf_str(&tcp), &r, &tls), 0);
+	assert_int_equal(record_read_tunnel(STR("demo"), buf_str(&tls), &back), 0);
+	assert_memory_equal(&back, &r, sizeof r);
+	r.kind = TUNNEL_HTTP;
+	assert_int_equal(record_write_tunnel(buf_str(&tls), &r, &http), 0);
+	assert_int_equal(record_read_tunnel(STR("demo"), buf_str(&http), &back), 0);
+	assert_int_equal(back.tls, TUNNEL_TLS_PASS);
+	buf_free(&tcp);
+	buf_free(&tls);
+	buf_free(&http);
+	/* of another kind a port means nothing */
+	assert_int_equal(record_read_tunnel(STR("a"), STR("{\"account\":\"x\",\"port\":9}"), &r),
+			 0);
+	assert_int_equal(r.port, 0);
+}
+
+static void test_same(void **state)
+{
+	struct record_tunnel a, b;
+
+	full(&a);
+#define DIFFERS(change)                                  \
+	do {                                             \
+		full(&b);                                \
+		assert_true(record_tunnel_same(&a, &b)); \
+		change;                                  \
+		if (record_tunnel_same(&a, &b))          \
+			fail_msg("%s", #change);         \
+	} while (0)
+	DIFFERS(b.name[0]++);
+	DIFFERS(b.account[0]++);
+	DIFFERS(b.kind++);
+	DIFFERS(b.enabled = !b.enabled);
+	DIFFERS(b.target[0]++);
+	DIFFERS(b.n_alt_names--);
+	DIFFERS(b.alt_names[1][0]++);
+	DIFFERS(b.policy = TUNNEL_LEAST_CONN);
+	DIFFERS(b.sessions_max++);
+	DIFFERS(b.rewrite = false);
+	DIFFERS(b.port++);
+	DIFFERS(b.bind[0] = '1');
+	DIFFERS(b.tls++);
+	DIFFERS(b.proxy++);
+	DIFFERS(b.service[0]++);
+	DIFFERS(b.n_agents--);
+	DIFFERS(b.agents[1][0]++);
+	DIFFERS(b.drain_ms++);
+	DIFFERS(b.rights.n_users--);
+	DIFFERS(b.rights.users[1].name[0]++);
+	DIFFERS(b.rights.users[1].hash[0]++);
+	DIFFERS(b.rights.n_bearers--);
+	DIFFERS(b.rights.bearers[0][0]++);
+	DIFFERS(b.rights.n_allow--);
+	DIFFERS(b.rights.allow[1].ip[15]++);
+	DIFFERS(b.rights.allow[0].bits++);
+	DIFFERS(b.rights.deny[0].v4 = false);
+	DIFFERS(b.rights.n_deny--);
+	DIFFERS(b.rights.auth_url[0]++);
+#undef DIFFERS
+	full(&b); /* when does not count, nor does what stands behind the end of a text */
+	b.created_ms++;
+	b.updated_ms++;
+	b.service[10] = 'x';
+	assert_true(record_tunnel_same(&a, &b));
+}
+
+static void test_routes(void **state)
+{
+	static const struct {
+		const char *why;
+		struct record_tunnel r;
+		const char *want; /* NULL: none */
+	} cases[] = {
+		{"an http tunnel has none", {.name = "a", .kind = TUNNEL_HTTP}, NULL},
+		{"a tcp tunnel: its port",
+		 {.name = "a", .kind = TUNNEL_TCP, .port = 9000},
+		 "tcp/9000"},
+		{"also with a service",
+		 {.name = "a", .kind = TUNNEL_TCP, .port = 1, .service = "x"},
+		 "tcp/1"},
+		{"a tls tunnel: its name", {.name = "a.b", .kind = TUNNEL_TLS}, "name/a.b"},
+		{"one that names a service", {.name = "a", .service = "x"}, "name/a"},
+		{"one that names agents", {.name = "a", .agents = {"x"}, .n_agents = 1}, "name/a"},
+	};
+	struct record_route route = {.account = "x", .tunnel = "a.b"}, back;
+	struct buf out = {0};
+	char key[RECORD_ROUTE_TEXT];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (record_route_key(&cases[i].r, key) != (cases[i].want != NULL) ||
+		    strcmp(key, cases[i].want == NULL ? "" : cases[i].want) != 0)
+			fail_msg("%s: %s", cases[i].why, key);
+	assert_int_equal(record_write_route(&route, &out), 0);
+	assert_int_equal(record_read_route(buf_str(&out), &back), 0);
+	assert_memory_equal(&route, &back, sizeof route);
+	buf_free(&out);
+	assert_int_equal(record_read_route(STR("{\"account\":\"x\"}"), &back), ERR_IO);
+	assert_int_equal(record_read_route(STR("{\"tunnel\":\"x\"}"), &back), ERR_IO);
+	assert_int_equal(record_read_route(STR("["), &back), ERR_IO);
+}
+
 static void test_claims_and_domains(void **state)
 {
 	struct record_domain d = {.account = "x", .tunnel = "a.b", .proven_ms = 7}, back;
@@ -205,7 +356,21 @@ static void test_claims_and_domains(void **state)
 static void test_words(void **state)
 {
 	enum tunnel_policy p;
+	enum tunnel_tls t;
+	enum tunnel_proxy x;
 
+	for (unsigned i = 0; i < TUNNEL_TLSES; i++) {
+		assert_int_equal(record_parse_tls(str_of(record_tls(i)), &t), 0);
+		assert_int_equal(t, i);
+	}
+	for (unsigned i = 0; i < TUNNEL_PROXIES; i++) {
+		assert_int_equal(record_parse_proxy(str_of(record_proxy(i)), &x), 0);
+		assert_int_equal(x, i);
+	}
+	assert_null(record_tls(TUNNEL_TLSES));
+	assert_null(record_proxy(TUNNEL_PROXIES));
+	assert_int_equal(record_parse_tls(STR("PASS"), &t), ERR_INVAL);
+	assert_int_equal(record_parse_proxy(STR(""), &x), ERR_INVAL);
 	for (unsigned i = 0; i < TUNNEL_POLICIES; i++) {
 		assert_int_equal(record_parse_policy(str_of(record_policy(i)), &p), 0);
 		assert_int_equal(p, i);
@@ -217,13 +382,11 @@ static void test_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_usual),
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_greatest),
-		cmocka_unit_test(test_unknown_members_stay),
-		cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_limits_are_kept),
-		cmocka_unit_test(test_claims_and_domains),
+		cmocka_unit_test(test_usual),	 cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_greatest), cmocka_unit_test(test_unknown_members_stay),
+		cmocka_unit_test(test_damage),	 cmocka_unit_test(test_limits_are_kept),
+		cmocka_unit_test(test_kinds),	 cmocka_unit_test(test_same),
+		cmocka_unit_test(test_routes),	 cmocka_unit_test(test_claims_and_domains),
 		cmocka_unit_test(test_words),
 	};
 

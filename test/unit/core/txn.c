@@ -310,6 +310,196 @@ static void test_core_goes(void **state)
 	core_rig_new(r, false); /* for the teardown */
 }
 
+/* ---- what a transaction sees of itself ---- */
+
+/* One that does a list of things with the key "k", a letter each. */
+struct script {
+	struct txn *txn;
+	const char *steps;
+	bool large;
+	unsigned runs, calls;
+	int e;
+	char saw[64]; /* what 's' and 'g' have found in the last run */
+};
+
+static void script_note(struct script *s, int e, struct str value)
+{
+	size_t n = strlen(s->saw);
+
+	if (e == 0)
+		str_printf(s->saw + n, sizeof s->saw - n, STR_FMT " ", STR_ARG(value));
+	else
+		str_printf(s->saw + n, sizeof s->saw - n, "- ");
+}
+
+static int script_step(struct script *s, struct txn *t, char step)
+{
+	const struct store_record *rec;
+	struct store_record seen;
+	int e;
+
+	switch (step) {
+	case 'w': return txn_want(t, STR("x"), STR("k"));
+	case 'g':
+		e = txn_get(t, STR("x"), STR("k"), &rec);
+		if (e == 0 || e == ERR_NOTFOUND)
+			script_note(s, e, e == 0 ? rec->value : STR(""));
+		return e == ERR_NOTFOUND ? 0 : e;
+	case 's':
+		e = txn_see(t, STR("x"), STR("k"), &seen);
+		if (e == 0 || e == ERR_NOTFOUND)
+			script_note(s, e, e == 0 ? seen.value : STR(""));
+		return e == ERR_NOTFOUND ? 0 : e;
+	case '?': script_note(s, txn_drops(t, STR("x"), STR("k")) ? 0 : 1, STR("gone")); return 0;
+	case 'd': return txn_drop(t, STR("x"), STR("k"));
+	case 'x': txn_discard(t); return 0;
+	default: return txn_put(t, STR("x"), STR("k"), (struct str){&step, 1});
+	}
+}
+
+static int script_run(struct txn *t, void *arg)
+{
+	struct script *s = arg;
+	int e = 0;
+
+	s->runs++;
+	s->saw[0] = '\0';
+	for (const char *p = s->steps; *p != '\0' && e == 0; p++)
+		e = script_step(s, t, *p);
+	return e;
+}
+
+static void script_on_done(void *arg, int e)
+{
+	struct script *s = arg;
+
+	s->calls++;
+	s->e = e;
+}
+
+static void script_do(struct core_rig *r, struct script *s)
+{
+	struct txn_opt opt = {.core = r->core,
+			      .kind = CORE_MANAGE,
+			      .large = s->large,
+			      .run = script_run,
+			      .done = script_on_done,
+			      .arg = s};
+
+	assert_int_equal(txn_start(&opt, &s->txn), 0);
+	core_rig_run(r);
+	assert_int_equal(s->calls, 1);
+}
+
+static void test_its_own_writes(void **state)
+{
+	static const struct {
+		const char *why;
+		const char *before; /* NULL: it is not there */
+		const char *steps;
+		int want;
+		const char *saw, *after;
+	} cases[] = {
+		{"what is there is seen", "a", "s", 0, "a ", "a"},
+		{"what is not there is not", NULL, "s", 0, "- ", NULL},
+		{"what was written is seen, and not got", "a", "g1sg", 0, "a 1 a ", "1"},
+		{"what was dropped is not seen", "a", "gds?", 0, "a - gone ", NULL},
+		{"dropped and written: in place of what was read", "a", "gd1s?", 0, "a 1 - ", "1"},
+		{"written and dropped", "a", "g1ds?", 0, "a - gone ", NULL},
+		{"written and dropped, and there was nothing", NULL, "g1d", 0, "- ", NULL},
+		{"dropped unread and written: whatever is there", "a", "d1", 0, "", "1"},
+		{"the same where nothing is", NULL, "d1", 0, "", "1"},
+		{"written unread: nothing may be there", NULL, "12", 0, "", "2"},
+		{"but something is", "a", "12", ERR_LIMIT, "", "a"},
+		{"written unread and dropped: nothing may be there", "a", "1d", ERR_LIMIT, "", "a"},
+		{"nothing of it", "a", "g1xs", 0, "a a ", "a"},
+		{"and then something after all", "a", "gdx2", 0, "a ", "2"},
+	};
+	struct core_rig *r = *state;
+
+	for (int large = 0; large < 2; large++) {
+		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+			struct script s = {.steps = cases[i].steps, .large = large != 0};
+			struct script clear = {.steps = "gd"};
+
+			script_do(r, &clear);
+			if (cases[i].before != NULL)
+				core_rig_put(r, "x", "k", cases[i].before);
+			script_do(r, &s);
+			if (s.e != cases[i].want || strcmp(s.saw, cases[i].saw) != 0)
+				fail_msg("%s: %s, saw \"%s\"", cases[i].why, err_name(s.e), s.saw);
+			expect(r, "k", cases[i].after);
+		}
+	}
+}
+
+/* Many are asked for before the function is run again. */
+struct wants {
+	struct txn *txn;
+	unsigned n, runs, calls;
+	bool page; /* and a page of them as well */
+	int e;
+};
+
+static int wants_run(struct txn *t, void *arg)
+{
+	struct store_page page = {.kind = STR("x"), .limit = 10};
+	struct wants *w = arg;
+	struct txn_page found;
+	int e, result = 0;
+	char key[16];
+
+	w->runs++;
+	for (unsigned i = 0; i < w->n; i++) {
+		str_printf(key, sizeof key, "many%u", i);
+		if ((e = txn_want(t, STR("x"), str_of(key))) != 0 && e != ERR_AGAIN)
+			return e;
+		result = e != 0 ? e : result;
+	}
+	if (w->page && (e = txn_list(t, &page, &found)) != 0)
+		return e;
+	for (size_t i = 0; w->page && i < found.n; i++)
+		if ((e = txn_know(t, &found.recs[i])) != 0 ||
+		    (e = txn_put(t, STR("x"), found.recs[i].key, STR("known"))) != 0)
+			return e;
+	return result;
+}
+
+static void wants_on_done(void *arg, int e)
+{
+	struct wants *w = arg;
+
+	w->calls++;
+	w->e = e;
+}
+
+static void test_asking_ahead(void **state)
+{
+	struct core_rig *r = *state;
+	struct wants cases[] = {{.n = 1000},
+				{.n = 100, .page = true},
+				{.n = TXN_LARGE_READS_MAX + 1}};
+	struct txn_opt opt = {.core = r->core,
+			      .kind = CORE_MANAGE,
+			      .large = true,
+			      .run = wants_run,
+			      .done = wants_on_done};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		opt.arg = &cases[i];
+		assert_int_equal(txn_start(&opt, &cases[i].txn), 0);
+		core_rig_run(r);
+		assert_int_equal(cases[i].calls, 1);
+	}
+	assert_int_equal(cases[0].e, 0);
+	assert_int_equal(cases[0].runs, 2);
+	assert_int_equal(cases[1].e, 0);
+	assert_int_equal(cases[1].runs, 2);
+	expect(r, "a", "known"); /* written in place of what the page has shown */
+	assert_int_equal(cases[2].e, ERR_TOOBIG);
+	assert_int_equal(cases[2].runs, 1);
+}
+
 int main(void)
 {
 #define TXN_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -322,6 +512,8 @@ int main(void)
 		TXN_TEST(test_in_line),
 		TXN_TEST(test_another_line),
 		TXN_TEST(test_core_goes),
+		TXN_TEST(test_its_own_writes),
+		TXN_TEST(test_asking_ahead),
 	};
 
 	return cmocka_run_group_tests_name("txn", tests, NULL, NULL);

@@ -84,8 +84,23 @@ static void test_control_lines(void **state)
 		 "\"op\":\"refused\",\"ref\":3,\"code\":\"RESERVED\"", false},
 		{"not a name", "{\"op\":\"attach\",\"ref\":4,\"name\":\"a\\u001b\\u00e9\"}",
 		 "\"op\":\"refused\",\"ref\":4,\"code\":\"INVAL\"", false},
-		{"another kind", "{\"op\":\"attach\",\"ref\":5,\"kind\":\"tcp\"}",
+		{"a kind that this node has not", "{\"op\":\"attach\",\"ref\":5,\"kind\":\"tcp\"}",
 		 "\"op\":\"refused\",\"ref\":5,\"code\":\"UNSUPPORTED\"", false},
+		{"a kind of a later version", "{\"op\":\"attach\",\"ref\":5,\"kind\":\"udp\"}",
+		 "\"op\":\"refused\",\"ref\":5,\"code\":\"UNSUPPORTED\",\"reason\":\"this server "
+		 "has no "
+		 "tunnels of this kind",
+		 false},
+		{"a port that is none",
+		 "{\"op\":\"attach\",\"ref\":5,\"kind\":\"tcp\",\"port\":65536}",
+		 "\"code\":\"INVAL\",\"reason\":\"port must be a number from 0 to 65535\"", false},
+		{"an offer", "{\"op\":\"offer\",\"services\":[\"web\"],\"priority\":1}", NULL,
+		 false},
+		{"an offer of nothing yet", "{\"op\":\"offer\",\"services\":[]}", NULL, false},
+		{"health of what is not there", "{\"op\":\"health\",\"name\":\"zz\",\"up\":false}",
+		 NULL, false},
+		{"health without a state", "{\"op\":\"health\",\"name\":\"zz\"}", NULL, true},
+		{"health of nobody", "{\"op\":\"health\",\"up\":true}", NULL, true},
 		{"a number for a name", "{\"op\":\"attach\",\"ref\":6,\"name\":1}",
 		 "\"op\":\"refused\",\"ref\":6,\"code\":\"INVAL\"", false},
 		{"detach of what is not there", "{\"op\":\"detach\",\"name\":\"zz\"}", NULL, false},
@@ -149,6 +164,117 @@ static void test_attaches_are_bounded(void **state)
 	agent_hang_up(&a);
 	core_rig_release(&w.r);
 	assert_int_equal(gateway_n_sessions(w.gateway), 0);
+	world_close(&w);
+}
+
+static void on_managed(void *arg, const struct manage_answer *answer)
+{
+	assert_int_equal(answer->e, 0);
+	*(size_t *)arg = answer->n;
+}
+
+/* An offer has no answer, so what is wrong with it is the session's last word. */
+static void test_wrong_offers(void **state)
+{
+	static const struct {
+		const char *why, *line, *reason;
+	} cases[] = {
+		{"no list", "{\"op\":\"offer\"}",
+		 "services must be a list of at most 256 names of 1-64 bytes"},
+		{"a text for a list", "{\"op\":\"offer\",\"services\":\"web\"}",
+		 "services must be a list of at most 256 names of 1-64 bytes"},
+		{"a number for a name", "{\"op\":\"offer\",\"services\":[1]}",
+		 "services must be a list of at most 256 names of 1-64 bytes"},
+		{"an empty name", "{\"op\":\"offer\",\"services\":[\"web\",\"\"]}",
+		 "services must be a list of at most 256 names of 1-64 bytes"},
+		{"a priority that is none", "{\"op\":\"offer\",\"services\":[],\"priority\":-1}",
+		 "priority must be a number from 0 to 65535"},
+	};
+	char many[4096];
+	struct world w;
+	struct agent a;
+	size_t n = 0;
+
+	world_open(&w);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+		agent_tell(&a, cases[i].line);
+		if (!a.closed || a.why != ERR_PROTO || strcmp(a.reason, cases[i].reason) != 0)
+			fail_msg("%s: %s", cases[i].why, a.reason);
+	}
+	n += str_printf(many, sizeof many, "{\"op\":\"offer\",\"services\":[\"s\"");
+	for (int i = 0; i < CORE_SERVICES_MAX; i++)
+		n += str_printf(many + n, sizeof many - n, ",\"s%d\"", i);
+	str_printf(many + n, sizeof many - n, "]}");
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	agent_tell(&a, many);
+	assert_int_equal(a.why, ERR_PROTO);
+	assert_int_equal(gateway_n_sessions(w.gateway), 0);
+	world_close(&w);
+}
+
+/* Who offers waits for as long as it takes, and tunnels may come and go meanwhile. */
+static void test_offering_is_no_idling(void **state)
+{
+	char token[128];
+	struct world w;
+	struct agent a, b;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", token);
+	agent_tell(&a, "{\"op\":\"offer\",\"services\":[\"web\"]}");
+	ev_sim_run_for(w.r.ev, 3 * GATEWAY_IDLE_MS);
+	assert_false(a.closed);
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+	assert_non_null(strstr(agent_last(&a), "\"op\":\"attached\""));
+	agent_connect(&b, &w, ASK_WHO("laptop", "6", "0"), token, NULL);
+	agent_tell(&b, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+	assert_non_null(strstr(agent_last(&a), "\"op\":\"detached\""));
+	ev_sim_run_for(w.r.ev, 3 * GATEWAY_IDLE_MS);
+	assert_false(a.closed); /* although a newer process has taken all that it served */
+	agent_hang_up(&a);
+	agent_hang_up(&b);
+	world_close(&w);
+}
+
+/* A tunnel of the account that names the service is given to who offers it, by name and service. */
+static void test_a_tunnel_is_given(void **state)
+{
+	struct manage_tunnel_change ch = {.mode = MANAGE_CREATE,
+					  .set = MANAGE_T_SERVICE,
+					  .to = {.service = "web"},
+					  .expected = STORE_ANY};
+	struct access_who owner = {.enabled = true};
+	struct manage_asker by = {&owner, on_managed, NULL};
+	struct visit v = {.ingress = VISIT_HTTP};
+	char account[128];
+	struct wire *wire;
+	uint64_t place;
+	struct world w;
+	struct agent a;
+	size_t n = 0;
+
+	world_open(&w);
+	by.arg = &n;
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	agent_field(&a, "Karez-Account", account);
+	str_printf(owner.account, sizeof owner.account, "%s", account);
+	agent_tell(&a, "{\"op\":\"offer\",\"services\":[\"web\"]}");
+	assert_non_null(manage_tunnel_change(w.r.core, &by, STR("demo"), &ch));
+	ev_sim_run_for(w.r.ev, 200);
+	assert_string_equal(agent_last(&a),
+			    "{\"op\":\"assigned\",\"name\":\"demo\",\"service\":\"web\"}");
+	assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &place, &wire), 0);
+	world_run(&w);
+	assert_string_equal(a.visited, "demo");
+	wire_close(wire, 0);
+	assert_non_null(manage_tunnel_drop(w.r.core, &by, STR("demo"), STORE_ANY));
+	ev_sim_run_for(w.r.ev, 200);
+	assert_non_null(strstr(agent_last(&a),
+			       "\"op\":\"detached\",\"name\":\"demo\",\"code\":\"DELETED\""));
+	ev_sim_run_for(w.r.ev, 3 * GATEWAY_IDLE_MS);
+	assert_false(a.closed);
+	agent_hang_up(&a);
 	world_close(&w);
 }
 
@@ -266,12 +392,6 @@ static void test_a_newer_process_takes_over(void **state)
 	world_close(&w);
 }
 
-static void on_managed(void *arg, const struct manage_answer *answer)
-{
-	assert_int_equal(answer->e, 0);
-	*(size_t *)arg = answer->n;
-}
-
 /* A person ends it: the agent hears the sentence. */
 static void test_a_disconnected_agent_is_told(void **state)
 {
@@ -380,6 +500,9 @@ int main(void)
 		cmocka_unit_test(test_a_session),
 		cmocka_unit_test(test_control_lines),
 		cmocka_unit_test(test_attaches_are_bounded),
+		cmocka_unit_test(test_wrong_offers),
+		cmocka_unit_test(test_offering_is_no_idling),
+		cmocka_unit_test(test_a_tunnel_is_given),
 		cmocka_unit_test(test_waiting_for_an_answer_is_no_idling),
 		cmocka_unit_test(test_serving_nothing_ends),
 		cmocka_unit_test(test_a_lost_connection_is_replaced),

@@ -210,6 +210,164 @@ static void test_a_closed_stream_is_tried_again(void **state)
 	}
 }
 
+/* The agent could not reach its target: another session is asked, if that does no harm. */
+static void test_a_session_that_refuses_is_replaced(void **state)
+{
+	static const struct {
+		const char *why, *request;
+		int code;
+		uint64_t n_sessions;
+		int n_dials;
+	} cases[] = {
+		{"connection refused", GET "\r\n", ERR_REFUSED, 2, 2},
+		{"nobody else is there", GET "\r\n", ERR_REFUSED, 1, 1},
+		{"it goes", GET "\r\n", ERR_DRAIN, 2, 2},
+		{"it has just lost the tunnel", GET "\r\n", ERR_NOTFOUND, 2, 2},
+		{"no byte was seen, so a POST may go on",
+		 "POST / HTTP/1.1\r\nHost: demo.example\r\nContent-Length: 0\r\n\r\n", ERR_REFUSED,
+		 2, 2},
+		{"a connection that timed out may have been there: GET does no harm", GET "\r\n",
+		 ERR_TIMEOUT, 2, 2},
+		{"and POST may",
+		 "POST / HTTP/1.1\r\nHost: demo.example\r\nContent-Length: 0\r\n\r\n", ERR_TIMEOUT,
+		 2, 1},
+		{"a body is not kept",
+		 "POST / HTTP/1.1\r\nHost: demo.example\r\nContent-Length: 1\r\n\r\nx", ERR_REFUSED,
+		 2, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("# %s\n", cases[i].why);
+		rig_open();
+		W->core.demo.n_sessions = cases[i].n_sessions;
+		far_say(&W->visitor, cases[i].request);
+		rig_break(0, cases[i].code);
+		assert_int_equal(W->core.demo.n_dials, cases[i].n_dials);
+		if (cases[i].n_dials == 2) {
+			assert_string_equal(W->target[1].got, W->target[0].got);
+			assert_int_equal(W->core.last->place, 8);
+			far_say(&W->target[1], "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+			expect_in(W->visitor.got, "200 OK");
+		} else {
+			expect_in(W->visitor.got, "HTTP/1.1 50");
+		}
+		rig_close();
+	}
+}
+
+static void test_all_sessions_refuse(void **state)
+{
+	rig_open();
+	W->core.demo.n_sessions = 3;
+	far_say(&W->visitor, GET "\r\n");
+	for (int i = 0; i < 3; i++)
+		rig_break(i, ERR_REFUSED);
+	assert_int_equal(W->core.demo.n_dials, 3);
+	expect_in(W->visitor.got, "HTTP/1.1 502 ");
+	assert_int_equal(http_ingress_load(W->ingress), 0);
+	rig_close();
+}
+
+/* The PROXY header is the stream's, so the stream is one visitor's, and one request's. */
+static void test_a_target_is_told_who_comes(void **state)
+{
+	static const char v1[] =
+		"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\nGET /p?q=1 HTTP/1.1\r\n";
+	static const char v2[] = "\r\n\r\n";
+
+	rig_open();
+	W->core.demo.settings.proxy = TUNNEL_PROXY_V1;
+	W->core.demo.n_sessions = 2;
+	far_say(&W->visitor, GET "\r\n");
+	assert_memory_equal(W->target[0].got, v1, sizeof v1 - 1);
+	rig_break(0, ERR_REFUSED); /* the next one is told as well */
+	assert_memory_equal(W->target[1].got, v1, sizeof v1 - 1);
+	far_say(&W->target[1], "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	expect_in(W->visitor.got, "200 OK");
+	assert_true(W->target[1].eof); /* not kept for anybody else */
+	W->core.demo.settings.proxy = TUNNEL_PROXY_V2;
+	far_say(&W->visitor, GET "\r\n");
+	assert_int_equal(W->core.demo.n_dials, 3);
+	assert_memory_equal(W->target[2].got, v2, sizeof v2 - 1);
+	rig_close();
+}
+
+/* The tunnel was taken away from the session: see core_visitor.leave. */
+static void test_told_to_leave(void **state)
+{
+	static const struct {
+		const char *why, *answer;
+		uint64_t ms, wait;
+		const char *want; /* at the visitor; NULL: its connection is cut */
+		size_t load;
+	} cases[] = {
+		{"at once, before an answer", "", 0, 0, "HTTP/1.1 503 ", 0},
+		{"at once, in the middle of an answer",
+		 "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", 0, 0, NULL, 0},
+		{"in a second, before an answer", "", 1000, 990, "", 1},
+		{"a second is over", "", 1000, 1010, "HTTP/1.1 503 ", 0},
+		{"a second is over in the middle of an answer",
+		 "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", 1000, 1010, NULL, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct core_visitor *v;
+
+		print_message("# %s\n", cases[i].why);
+		rig_open();
+		far_say(&W->visitor, GET "\r\n");
+		if (cases[i].answer[0] != '\0')
+			far_say(&W->target[0], cases[i].answer);
+		v = W->core.last;
+		assert_int_equal(v->place, 7);
+		v->leave(v, cases[i].ms);
+		if (cases[i].ms != 0)
+			v->leave(v, 5000); /* the earliest time counts */
+		ev_sim_run_for(W->ev, cases[i].wait + 5);
+		if (cases[i].want != NULL)
+			expect_in(W->visitor.got, cases[i].want);
+		else
+			assert_int_equal(W->visitor.why, ERR_RESET);
+		assert_int_equal(http_ingress_load(W->ingress), cases[i].load);
+		rig_close();
+	}
+}
+
+static void test_an_answer_in_time_ends_the_leaving(void **state)
+{
+	rig_open();
+	far_say(&W->visitor, GET "\r\n");
+	W->core.last->leave(W->core.last, 1000);
+	far_say(&W->target[0], "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+	expect_in(W->visitor.got, "200 OK");
+	ev_sim_run_for(W->ev, 2000);
+	assert_false(W->visitor.eof);
+	rig_close();
+}
+
+static void test_upgraded_visitors_leave(void **state)
+{
+	for (uint64_t ms = 0; ms <= 1000; ms += 1000) {
+		rig_open();
+		far_say(&W->visitor, GET "Connection: Upgrade\r\nUpgrade: x\r\n\r\n");
+		far_say(&W->target[0], "HTTP/1.1 101 Switching Protocols\r\nConnection: "
+				       "Upgrade\r\nUpgrade: x\r\n\r\n");
+		assert_int_equal(http_ingress_load(W->ingress), 1);
+		assert_int_equal(W->core.last->place, 7);
+		W->core.last->leave(W->core.last, ms);
+		if (ms > 0) {
+			ev_sim_run_for(W->ev, ms - 10);
+			far_say(&W->visitor, "still here");
+			expect_in(W->target[0].got, "still here");
+		}
+		ev_sim_run_for(W->ev, 10);
+		assert_int_equal(W->visitor.why, ERR_RESET);
+		assert_int_equal(W->target[0].why, ERR_RESET);
+		assert_int_equal(http_ingress_load(W->ingress), 0);
+		rig_close();
+	}
+}
+
 static void test_failures_have_pages(void **state)
 {
 	static const struct {
@@ -488,6 +646,21 @@ static void test_custom_domains(void **state)
 	}
 }
 
+static void test_other_kinds_of_tunnels_are_unknown_here(void **state)
+{
+	static const enum tunnel_kind kinds[] = {TUNNEL_TCP, TUNNEL_TLS};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		rig_open();
+		W->core.demo.settings.kind = kinds[i];
+		W->core.lookup_answer = ERR_NOROUTE;
+		far_say(&W->visitor, GET "\r\n");
+		expect_in(W->visitor.got, "HTTP/1.1 404 ");
+		assert_int_equal(W->core.demo.n_dials, 0);
+		rig_close();
+	}
+}
+
 static void test_header_policy_of_a_tunnel(void **state)
 {
 	static const struct {
@@ -524,6 +697,12 @@ int main(void)
 		cmocka_unit_test(test_what_the_target_learns),
 		cmocka_unit_test(test_streams_are_used_again),
 		cmocka_unit_test(test_a_closed_stream_is_tried_again),
+		cmocka_unit_test(test_a_session_that_refuses_is_replaced),
+		cmocka_unit_test(test_all_sessions_refuse),
+		cmocka_unit_test(test_a_target_is_told_who_comes),
+		cmocka_unit_test(test_told_to_leave),
+		cmocka_unit_test(test_an_answer_in_time_ends_the_leaving),
+		cmocka_unit_test(test_upgraded_visitors_leave),
 		cmocka_unit_test(test_failures_have_pages),
 		cmocka_unit_test(test_loops_are_found),
 		cmocka_unit_test(test_target_fails),
@@ -535,6 +714,7 @@ int main(void)
 		cmocka_unit_test(test_large_bodies_with_slow_readers),
 		cmocka_unit_test(test_who_is_there),
 		cmocka_unit_test(test_custom_domains),
+		cmocka_unit_test(test_other_kinds_of_tunnels_are_unknown_here),
 		cmocka_unit_test(test_header_policy_of_a_tunnel),
 	};
 

@@ -134,18 +134,32 @@ void tunnel_loop_mark(const struct tunnel *t, char out[17])
 	memcpy(out, "00000000feedbeef", 17);
 }
 
-int tunnel_dial(struct tunnel *t, struct visit *visit, uint64_t *place, struct wire **out)
+int tunnel_dial_next(struct tunnel *t, struct visit *visit, struct tunnel_tried *tried,
+		     struct wire **out)
 {
+	struct wire_mem_opt opt = {.cap = W->mem_cap, .max_write = W->max_write};
 	struct wire *far;
-	struct wire_mem_opt opt = {.cap = W->mem_cap};
 
 	if (t->dial_error != 0)
 		return t->dial_error;
+	if (tried->n == t->n_sessions)
+		return ERR_NOSESSION;
 	assert_true(t->n_dials < RIG_TARGETS);
 	assert_int_equal(wire_mem_pair(W->ev, &opt, out, &far), 0);
-	far_start(&W->target[t->n_dials++], far);
-	*place = 7;
+	far_start(&W->target[t->n_dials], far);
+	W->stream[t->n_dials++] = *out;
+	strcpy(visit->tunnel, "demo");
+	tried->places[tried->n] = 7 + tried->n;
+	tried->n++;
 	return 0;
+}
+
+void rig_break(int target, int why)
+{
+	struct wire *w = W->stream[target];
+
+	w->owner->broken(w->arg, w, why);
+	ev_sim_run_for(W->ev, 10);
 }
 
 void core_visitor_begin(struct core *c, struct core_visitor *v, const struct visit *visit)
@@ -162,6 +176,14 @@ void core_visitor_end(struct core_visitor *v)
 	assert_non_null(v->visit);
 	v->visit = NULL;
 	W->core.n_visitors--;
+}
+
+enum core_sni core_sni(struct core *c, struct str host, struct str *name)
+{
+	if (!str_ends_nocase(host, STR("tls.example")))
+		return CORE_SNI_NOBODY;
+	*name = STR("demo");
+	return c->sni;
 }
 
 int core_fingerprint(const struct core *c, struct str secret, char out[DIGEST_HEX_TEXT])
@@ -250,42 +272,56 @@ static void rig_on_closed(void *arg, struct http_conn *c)
 void rig_connect(void)
 {
 	static const struct http_deadlines deadlines = {.head_ms = 5000, .idle_ms = 10000};
-	struct wire_mem_opt mem = {.cap = W->mem_cap};
 	struct http_conn_opt conn = {.peer = W->peer,
 				     .deadlines = &deadlines,
 				     .request = rig_on_request,
 				     .closed = rig_on_closed};
-	struct wire *near, *far;
+	struct wire *near;
 
 	assert_int_equal(visit_end_set(&conn.local, STR("198.51.100.1"), 80), 0);
 	if (W->visitor.wire != NULL)
 		far_close(&W->visitor, 0);
-	assert_int_equal(wire_mem_pair(W->ev, &mem, &near, &far), 0);
-	far_start(&W->visitor, far);
+	near = rig_visit();
 	assert_int_equal(http_conn_new(W->ev, near, &conn, &W->conn), 0);
 	W->conn_closed = false;
 }
 
-void rig_open_with(const struct http_ingress_opt *opt)
+struct wire *rig_visit(void)
 {
-	struct http_ingress_opt mine = *opt;
+	struct wire_mem_opt mem = {.cap = W->mem_cap, .max_write = W->max_write};
+	struct wire *near, *far;
 
+	assert_int_equal(wire_mem_pair(W->ev, &mem, &near, &far), 0);
+	far_start(&W->visitor, far);
+	return near;
+}
+
+void rig_open_bare(void)
+{
 	W = calloc(1, sizeof *W);
 	W->mem_cap = 1 << 20;
 	assert_int_equal(ev_sim_new(3, &W->ev), 0);
 	assert_int_equal(password_new(W->ev, &W->passwords), 0);
 	W->core.ev = W->ev;
 	W->core.connected = true;
+	W->core.demo.n_sessions = 1;
 	W->core.demo.settings.target = W->core.demo.target;
 	W->core.demo.settings.version = 1;
 	W->net.ops = &rig_net_ops;
 	W->log = (struct log){.level = LOG_INFO, .write = rig_on_log};
+	assert_int_equal(visit_end_set(&W->peer, STR("192.0.2.7"), 4711), 0);
+}
+
+void rig_open_with(const struct http_ingress_opt *opt)
+{
+	struct http_ingress_opt mine = *opt;
+
+	rig_open_bare();
 	mine.core = &W->core;
 	mine.log = &W->log;
 	mine.passwords = W->passwords;
 	mine.net = &W->net;
 	assert_int_equal(http_ingress_new(W->ev, &mine, &W->ingress), 0);
-	assert_int_equal(visit_end_set(&W->peer, STR("192.0.2.7"), 4711), 0);
 	rig_connect();
 }
 

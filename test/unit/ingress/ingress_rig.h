@@ -27,6 +27,7 @@ struct far {
 
 struct tunnel {
 	int n_dials, dial_error;
+	uint64_t n_sessions; /* 1 at first; their places are 7, 8, ... */
 	struct tunnel_settings settings;
 	struct rights rights;
 	char target[RIGHTS_URL_TEXT];
@@ -39,9 +40,10 @@ struct core {
 	int lookup_answer;
 	int fingerprint_error;
 	const char *denied_hook; /* a host; NULL: every one is allowed */
+	enum core_sni sni;	 /* what names under tls.example are */
 	size_t n_visitors;
-	struct visit seen;		 /* the visitor that came last */
-	const struct core_visitor *last; /* the same, while it is there */
+	struct visit seen;	   /* the visitor that came last */
+	struct core_visitor *last; /* the same, while it is there */
 };
 
 struct rig {
@@ -51,8 +53,9 @@ struct rig {
 	struct http_conn *conn;
 	struct passwords *passwords;
 	struct far visitor, target[RIG_TARGETS];
+	struct wire *stream[RIG_TARGETS]; /* our end of those; weak: only for rig_break() */
 	bool conn_closed;
-	size_t mem_cap;
+	size_t mem_cap, max_write;     /* of the wires, see wire_mem_opt */
 	void (*on_request)(void *arg); /* a request comes; may be NULL */
 	void *on_request_arg;
 	bool at; /* requests come for the custom domain */
@@ -75,6 +78,12 @@ void rig_open_with(const struct http_ingress_opt *opt);
 void rig_open(void);
 void rig_close(void);
 
+/* The rig without an HTTP ingress and without a visitor. */
+void rig_open_bare(void);
+
+/* A visitor whose connection, which is returned, is for the test to give away. */
+struct wire *rig_visit(void);
+
 /* End the ingress, as when the server goes. */
 void rig_end_ingress(void);
 
@@ -88,6 +97,9 @@ void far_clear(struct far *f);
 void far_say(struct far *f, const char *text);
 
 void far_close(struct far *f, int why);
+
+/* A stream breaks for a reason that only a session could give. */
+void rig_break(int target, int why);
 
 /* The rights of the tunnel have changed. */
 void rig_changed(void);

@@ -1,0 +1,300 @@
+/* What is there, what is wanted, and what becomes of the two. */
+#include "core/tunnel_edit.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "core/names.h"
+
+/* ---- the name ---- */
+
+void tunnel_edit_name(struct tunnel_edit *x, struct str name)
+{
+	struct core *c = x->m->core;
+
+	x->name_e = 0;
+	x->random = name.len == 0;
+	if (x->random) {
+		tunnel_txn_random(c->ev, x->n_names++, x->name);
+		return;
+	}
+	x->name_e = names_check(name, c->opt.domain, x->name, x->name_reason);
+	if (x->name_e != 0 && str_copy(x->name, sizeof x->name, name) != 0)
+		x->name[0] = '\0';
+}
+
+static int edit_taken(struct tunnel_edit *x)
+{
+	char reason[CORE_REASON_TEXT];
+
+	x->taken = true;
+	tunnel_txn_taken(str_of(x->name), reason);
+	return manage_refuse(x->m, ERR_EXISTS, "name", "%s", reason);
+}
+
+/* ---- what is there ---- */
+
+static bool edit_is_own(const struct tunnel_edit *x, const char *account)
+{
+	return strcmp(account, x->m->who.account) == 0;
+}
+
+/* May the asker make it? Asked first in any case, so that whoever may nothing learns nothing. */
+static int edit_may_make(struct tunnel_edit *x)
+{
+	struct access_ask ask = {.act = ACCESS_CHANGE,
+				 .account = edit_is_own(x, x->account) ? NULL : x->account,
+				 .tunnel = x->random ? STR("") : str_of(x->name),
+				 .kind = x->set & MANAGE_T_KIND ? x->to->kind : TUNNEL_HTTP};
+
+	return manage_access(x->m, &ask);
+}
+
+/* It is there: whose is it, and is that what was expected? */
+static int edit_existing(struct tunnel_edit *x)
+{
+	struct access_ask ask = {.act = ACCESS_CHANGE,
+				 .account = x->old->account,
+				 .tunnel = x->rec->key,
+				 .kind = x->old->kind,
+				 .port = x->old->port};
+	bool own = edit_is_own(x, x->old->account);
+	int e = manage_access(x->m, &ask);
+
+	if (e != 0 && !own)
+		return edit_taken(x);
+	if (e != 0)
+		return e;
+	if (!own && (x->mode == MANAGE_CREATE || x->mode == MANAGE_ENSURE))
+		return edit_taken(x);
+	if (x->random) /* nobody meant that one */
+		return edit_taken(x);
+	if (x->mode == MANAGE_CREATE)
+		return manage_refuse(x->m, ERR_EXISTS, "name",
+				     "there is a tunnel \"%s\" already; change that one", x->name);
+	return manage_expect(x->m, x->expected, x->rec->version);
+}
+
+int tunnel_edit_find(struct tunnel_edit *x, struct txn *t)
+{
+	struct manage_tunnel_ask ask = {ACCESS_CHANGE, str_of(x->name)};
+	int e;
+
+	x->made = x->taken = x->same = false;
+	if (x->mode == MANAGE_PATCH) {
+		e = manage_tunnel(x->m, t, &ask, x->old, &x->rec);
+		return e != 0 ? e : manage_expect(x->m, x->expected, x->rec->version);
+	}
+	if ((e = edit_may_make(x)) != 0)
+		return e;
+	if (x->name_e != 0)
+		return manage_refuse(x->m, x->name_e, "name", "%s", x->name_reason);
+	e = tunnel_txn_get(t, str_of(x->name), x->old, &x->rec);
+	if (e == 0)
+		return edit_existing(x);
+	if (e != ERR_NOTFOUND)
+		return e;
+	x->made = true;
+	x->rec = NULL;
+	return manage_expect(x->m, x->expected, 0);
+}
+
+int tunnel_edit_read_old(struct tunnel_edit *x)
+{
+	return x->made ? 0 : record_read_tunnel(x->rec->key, x->rec->value, x->old);
+}
+
+/* ---- what it will be ---- */
+
+static const char *edit_hash_of(const struct rights *r, const char *user)
+{
+	for (size_t i = 0; i < r->n_users; i++)
+		if (strcmp(r->users[i].name, user) == 0)
+			return r->users[i].hash;
+	return NULL;
+}
+
+/* A user without a hash keeps the one that is there. */
+static int edit_set_users(struct tunnel_edit *x)
+{
+	struct rights *r = &x->r->rights;
+
+	memcpy(r->users, x->to->rights.users, sizeof r->users);
+	r->n_users = x->to->rights.n_users;
+	for (size_t i = 0; i < r->n_users; i++) {
+		const char *kept;
+
+		if (r->users[i].hash[0] != '\0')
+			continue;
+		kept = x->made ? NULL : edit_hash_of(&x->old->rights, r->users[i].name);
+		if (kept == NULL)
+			return manage_refuse(x->m, ERR_INVAL, "visitors.basic",
+					     "\"%s\" is new here and needs a password",
+					     r->users[i].name);
+		memcpy(r->users[i].hash, kept, sizeof r->users[i].hash);
+	}
+	return 0;
+}
+
+static void edit_set_rights(struct rights *r, const struct rights *to, unsigned set)
+{
+	if (set & MANAGE_T_BEARERS) {
+		memcpy(r->bearers, to->bearers, sizeof r->bearers);
+		r->n_bearers = to->n_bearers;
+	}
+	if (set & MANAGE_T_ALLOW) {
+		memcpy(r->allow, to->allow, sizeof r->allow);
+		r->n_allow = to->n_allow;
+	}
+	if (set & MANAGE_T_DENY) {
+		memcpy(r->deny, to->deny, sizeof r->deny);
+		r->n_deny = to->n_deny;
+	}
+	if (set & MANAGE_T_AUTH_URL)
+		memcpy(r->auth_url, to->auth_url, sizeof r->auth_url);
+}
+
+/* Where it is, and who serves it. */
+static void edit_set_place(struct record_tunnel *r, const struct record_tunnel *to, unsigned set)
+{
+	if (set & MANAGE_T_ALT_NAMES) {
+		memcpy(r->alt_names, to->alt_names, sizeof r->alt_names);
+		r->n_alt_names = to->n_alt_names;
+	}
+	if ((set & MANAGE_T_PORT) && to->port != 0)
+		r->port = to->port;
+	if (set & MANAGE_T_BIND)
+		memcpy(r->bind, to->bind, sizeof r->bind);
+	if (set & MANAGE_T_TLS)
+		r->tls = to->tls;
+	if (set & MANAGE_T_PROXY)
+		r->proxy = to->proxy;
+	if (set & MANAGE_T_SERVICE)
+		memcpy(r->service, to->service, sizeof r->service);
+	if (set & MANAGE_T_AGENTS) {
+		memcpy(r->agents, to->agents, sizeof r->agents);
+		r->n_agents = to->n_agents;
+	}
+	if (set & MANAGE_T_DRAIN)
+		r->drain_ms = to->drain_ms;
+}
+
+static void edit_set(struct record_tunnel *r, const struct record_tunnel *to, unsigned set)
+{
+	if (set & MANAGE_T_ENABLED)
+		r->enabled = to->enabled;
+	if (set & MANAGE_T_TARGET)
+		memcpy(r->target, to->target, sizeof r->target);
+	if (set & MANAGE_T_POLICY)
+		r->policy = to->policy;
+	if (set & MANAGE_T_SESSIONS_MAX)
+		r->sessions_max = to->sessions_max;
+	if (set & MANAGE_T_REWRITE)
+		r->rewrite = to->rewrite;
+	edit_set_place(r, to, set);
+	edit_set_rights(&r->rights, &to->rights, set);
+}
+
+/* What a tunnel of another kind had goes with its kind. */
+static void edit_fit_kind(struct record_tunnel *r)
+{
+	size_t kept = 0;
+
+	if (r->kind != TUNNEL_TCP) {
+		r->port = 0;
+		r->bind[0] = '\0';
+	}
+	if (r->kind != TUNNEL_TLS)
+		r->tls = TUNNEL_TLS_PASS;
+	if (r->kind != TUNNEL_HTTP) {
+		r->rewrite = false;
+		r->rights.n_users = r->rights.n_bearers = 0;
+		r->rights.auth_url[0] = '\0';
+	}
+	for (size_t i = 0; i < r->n_alt_names && r->kind != TUNNEL_TCP; i++)
+		if (r->kind == TUNNEL_TLS || r->alt_names[i][0] != '*')
+			memmove(r->alt_names[kept++], r->alt_names[i], sizeof r->alt_names[0]);
+	r->n_alt_names = kept;
+}
+
+/* Another kind needs the right to both. */
+static int edit_may_be(struct tunnel_edit *x)
+{
+	struct access_ask ask = {.act = ACCESS_CHANGE,
+				 .account = x->old->account,
+				 .tunnel = str_of(x->name),
+				 .kind = x->r->kind};
+
+	if (x->made || x->r->kind == x->old->kind)
+		return 0;
+	if (x->mode == MANAGE_ENSURE)
+		return manage_refuse(x->m, ERR_INVAL, "kind",
+				     "this name belongs to a tunnel of another kind (%s); choose "
+				     "another with --name",
+				     tunnel_kind_name(x->old->kind));
+	return manage_access(x->m, &ask);
+}
+
+int tunnel_edit_merge(struct tunnel_edit *x)
+{
+	bool stays = !x->made && (x->mode == MANAGE_PATCH || x->mode == MANAGE_ENSURE);
+	int64_t now_ms = ev_wall_ms(x->m->core->ev);
+	struct record_tunnel *r = x->r;
+	int e;
+
+	if (stays)
+		*r = *x->old;
+	else
+		tunnel_txn_usual(r, str_of(x->name), x->made ? x->account : x->old->account,
+				 now_ms);
+	r->updated_ms = now_ms;
+	if (!x->made) {
+		r->created_ms = x->old->created_ms;
+		r->port = x->old->port; /* also of one that is replaced whole */
+	}
+	if (x->set & MANAGE_T_KIND)
+		r->kind = x->to->kind;
+	if ((e = edit_may_be(x)) != 0 || (e = tunnel_edit_check_kind(x, r->kind)) != 0)
+		return e;
+	edit_set(r, x->to, x->set);
+	if ((x->set & MANAGE_T_USERS) && (e = edit_set_users(x)) != 0)
+		return e;
+	edit_fit_kind(r);
+	x->same = !x->made && record_tunnel_same(r, x->old);
+	return 0;
+}
+
+/* ---- writing ---- */
+
+int tunnel_edit_write(struct tunnel_edit *x, struct txn *t)
+{
+	char reason[CORE_REASON_TEXT] = "";
+	int e = x->made ? tunnel_txn_make(t, x->r, reason) : tunnel_txn_put(t, x->rec, x->r);
+
+	if (reason[0] == '\0')
+		return e;
+	x->taken = e == ERR_EXISTS;
+	return manage_refuse(x->m, e, x->taken ? "name" : NULL, "%s", reason);
+}
+
+static bool edit_has(const struct record_tunnel *r, const char *host)
+{
+	for (size_t i = 0; i < r->n_alt_names; i++)
+		if (strcmp(r->alt_names[i], host) == 0)
+			return true;
+	return false;
+}
+
+int tunnel_edit_write_domains(struct tunnel_edit *x, struct txn *t)
+{
+	int64_t now_ms = ev_wall_ms(x->m->core->ev);
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && !x->made && i < x->old->n_alt_names; i++)
+		if (!edit_has(x->r, x->old->alt_names[i]))
+			e = tunnel_txn_leave_domain(t, x->old, x->old->alt_names[i]);
+	for (size_t i = 0; e == 0 && i < x->r->n_alt_names; i++)
+		if (x->made || !edit_has(x->old, x->r->alt_names[i]))
+			e = tunnel_txn_take_domain(t, x->r, x->r->alt_names[i], now_ms);
+	return e;
+}

@@ -1,0 +1,312 @@
+/* A port is a few listeners that are let in, and shut, together. */
+#include "ingress/port_socket.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "ingress/visit_addr.h"
+#include "net/net_listen.h"
+#include "net/net_sock.h"
+#include "wire/wire_tcp.h"
+
+struct port_socket {
+	struct ev *ev;
+	struct port_socket_opt opt;
+	struct net_addr at[PORT_SOCKET_ADDRESSES_MAX]; /* what "" means; their ports are 0 */
+	size_t n_at;
+	bool any; /* every address of this machine: at[] is one that stands for all */
+	bool stopped;
+	struct list ports; /* of port.link, weak: a port takes itself out */
+};
+
+/* One address of a port. */
+struct port_listener {
+	struct port *port;	       /* borrowed: frees it */
+	struct net_listener *listener; /* owned */
+	bool is_any;		       /* where a visitor has reached us only its socket knows */
+};
+
+struct port {
+	struct list link;
+	struct port_socket *ps;		/* borrowed: outlives its ports */
+	struct proxy_entrance entrance; /* used with opt.proxy */
+	char *tunnel;			/* owned; NULL: visitors are refused */
+	size_t n;
+	struct port_listener at[]; /* [n] */
+};
+
+/* ---- visitors ---- */
+
+static void port_go(struct port *p, struct wire *w, const struct proxy_visitor *v)
+{
+	struct visit who = {.ingress = VISIT_TCP, .visitor = v->peer, .local = v->local};
+
+	if (p->tunnel == NULL || p->ps->stopped)
+		wire_close(w, ERR_NOSESSION);
+	else
+		p->ps->opt.accepted(p->ps->opt.arg, w, &who, p->tunnel);
+}
+
+/* See proxy_entrance.come. */
+static void port_on_come(void *arg, struct wire *w, const struct proxy_visitor *v)
+{
+	port_go(arg, w, v);
+}
+
+static void port_on_accepted(void *arg, int fd, const struct net_addr *peer)
+{
+	const struct port_listener *l = arg;
+	struct port *p = l->port;
+	struct proxy_visitor v = {.tls = false};
+	struct net_addr local;
+	struct wire *w;
+
+	visit_addr(peer, &v.peer);
+	if (l->is_any)
+		net_local(fd, &local);
+	else
+		local = *net_listener_addr(l->listener);
+	visit_addr(&local, &v.local);
+	if (wire_tcp_new(p->ps->ev, fd, NET_VISITOR, &w) != 0)
+		net_close(fd, true);
+	else if (p->ps->opt.proxy != NULL)
+		proxy_entrance_serve(&p->entrance, w, &v);
+	else
+		port_go(p, w, &v);
+}
+
+/* ---- taking and giving up ---- */
+
+static void port_socket_give_up(struct port *p)
+{
+	if (p == NULL)
+		return;
+	if (p->ps->opt.proxy != NULL)
+		proxy_entrance_end(&p->entrance);
+	for (size_t i = 0; i < p->n; i++)
+		net_listener_free(p->at[i].listener);
+	list_del(&p->link);
+	free(p->tunnel);
+	p->tunnel = NULL;
+	ev_free_later(p->ps->ev, p);
+}
+
+/* A machine without IPv6 has only the other "every address". */
+static int port_listen_any_v4(const struct net_listen_opt *opt, struct port_listener *l)
+{
+	struct net_listen_opt v4 = *opt;
+	int e = net_addr_from_ip(STR("0.0.0.0"), net_addr_port(&opt->addr), &v4.addr);
+
+	return e != 0 ? e : net_listen(l->port->ps->ev, &v4, &l->listener);
+}
+
+/* Take one more address. */
+static int port_add(struct port *p, const struct net_addr *addr, uint16_t port)
+{
+	struct port_listener *l = &p->at[p->n];
+	struct net_listen_opt opt = {.addr = *addr,
+				     .paused = true,
+				     .accepted = port_on_accepted,
+				     .arg = l,
+				     .log = p->ps->opt.log};
+	int e;
+
+	if (addr->sa.sa_family == AF_INET6)
+		opt.addr.in6.sin6_port = htons(port);
+	else
+		opt.addr.in.sin_port = htons(port);
+	l->port = p;
+	l->is_any = net_addr_is_any(addr);
+	e = net_listen(p->ps->ev, &opt, &l->listener);
+	if ((e == ERR_IO || e == ERR_INVAL) && l->is_any && p->ps->any)
+		e = port_listen_any_v4(&opt, l);
+	if (e == 0)
+		p->n++;
+	return e;
+}
+
+static bool port_socket_allows(const struct port_socket *ps, const struct net_addr *addr)
+{
+	char a[NET_ADDR_TEXT], b[NET_ADDR_TEXT];
+
+	if (ps->any)
+		return true;
+	for (size_t i = 0; i < ps->n_at; i++)
+		if (strcmp(net_addr_ip(&ps->at[i], a), net_addr_ip(addr, b)) == 0)
+			return true;
+	return false;
+}
+
+/* Whoever may listen on all IPv4 addresses may listen on one; the same for IPv6. */
+static bool port_socket_allows_ip(const struct port_socket *ps, const struct net_addr *addr)
+{
+	struct net_addr all;
+
+	if (port_socket_allows(ps, addr))
+		return true;
+	if (net_addr_from_ip(STR("::"), 0, &all) == 0 && port_socket_allows(ps, &all))
+		return true;
+	return addr->sa.sa_family == AF_INET && net_addr_from_ip(STR("0.0.0.0"), 0, &all) == 0 &&
+	       port_socket_allows(ps, &all);
+}
+
+/* One address that a person has asked for. */
+static int port_add_ip(struct port *p, struct str ip, uint16_t port)
+{
+	struct net_addr addr;
+	int e = net_addr_from_ip(ip, 0, &addr);
+
+	if (e != 0)
+		return e;
+	return port_socket_allows_ip(p->ps, &addr) ? port_add(p, &addr, port) : ERR_DENIED;
+}
+
+/* Both loopback addresses; the second one where there is IPv6, and it is allowed. */
+static int port_add_localhost(struct port *p, uint16_t port)
+{
+	int e;
+
+	if ((e = port_add_ip(p, STR("127.0.0.1"), port)) != 0)
+		return e;
+	e = port_add_ip(p, STR("::1"), port);
+	return e == ERR_IO || e == ERR_INVAL || e == ERR_DENIED ? 0 : e;
+}
+
+static int port_add_all(struct port *p, const char *bind, uint16_t port)
+{
+	int e = 0;
+
+	if (strcmp(bind, "localhost") == 0)
+		return port_add_localhost(p, port);
+	if (bind[0] != '\0')
+		return port_add_ip(p, str_of(bind), port);
+	for (size_t i = 0; i < p->ps->n_at && e == 0; i++)
+		e = port_add(p, &p->ps->at[i], port);
+	return e;
+}
+
+/* See core_ports. */
+static int port_socket_take(void *arg, const char *bind, uint16_t port, struct port **out)
+{
+	struct port_socket *ps = arg;
+	size_t most = MAX(ps->n_at, (size_t)2);
+	struct port *p = calloc(1, sizeof *p + most * sizeof p->at[0]);
+	int e;
+
+	if (p == NULL)
+		return ERR_NOMEM;
+	p->ps = ps;
+	list_push(&ps->ports, &p->link);
+	if (ps->opt.proxy != NULL) {
+		proxy_entrance_init(&p->entrance, ps->opt.proxy);
+		p->entrance.come = port_on_come;
+		p->entrance.arg = p;
+	}
+	if ((e = port_add_all(p, bind, port)) != 0) {
+		port_socket_give_up(p);
+		return e;
+	}
+	*out = p;
+	return 0;
+}
+
+/* ---- letting in ---- */
+
+static void port_shut(struct port *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		net_listener_pause(p->at[i].listener);
+	if (p->ps->opt.proxy != NULL)
+		proxy_entrance_end(&p->entrance);
+	free(p->tunnel);
+	p->tunnel = NULL;
+}
+
+static int port_socket_let(struct port *p, const char *tunnel)
+{
+	char *copy;
+	int e;
+
+	if (tunnel == NULL) {
+		port_shut(p);
+		return 0;
+	}
+	if (p->ps->stopped || (p->tunnel != NULL && strcmp(p->tunnel, tunnel) == 0))
+		return 0;
+	if ((copy = str_dup(str_of(tunnel))) == NULL) {
+		port_shut(p);
+		return ERR_NOMEM;
+	}
+	free(p->tunnel);
+	p->tunnel = copy;
+	for (size_t i = 0; i < p->n; i++) {
+		if ((e = net_listener_resume(p->at[i].listener)) != 0) {
+			port_shut(p);
+			return e;
+		}
+	}
+	return 0;
+}
+
+void port_socket_stop(struct port_socket *ps)
+{
+	ps->stopped = true;
+	LIST_FOR_EACH (link, &ps->ports)
+		port_shut(CONTAINER_OF(link, struct port, link));
+}
+
+/* ---- life ---- */
+
+void port_socket_ports(struct port_socket *ps, struct core_ports *out)
+{
+	*out = (struct core_ports){.take = port_socket_take,
+				   .let = port_socket_let,
+				   .give_up = port_socket_give_up,
+				   .arg = ps};
+}
+
+static int port_socket_read_bind(struct port_socket *ps)
+{
+	int e = 0;
+
+	ps->any = ps->opt.n_bind == 0;
+	for (size_t i = 0; i < ps->opt.n_bind && e == 0; i++) {
+		if (strcmp(ps->opt.bind[i], "*") == 0)
+			ps->any = true;
+		else if (ps->n_at == PORT_SOCKET_ADDRESSES_MAX)
+			e = ERR_INVAL;
+		else
+			e = net_addr_from_ip(str_of(ps->opt.bind[i]), 0, &ps->at[ps->n_at++]);
+	}
+	if (e != 0 || !ps->any)
+		return e;
+	ps->n_at = 1;
+	return net_addr_from_ip(STR("::"), 0, &ps->at[0]);
+}
+
+int port_socket_new(struct ev *ev, const struct port_socket_opt *opt, struct port_socket **out)
+{
+	struct port_socket *ps = calloc(1, sizeof *ps);
+	int e;
+
+	if (ps == NULL)
+		return ERR_NOMEM;
+	ps->ev = ev;
+	ps->opt = *opt;
+	list_init(&ps->ports);
+	if ((e = port_socket_read_bind(ps)) != 0) {
+		free(ps);
+		return e;
+	}
+	*out = ps;
+	return 0;
+}
+
+void port_socket_free(struct port_socket *ps)
+{
+	if (ps == NULL)
+		return;
+	CHECK(list_empty(&ps->ports));
+	ev_free_later(ps->ev, ps);
+}

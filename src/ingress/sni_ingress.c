@@ -1,0 +1,293 @@
+/*
+ * One look at the first words of a TLS client. Mostly they come whole, in the first read, and go on
+ * as they are; only one that is cut into pieces is kept, and only as long as it may take.
+ */
+#include "ingress/sni_ingress.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "ingress/log_pace.h"
+#include "wire/linger.h"
+
+/* How long, and how many bytes of, the last words of somebody who was refused are still read. */
+#define SNI_LINGER_MS  1000
+#define SNI_LINGER_MAX (64 * 1024)
+
+struct sni_ingress {
+	struct ev *ev;
+	struct sni_ingress_opt opt;
+	struct log_pace pace;
+	struct list conns; /* owned: of sni_conn.link */
+	size_t n_conns;
+};
+
+/* A visitor whose ClientHello is not complete. */
+struct sni_conn {
+	struct list link;
+	struct sni_ingress *in;
+	struct wire *wire; /* owned */
+	struct buf got;	   /* what came before the last read; bounded by CLIENT_HELLO_MAX */
+	struct ev_timer late;
+	struct visit_end visitor, local;
+};
+
+/* What is known of a visitor when its ClientHello is complete. Lives on the stack. */
+struct sni_visitor {
+	struct visit visit;
+	struct client_hello hello;
+	struct str raw; /* all that was read */
+	struct wire *wire;
+};
+
+/* ---- refusing ---- */
+
+static void sni_ingress_say(struct sni_ingress *in, const struct visit *visit, int e,
+			    const char *why)
+{
+	if (log_pace_take(&in->pace, in->ev, in->opt.log))
+		log_info(in->opt.log, "event=refused peer=%s:%u sni=%s code=%s msg=\"%s\"",
+			 visit->visitor.ip, visit->visitor.port, visit->sni, err_name(e), why);
+}
+
+/* An alert, and the end: nothing more is owed to somebody whom we do not know. */
+static void sni_ingress_alert(struct wire *w, enum client_hello_alert alert)
+{
+	uint8_t record[CLIENT_HELLO_ALERT];
+
+	client_hello_refuse(alert, record);
+	if (wire_write_all(w, (struct str){(const char *)record, sizeof record}) == 0)
+		wire_linger(w, SNI_LINGER_MS, SNI_LINGER_MAX);
+	else
+		wire_close(w, ERR_RESET);
+}
+
+/* It does not begin as TLS does, or does not go on so. */
+static void sni_ingress_refuse(struct sni_ingress *in, const struct sni_visitor *v, int e)
+{
+	bool is_tls = v->raw.len > 0 && v->raw.p[0] == 22; /* a record of the handshake */
+
+	sni_ingress_say(in, &v->visit, e, is_tls ? "not a ClientHello" : "not TLS");
+	sni_ingress_alert(v->wire, is_tls ? CLIENT_HELLO_DECODE_ERROR : CLIENT_HELLO_UNEXPECTED);
+}
+
+/* A tls tunnel that cannot take its visitor; see tcp_visitor.refused. It has been logged. */
+static void sni_ingress_on_refused(void *arg, struct wire *w, int e)
+{
+	sni_ingress_alert(w, e == ERR_DENIED ? CLIENT_HELLO_HANDSHAKE_FAILURE
+					     : CLIENT_HELLO_INTERNAL_ERROR);
+}
+
+/* ---- sending on ---- */
+
+/* The one protocol that is offered; empty: none, or a choice. */
+static struct str sni_alpn(const struct client_hello *h)
+{
+	if (h->alpn_len < 2 || h->alpn_len != (size_t)1 + h->alpn[0])
+		return (struct str){NULL, 0};
+	return (struct str){(const char *)h->alpn + 1, h->alpn[0]};
+}
+
+static void sni_ingress_pass(struct sni_ingress *in, const struct sni_visitor *v,
+			     const char *tunnel)
+{
+	const struct tcp_visitor go = {.visit = &v->visit,
+				       .tunnel = tunnel,
+				       .first = v->raw,
+				       .alpn = sni_alpn(&v->hello),
+				       .refused = sni_ingress_on_refused};
+
+	tcp_ingress_serve(in->opt.tcp, v->wire, &go);
+}
+
+/* Returns 0, or why the bytes cannot come again. */
+static int sni_ingress_give_back(const struct sni_visitor *v, size_t last)
+{
+	bool whole = v->raw.len == last;
+
+	wire_unread(v->wire, whole ? last : 0); /* now nothing is lent any more */
+	wire_want(v->wire, 0);
+	return whole ? 0 : wire_restore(v->wire, v->raw);
+}
+
+/*
+ * The ClientHello is complete.
+ *   last  bytes of v->raw that the last read has lent; the others are ours.
+ */
+static void sni_ingress_go(struct sni_ingress *in, struct sni_visitor *v, size_t last)
+{
+	struct str sni = str_of(v->hello.sni), name = {NULL, 0};
+	enum core_sni what = CORE_SNI_NOBODY;
+	char tunnel[HOSTNAME_MAX + 1] = "";
+	int e;
+
+	(void)!str_copy(v->visit.sni, sizeof v->visit.sni, sni);
+	if (sni.len > 0)
+		what = core_sni(in->opt.core, sni, &name);
+	if (what != CORE_SNI_NOBODY)
+		(void)!str_copy(tunnel, sizeof tunnel, name);
+	if (what == CORE_SNI_PASS) {
+		sni_ingress_pass(in, v, tunnel);
+	} else if (what == CORE_SNI_END && core_tunnel(in->opt.core, str_of(tunnel)) == NULL) {
+		sni_ingress_say(in, &v->visit, ERR_NOSESSION, err_text(ERR_NOSESSION));
+		sni_ingress_alert(v->wire, CLIENT_HELLO_INTERNAL_ERROR);
+	} else if (what == CORE_SNI_NOBODY && sni.len > 0 && !in->opt.is_ours(in->opt.arg, sni)) {
+		sni_ingress_say(in, &v->visit, ERR_NOROUTE, err_text(ERR_NOROUTE));
+		sni_ingress_alert(v->wire, CLIENT_HELLO_UNRECOGNIZED_NAME);
+	} else if ((e = sni_ingress_give_back(v, last)) != 0) {
+		wire_close(v->wire, e);
+	} else {
+		in->opt.end_tls(in->opt.arg, v->wire, &v->visit,
+				what == CORE_SNI_END ? tunnel : NULL);
+	}
+}
+
+/*
+ * Read and look.
+ *   got  what came before; may be empty.
+ * Returns ERR_AGAIN (more must come, and what came is in *got) or why the visitor is gone. Else 0,
+ * and the visitor is somebody else's.
+ */
+static int sni_ingress_look(struct sni_ingress *in, struct sni_visitor *v, struct buf *got)
+{
+	struct str last;
+	int e;
+
+	do {
+		if ((e = wire_read(v->wire, CLIENT_HELLO_MAX - got->len, &last)) != 0)
+			return e;
+		v->raw = last;
+		if (got->len > 0) {
+			if ((e = buf_add(got, last.p, last.len, CLIENT_HELLO_MAX)) != 0)
+				return e;
+			v->raw = buf_str(got);
+		}
+		e = client_hello_parse(v->raw, &v->hello);
+		if (e == ERR_AGAIN && v->raw.len >= CLIENT_HELLO_MAX)
+			e = ERR_TOOBIG;
+		if (e == ERR_AGAIN && got->len == 0 &&
+		    buf_add(got, last.p, last.len, CLIENT_HELLO_MAX) != 0)
+			return ERR_NOMEM;
+	} while (e == ERR_AGAIN);
+	wire_own(v->wire, NULL, NULL);
+	if (e == 0)
+		sni_ingress_go(in, v, last.len);
+	else
+		sni_ingress_refuse(in, v, e);
+	return 0;
+}
+
+/* ---- those who are not done ---- */
+
+static void sni_conn_release(struct sni_conn *c)
+{
+	list_del(&c->link);
+	c->in->n_conns--;
+	ev_timer_stop(c->in->ev, &c->late);
+	buf_free(&c->got);
+	ev_free_later(c->in->ev, c);
+}
+
+static void sni_conn_end(struct sni_conn *c, int why)
+{
+	wire_close(c->wire, why);
+	sni_conn_release(c);
+}
+
+static void sni_conn_on_ready(void *arg, struct wire *w, int events)
+{
+	struct sni_conn *c = arg;
+	struct sni_visitor v = {.visit = {.ingress = VISIT_SNI,
+					  .visitor = c->visitor,
+					  .local = c->local},
+				.wire = w};
+	int e = sni_ingress_look(c->in, &v, &c->got);
+
+	if (e == 0)
+		sni_conn_release(c);
+	else if (e != ERR_AGAIN)
+		sni_conn_end(c, e);
+}
+
+static void sni_conn_on_broken(void *arg, struct wire *w, int why)
+{
+	sni_conn_end(arg, why);
+}
+
+static void sni_conn_on_late(void *arg)
+{
+	struct sni_conn *c = arg;
+	struct visit visit = {.visitor = c->visitor};
+
+	sni_ingress_say(c->in, &visit, ERR_TIMEOUT, "the ClientHello did not come in time");
+	sni_conn_end(c, ERR_TIMEOUT);
+}
+
+static const struct wire_owner sni_conn_owner = {sni_conn_on_ready, sni_conn_on_broken};
+
+/* Wait for the rest. *got is taken over. Returns 0 or ERR_NOMEM. */
+static int sni_conn_wait(struct sni_ingress *in, const struct sni_visitor *v, struct buf *got)
+{
+	struct sni_conn *c = calloc(1, sizeof *c);
+
+	if (c == NULL) {
+		buf_free(got);
+		return ERR_NOMEM;
+	}
+	c->in = in;
+	c->wire = v->wire;
+	c->got = *got;
+	c->visitor = v->visit.visitor;
+	c->local = v->visit.local;
+	c->late = (struct ev_timer){.fn = sni_conn_on_late, .arg = c};
+	list_push(&in->conns, &c->link);
+	in->n_conns++;
+	wire_own(c->wire, &sni_conn_owner, c);
+	wire_want(c->wire, WIRE_READ);
+	ev_timer_set(in->ev, &c->late, in->opt.hello_ms);
+	return 0;
+}
+
+void sni_ingress_serve(struct sni_ingress *in, struct wire *w, const struct visit *who)
+{
+	struct sni_visitor v = {.visit = {.ingress = VISIT_SNI,
+					  .visitor = who->visitor,
+					  .local = who->local},
+				.wire = w};
+	struct buf got = {0};
+	int e = sni_ingress_look(in, &v, &got);
+
+	if (e == ERR_AGAIN)
+		e = sni_conn_wait(in, &v, &got);
+	else
+		buf_free(&got);
+	if (e != 0)
+		wire_close(w, e);
+}
+
+size_t sni_ingress_load(const struct sni_ingress *in)
+{
+	return in->n_conns;
+}
+
+int sni_ingress_new(struct ev *ev, const struct sni_ingress_opt *opt, struct sni_ingress **out)
+{
+	struct sni_ingress *in = calloc(1, sizeof *in);
+
+	if (in == NULL)
+		return ERR_NOMEM;
+	in->ev = ev;
+	in->opt = *opt;
+	list_init(&in->conns);
+	*out = in;
+	return 0;
+}
+
+void sni_ingress_free(struct sni_ingress *in)
+{
+	if (in == NULL)
+		return;
+	LIST_FOR_EACH_SAFE (link, &in->conns)
+		sni_conn_end(CONTAINER_OF(link, struct sni_conn, link), ERR_CLOSED);
+	ev_free_later(in->ev, in);
+}
