@@ -2,12 +2,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/agent_socket.h"
 #include "app/karez_options.h"
 #include "app/karez_say.h"
+#include "app/nofile.h"
 #include "app/karez_targets.h"
 #include "base/err.h"
 #include "cli/cli.h"
@@ -333,20 +333,9 @@ static void karez_prepare(struct karez *k)
 	k->farewell = (struct ev_timer){.fn = karez_on_farewell, .arg = k};
 }
 
-/* Every visitor is a descriptor: take as many as the system gives. */
-static void karez_raise_nofile(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 static int karez_run(struct karez *k)
 {
-	karez_raise_nofile();
+	nofile_raise();
 	karez_prepare(k);
 	if (ev_new(&k->ev) != 0) {
 		karez_say_problem(&k->say, "cannot start: no event loop");

@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/admin_token.h"
 #include "app/door.h"
 #include "app/karezd_options.h"
 #include "app/karezd_store.h"
+#include "app/nofile.h"
 #include "app/resolver.h"
 #include "app/state_dir.h"
 #include "base/err.h"
@@ -463,17 +463,6 @@ static void karezd_on_started(void *arg, const struct core_started *result)
 	log_info(&k->log, "event=ready");
 }
 
-/* Every visitor is a descriptor: take as many as the system gives. */
-static void karezd_raise_nofile(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 /* The commands that need a store and nothing else. */
 static int karezd_move_store(struct karezd *k, const char *command)
 {
@@ -525,7 +514,7 @@ int main(int argc, char **argv, char **envp)
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not death */
-	karezd_raise_nofile();
+	nofile_raise();
 	k->admin.fd = -1;
 	k->drain_deadline = (struct ev_timer){.fn = karezd_on_drain_deadline, .arg = k};
 	/* config_finish says what went wrong */

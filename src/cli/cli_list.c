@@ -325,28 +325,12 @@ int cli_list_parse(const char *path, struct str bytes, struct cli_list *out, cha
 	return e != 0 ? e : cli_list_entries(&r, out);
 }
 
-/* All bytes of a file, at most some more than a document may have. */
-static int cli_list_slurp(FILE *f, struct buf *b)
-{
-	char *at;
-	size_t n;
-	int e;
-
-	do {
-		if ((e = buf_room(b, 4096, TREE_BYTES_MAX + 8192, &at)) != 0)
-			return e;
-		n = fread(at, 1, 4096, f);
-		buf_added(b, n);
-	} while (n > 0 && b->len <= TREE_BYTES_MAX);
-	return ferror(f) ? ERR_IO : 0;
-}
-
 int cli_list_read(const char *path, struct cli_list *out, char why[CLI_LIST_WHY])
 {
 	bool in = strcmp(path, "-") == 0;
 	FILE *f = in ? stdin : fopen(path, "re");
 	struct buf b = {0};
-	int e = f == NULL ? ERR_IO : cli_list_slurp(f, &b);
+	int e = f == NULL ? ERR_IO : tree_slurp(f, &b);
 
 	if (e == ERR_IO) {
 		str_printf(why, CLI_LIST_WHY, "%s cannot be read: %s", path, strerror(errno));

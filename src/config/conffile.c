@@ -179,22 +179,6 @@ int conffile_read(struct config *c, struct str bytes)
 	return e;
 }
 
-/* All bytes of a file, at most one more than a document may have. */
-static int conffile_slurp(FILE *f, struct buf *b)
-{
-	char *at;
-	size_t n;
-	int e;
-
-	do {
-		if ((e = buf_room(b, 4096, TREE_BYTES_MAX + 8192, &at)) != 0)
-			return e;
-		n = fread(at, 1, 4096, f);
-		buf_added(b, n);
-	} while (n > 0 && b->len <= TREE_BYTES_MAX);
-	return ferror(f) ? ERR_IO : 0;
-}
-
 /*
  * Open and read c->path.
  *   must  it is an error when it does not exist; else ERR_NOTFOUND, without a message.
@@ -208,7 +192,7 @@ static int conffile_open(struct config *c, bool must)
 
 	if (f == NULL && !must && (errnum == ENOENT || errnum == ENOTDIR))
 		return ERR_NOTFOUND;
-	e = f == NULL ? ERR_IO : conffile_slurp(f, &b);
+	e = f == NULL ? ERR_IO : tree_slurp(f, &b);
 	if (f != NULL && e == ERR_IO)
 		errnum = errno;
 	if (e == ERR_IO)

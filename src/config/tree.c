@@ -296,3 +296,18 @@ int tree_parse(struct str bytes, struct tree **out, struct tree_error *why)
 	tree_free(b.root);
 	return e;
 }
+
+int tree_slurp(FILE *f, struct buf *out)
+{
+	char *at;
+	size_t n;
+	int e;
+
+	do {
+		if ((e = buf_room(out, 4096, TREE_BYTES_MAX + 8192, &at)) != 0)
+			return e;
+		n = fread(at, 1, 4096, f);
+		buf_added(out, n);
+	} while (n > 0 && out->len <= TREE_BYTES_MAX);
+	return ferror(f) ? ERR_IO : 0;
+}

@@ -9,7 +9,9 @@
 #ifndef KAREZ_CONFIG_TREE_H
 #define KAREZ_CONFIG_TREE_H
 
-#include "base/str.h"
+#include <stdio.h>
+
+#include "base/buf.h"
 
 #define TREE_BYTES_MAX	(1 << 20)  /* of a document: a thousand times what people write */
 #define TREE_SCALAR_MAX (64 << 10) /* bytes of one scalar: a certificate chain fits */
@@ -44,6 +46,13 @@ struct tree_error {
  * Source: YAML 1.1 as libyaml reads it; RFC 8259.
  */
 int tree_parse(struct str bytes, struct tree **out, struct tree_error *why) MUST_CHECK;
+
+/*
+ * All bytes of a file, for tree_parse(); a little more than TREE_BYTES_MAX of one that is too long.
+ *   out  appended to.
+ * Returns 0, ERR_IO or ERR_NOMEM.
+ */
+int tree_slurp(FILE *f, struct buf *out) MUST_CHECK;
 
 void tree_free(struct tree *t);
 
