@@ -4,7 +4,7 @@
 #     scripts/deps.sh [--check] GROUP...        groups: build quickstart test fuzz bench format
 #
 # Says first what it installs and why. --check installs nothing: it names what is missing and exits 1 if anything is.
-# Packages that bring a daemon (sshd, nginx, haproxy: the peers of the benchmark) are installed without starting it,
+# Packages that bring a daemon (sshd, nginx, haproxy: peers of the benchmark and of tests) are installed without starting it,
 # now or at the next boot; a daemon that was there before is left as it is.
 set -eu
 
@@ -13,7 +13,7 @@ declare -A packages=(
         libjansson-dev libyaml-dev libc-ares-dev libcurl4-openssl-dev libhiredis-dev"
     [quickstart]="curl python3"
     [test]="python3 libcmocka-dev python3-pytest python3-websockets python3-jsonschema curl openssl clang libclang-rt-14-dev mandoc
-        valgrind redis-server redis-sentinel"
+        valgrind redis-server redis-sentinel haproxy netcat-openbsd"
     [fuzz]="clang libclang-rt-14-dev"
     [bench]="gcc libc6-dev python3 python3-matplotlib haproxy nginx-light wrk openssh-server openssh-client openssl"
     [format]="clang-format"
