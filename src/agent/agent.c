@@ -47,6 +47,29 @@ void agent_free(struct agent *a)
 	ev_free_later(a->ev, a);
 }
 
+/* No session and no visit any more? */
+static void agent_leave_look(struct agent *a)
+{
+	if (a->leaving && !a->ended && agent_n_up(a) == 0 && targets_running(a->targets) == 0)
+		ev_timer_set(a->ev, &a->deadline, 0);
+}
+
+void agent_leave(struct agent *a, const struct control_line *word)
+{
+	if (word->drain_ms == 0) {
+		agent_end(a, word->code, word->reason);
+		return;
+	}
+	log_info(a->opt.log, "event=leaving drain_ms=%u code=%s reason=\"%s\"",
+		 (unsigned)word->drain_ms, err_name(word->code), word->reason);
+	a->leaving = true;
+	a->leave_code = word->code;
+	str_printf(a->leave_reason, sizeof a->leave_reason, "%s", word->reason);
+	for (unsigned i = 0; i < a->opt.n_sessions; i++)
+		uplink_rest(a->uplinks[i]);
+	ev_timer_set(a->ev, &a->deadline, (uint64_t)word->drain_ms + AGENT_LEAVE_MS);
+}
+
 /* ---- memory ---- */
 
 static void agent_note_memory(struct agent *a, int e)
@@ -122,7 +145,8 @@ static void agent_come_back(struct agent *a, struct uplink *u, const struct upli
 
 	agent_tunnel_down(a, u);
 	agent_offer_down(a, u);
-	if (a->ended || a->stopping)
+	agent_leave_look(a);
+	if (a->ended || a->stopping || a->leaving)
 		return;
 	if (agent_n_up(a) > 0) {
 		log_info(a->opt.log, "event=carrier-lost carrier=%u reason=\"%s\" said=\"%s\"",
@@ -155,7 +179,8 @@ static void agent_on_down(void *arg, struct uplink *u, const struct uplink_failu
 		return;
 	if (f->spoken && f->e == ERR_DISCONNECTED && !a->stopping)
 		agent_end(a, f->e, f->reason); /* a person wants us gone, not one of our sessions */
-	else if (!f->spoken || !control_is_final(f->e) || agent_n_up(a) > 0 || a->stopping)
+	else if (!f->spoken || !control_is_final(f->e) || agent_n_up(a) > 0 || a->stopping ||
+		 a->leaving)
 		agent_come_back(a, u, f);
 	else if (f->e == ERR_AUTH && agent_renew_account(a))
 		uplink_start(u);
@@ -177,7 +202,7 @@ void agent_fail(struct agent *a, struct uplink *u, const struct uplink_failure *
 
 void agent_start_others(struct agent *a)
 {
-	if (a->ended || a->stopping || !agent_tunnel_all_known(a))
+	if (a->ended || a->stopping || a->leaving || !agent_tunnel_all_known(a))
 		return;
 	for (unsigned i = 0; i < a->opt.n_sessions; i++)
 		if (uplink_is_idle(a->uplinks[i]))
@@ -201,7 +226,7 @@ static void agent_on_up(void *arg, struct uplink *u, const struct upgrade_answer
 	if (a->opt.n_services > 0 && agent_n_up(a) == 1 && a->opt.events->offering != NULL)
 		a->opt.events->offering(a->opt.arg, a->offered_once);
 	a->offered_once = true;
-	if (a->opt.n_tunnels > 0)
+	if (agent_tunnel_awaits(a, u))
 		return; /* the answers to the attaches decide how it goes on */
 	a->renewed = false;
 	agent_start_others(a);
@@ -353,9 +378,14 @@ static void agent_on_sleep_check(void *arg)
 
 /* ---- stopping ---- */
 
-static void agent_on_stopped(void *arg)
+static void agent_on_deadline(void *arg)
 {
-	agent_end(arg, 0, "");
+	struct agent *a = arg;
+
+	if (a->stopping)
+		agent_end(a, 0, "");
+	else
+		agent_end(a, a->leave_code, a->leave_reason);
 }
 
 static void agent_on_idle(void *arg)
@@ -364,6 +394,7 @@ static void agent_on_idle(void *arg)
 
 	if (a->stopping && !a->ended)
 		ev_timer_set(a->ev, &a->deadline, 0);
+	agent_leave_look(a);
 }
 
 void agent_stop(struct agent *a)
@@ -455,7 +486,7 @@ int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out)
 	a->slept_wall_ms = ev_wall_ms(ev);
 	a->slept_loop_ms = ev_now_ms(ev);
 	a->sleep = (struct ev_timer){.fn = agent_on_sleep_check, .arg = a};
-	a->deadline = (struct ev_timer){.fn = agent_on_stopped, .arg = a};
+	a->deadline = (struct ev_timer){.fn = agent_on_deadline, .arg = a};
 	list_init(&a->given);
 	url_format(opt->server, a->server);
 	if ((e = agent_tunnel_make_all(a)) != 0 || (e = agent_offer_make_all(a)) != 0 ||

@@ -5,7 +5,8 @@
  * The first session to come up attaches the tunnels and learns their names; the others attach to
  * those. Every session offers the services, and the server says which tunnels it gives them to.
  * While no session is up only one of them tries, so a server that is gone hears one agent once.
- * What the server says for good ends the agent; after anything else it comes back for ever.
+ * What the server says for good ends the agent, once visits that may run on have finished; after
+ * anything else it comes back for ever.
  */
 #ifndef KAREZ_AGENT_AGENT_H
 #define KAREZ_AGENT_AGENT_H
@@ -48,6 +49,10 @@
 
 /* How long running visits may take to finish when the agent is stopped, in milliseconds. */
 #define AGENT_STOP_MS 700
+
+/* A server that has taken our last tunnel away, and lets running visits finish, ends our sessions
+ * itself; so long after the time that it has given we go without it, in milliseconds. */
+#define AGENT_LEAVE_MS 5000
 
 struct agent;
 

@@ -21,7 +21,8 @@ struct agent_place {
 	char url[CONTROL_URL_MAX];   /* where it was last reached */
 	bool asked;		     /* the name is a person's wish: no other one will do */
 	bool over;		     /* refused or taken away for good */
-	uint32_t attached;	     /* bit n: by carrier n */
+	bool drains;	   /* visits may still be on their way by sessions that were not told yet */
+	uint32_t attached; /* bit n: by carrier n */
 };
 
 /* A service as it stands. */
@@ -59,8 +60,11 @@ struct agent {
 	struct ev_timer sleep;
 	uint64_t slept_loop_ms; /* the two clocks when they were last compared */
 	int64_t slept_wall_ms;
-	struct ev_timer deadline; /* of stopping */
+	struct ev_timer deadline; /* of stopping, or leaving */
 	bool stopping, ended;
+	bool leaving;	/* nothing is to be served any more, but visits run on */
+	int leave_code; /* why it is leaving */
+	char leave_reason[CONTROL_REASON_MAX];
 	bool mute; /* being freed: nobody listens */
 };
 
@@ -73,6 +77,12 @@ static inline uint32_t agent_bit(const struct uplink *u)
 
 /* The agent has done its work: ended() is told, once. */
 void agent_end(struct agent *a, int code, const char *reason);
+
+/*
+ * The server's last word, though visits may run on for drain_ms: the agent ends with it as soon as
+ * the server has ended the sessions, since only the server knows that all has arrived.
+ */
+void agent_leave(struct agent *a, const struct control_line *word);
 
 /* Drop this session and come back. */
 void agent_fail(struct agent *a, struct uplink *u, const struct uplink_failure *f);

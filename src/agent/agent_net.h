@@ -17,6 +17,7 @@ struct agent_dial_opt {
 	const struct url *to; /* copied as far as it is needed */
 	bool server;	      /* the carrier of a session, not a target */
 	uint32_t timeout_ms;  /* for resolving and connecting together */
+	bool *v4_first;	      /* kept by the attempts, see net/net_connect.h; may be NULL */
 	/*
 	 * Told exactly once, never before dial() returns; the attempt is gone afterwards.
 	 *   e  0 and a wire that the callee owns, over TLS if the URL says so (its handshake may

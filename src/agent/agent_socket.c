@@ -70,6 +70,7 @@ static int agent_socket_dial(struct agent_net *net, const struct agent_dial_opt 
 	struct agent_socket *s = (struct agent_socket *)net;
 	struct agent_dial *d = calloc(1, sizeof *d);
 	struct net_connect_opt how = {.timeout_ms = opt->timeout_ms,
+				      .v4_first = opt->v4_first,
 				      .done = agent_socket_on_done,
 				      .arg = d};
 	int e;

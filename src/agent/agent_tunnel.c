@@ -41,7 +41,8 @@ static int agent_tunnel_attach(struct agent *a, struct uplink *u, size_t i)
 					.kind = str_of(agent_tunnel_kinds[p->kind]),
 					.name = str_of(p->name),
 					.target = str_of(p->text),
-					.wish = &p->wish};
+					.wish = &p->wish,
+					.again = p->url[0] != '\0'};
 	struct buf line = {0};
 	int e;
 
@@ -99,22 +100,23 @@ void agent_tunnel_down(struct agent *a, const struct uplink *u)
 
 /* ---- what the server answers ---- */
 
-/* This tunnel is not to be had. */
-static void agent_tunnel_lose(struct agent *a, size_t i, int code, const char *reason)
+/* This tunnel is not to be had. word: code, reason and drain_ms count. */
+static void agent_tunnel_lose(struct agent *a, size_t i, const struct control_line *word)
 {
 	bool any = a->opt.n_services > 0;
 
 	a->places[i].over = true;
+	a->places[i].drains = word->drain_ms > 0;
 	a->places[i].attached = 0;
 	health_free(a->places[i].health);
 	a->places[i].health = NULL;
 	for (size_t k = 0; k < a->opt.n_tunnels; k++)
 		any = any || !a->places[k].over;
 	if (!any) {
-		agent_end(a, code, reason);
+		agent_leave(a, word);
 		return;
 	}
-	a->opt.events->lost(a->opt.arg, i, code, reason);
+	a->opt.events->lost(a->opt.arg, i, word->code, word->reason);
 	agent_start_others(a); /* it may have been the last one they waited for */
 }
 
@@ -167,7 +169,7 @@ static void agent_tunnel_on_refused(struct agent *a, struct uplink *u,
 		if ((f.e = agent_tunnel_attach(a, u, line->ref - 1)) == 0)
 			return;
 	} else if (control_is_final(line->code)) {
-		agent_tunnel_lose(a, line->ref - 1, line->code, line->reason);
+		agent_tunnel_lose(a, line->ref - 1, line);
 		return;
 	}
 	agent_fail(a, u, &f);
@@ -190,14 +192,14 @@ bool agent_tunnel_on_detached(struct agent *a, struct uplink *u, const struct co
 
 		if (p->over || strcmp(p->name, line->name) != 0)
 			continue;
-		if (control_is_final(line->code))
-			agent_tunnel_lose(a, i, line->code, line->reason);
-		else
+		if (!control_is_final(line->code))
 			agent_fail(a, u,
 				   &(struct uplink_failure){.e = line->code,
 							    .spoken = true,
 							    .was_up = true,
 							    .reason = line->reason});
+		else
+			agent_tunnel_lose(a, i, line);
 		return true;
 	}
 	return false;
@@ -222,8 +224,8 @@ struct target *agent_tunnel_find(struct agent *a, const struct visit *visit)
 	for (size_t i = 0; i < a->opt.n_tunnels; i++) {
 		struct agent_place *p = &a->places[i];
 
-		if (!p->over && p->name[0] != '\0' && agent_tunnel_takes(p, visit->ingress) &&
-		    strcmp(p->name, visit->tunnel) == 0)
+		if ((!p->over || p->drains) && p->name[0] != '\0' &&
+		    agent_tunnel_takes(p, visit->ingress) && strcmp(p->name, visit->tunnel) == 0)
 			return &p->target;
 	}
 	return NULL;

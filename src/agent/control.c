@@ -136,6 +136,18 @@ static void control_read_why(const struct json *j, struct control_line *out)
 		str_printf(out->reason, sizeof out->reason, STR_FMT, STR_ARG(reason));
 }
 
+static int control_read_detached(const struct json *j, struct control_line *out)
+{
+	uint64_t ms = 0;
+	int e = json_get_number(j, "drain_ms", CONTROL_DRAIN_MAX, &ms);
+
+	if (e != 0 && e != ERR_NOTFOUND)
+		return ERR_PROTO;
+	out->drain_ms = (uint32_t)ms;
+	control_read_why(j, out);
+	return control_read_name(j, out);
+}
+
 int control_parse(struct str line, struct control_line *out)
 {
 	struct json *j = NULL;
@@ -153,10 +165,7 @@ int control_parse(struct str line, struct control_line *out)
 		if (json_get_number(j, "ref", JSON_NUMBER_MAX, &out->ref) != 0)
 			e = ERR_PROTO;
 		break;
-	case CONTROL_DETACHED:
-		control_read_why(j, out);
-		e = control_read_name(j, out);
-		break;
+	case CONTROL_DETACHED: e = control_read_detached(j, out); break;
 	case CONTROL_ASSIGNED: e = control_read_assigned(j, out); break;
 	case CONTROL_UNKNOWN: break;
 	}
@@ -199,6 +208,12 @@ static void control_number(struct control_pen *p, const char *key, uint64_t numb
 {
 	if (p->e == 0)
 		p->e = json_set_number(p->j, key, number);
+}
+
+static void control_bool(struct control_pen *p, const char *key, bool value)
+{
+	if (p->e == 0)
+		p->e = json_set_bool(p->j, key, value);
 }
 
 /* *list  taken over; e: how making it ended. */
@@ -257,6 +272,8 @@ int control_attach(const struct control_attach *a, struct buf *out)
 	control_text(&p, "target", a->target);
 	if (a->wish != NULL)
 		control_wishes(&p, a->wish);
+	if (a->again)
+		control_bool(&p, "again", true);
 	return control_end(&p, out);
 }
 
@@ -286,7 +303,6 @@ int control_health(struct str name, bool up, struct buf *out)
 	struct control_pen p = control_begin("health");
 
 	control_text(&p, "name", name);
-	if (p.e == 0)
-		p.e = json_set_bool(p.j, "up", up);
+	control_bool(&p, "up", up);
 	return control_end(&p, out);
 }

@@ -17,6 +17,9 @@
 #define CONTROL_DOMAINS_MAX  10
 #define CONTROL_SERVICES_MAX 256
 
+/* How long a server may let visits run that it has taken a tunnel away from, in milliseconds. */
+#define CONTROL_DRAIN_MAX 86400000
+
 enum control_op {
 	CONTROL_UNKNOWN, /* of a later version: to be passed over */
 	CONTROL_ATTACHED,
@@ -35,6 +38,8 @@ struct control_line {
 	size_t n_urls;
 	char service[CONTROL_SERVICE_MAX]; /* ASSIGNED: what its record calls the target */
 	char reason[CONTROL_REASON_MAX];   /* REFUSED, DETACHED; cut where it is longer */
+	/* DETACHED: so long running visits may go on, then the server ends them; 0: not at all */
+	uint32_t drain_ms;
 };
 
 /*
@@ -73,6 +78,9 @@ struct control_attach {
 	struct str name;		 /* empty: any */
 	struct str target;		 /* a hint for people */
 	const struct control_wish *wish; /* NULL: none */
+	/* This process has had it before: what stands in its record now counts, the wish only if
+	 * that is gone. */
+	bool again;
 };
 
 /* Append the line of an attach, without a newline. Returns 0 or ERR_NOMEM. */

@@ -106,7 +106,11 @@ static void target_on_request(void *arg, const struct peek_request *r)
 
 static int target_relay(struct target_visit *v, struct wire *target)
 {
-	struct relay_opt opt = {.a = v->stream, .b = target, .done = target_on_relayed, .arg = v};
+	struct relay_opt opt = {.a = v->stream,
+				.b = target,
+				.done = target_on_relayed,
+				.arg = v,
+				.b_may_have_acted = true};
 	int e;
 
 	if (v->http && v->all->opt.request != NULL) {
@@ -150,6 +154,7 @@ void targets_serve(struct targets *ts, struct target *t, const struct visit *vis
 {
 	struct agent_dial_opt opt = {.to = &t->to,
 				     .timeout_ms = TARGET_TIMEOUT_MS,
+				     .v4_first = &t->v4_first,
 				     .done = target_on_dialled};
 	struct target_visit *v = NULL;
 	int e;

@@ -50,7 +50,8 @@ struct targets_opt {
 /* One target with what is known about it; made by its owner, all zero but for `to`. */
 struct target {
 	struct url to;
-	int e; /* how the last attempt to reach it ended */
+	int e;	       /* how the last attempt to reach it ended */
+	bool v4_first; /* it is at localhost, and was found at 127.0.0.1 */
 };
 
 int targets_new(struct ev *ev, const struct targets_opt *opt, struct targets **out) MUST_CHECK;

@@ -39,7 +39,6 @@ void api_call_free(struct api_call *call)
 	list_del(&call->link);
 	call->api->n_calls--;
 	call->api->n_bodies -= call->collecting;
-	call->api->n_large -= call->large;
 	ev_free_later(call->api->ev, call);
 }
 
@@ -94,6 +93,8 @@ static bool api_parse(struct api_call *call, struct str text)
 
 /* ---- who asks ---- */
 
+static void api_collect(struct api_call *call);
+
 static void api_run(struct api_call *call)
 {
 	char reason[CORE_REASON_TEXT];
@@ -104,6 +105,8 @@ static void api_run(struct api_call *call)
 		e = access_decide(&call->who, &ask, reason);
 	if (e != 0)
 		api_refuse(call, e, NULL, "%s", reason);
+	else if (call->large && !call->collected)
+		api_collect(call);
 	else if (api_parse(call, buf_str(&call->raw)))
 		call->route->run(call);
 }
@@ -164,15 +167,52 @@ static void api_on_body(void *arg, int e, struct str body)
 	struct api_call *call = arg;
 
 	call->collecting = false;
+	call->collected = true;
 	call->api->n_bodies--;
-	if (e == 0 && (call->route->flags & API_LARGE))
+	if (e == 0 && call->large)
 		e = buf_add(&call->raw, body.p, body.len, API_LARGE_BODY_MAX);
 	else if (e == 0 && !api_parse(call, body))
 		return;
 	if (e != 0)
 		api_refuse_body(call, e);
+	else if (call->large)
+		api_run(call);
 	else
 		api_login(call);
+}
+
+/* Is there room for one more body; of a known sender's large ones, too? */
+static bool api_has_room(const struct api_call *call)
+{
+	const struct api *a = call->api;
+	size_t n = 0, own = 0;
+
+	LIST_FOR_EACH (link, &a->calls) {
+		const struct api_call *other = CONTAINER_OF(link, struct api_call, link);
+		bool has = other->large && (other->collecting || other->collected);
+
+		n += has;
+		own += has && strcmp(other->who.account, call->who.account) == 0;
+	}
+	return a->n_bodies < API_BODIES_MAX &&
+	       (!call->large || (n < API_LARGE_MAX && own < API_LARGE_OWN_MAX));
+}
+
+static void api_collect(struct api_call *call)
+{
+	const struct http_request req = {.expect_continue = call->expects,
+					 .head = {.framing = call->framing,
+						  .content_length = call->content_length}};
+	size_t max = call->large ? API_LARGE_BODY_MAX : API_BODY_MAX;
+
+	if (!api_has_room(call)) {
+		api_refuse_busy(call);
+	} else if (http_collect(call->conn, &req, max, api_on_body, call) != 0) {
+		api_refuse_memory(call);
+	} else {
+		call->collecting = true;
+		call->api->n_bodies++;
+	}
 }
 
 /* Returns true when the body is as the route wants it, as far as its head tells. */
@@ -202,26 +242,21 @@ static bool api_judge_body(struct api_call *call, const struct http_request *req
 	return true;
 }
 
+/* A large one is read when its sender is known. */
 static void api_read_body(struct api_call *call, const struct http_request *req)
 {
-	bool large = call->route->flags & API_LARGE;
-	struct api *a = call->api;
+	bool there = api_request_has_body(req);
 
 	if (!api_judge_body(call, req))
 		return;
-	if (!api_request_has_body(req)) {
+	call->large = there && (call->route->flags & API_LARGE);
+	call->framing = req->head.framing;
+	call->content_length = req->head.content_length;
+	call->expects = req->expect_continue;
+	if (there && !call->large)
+		api_collect(call);
+	else
 		api_login(call);
-	} else if (a->n_bodies >= API_BODIES_MAX || (large && a->n_large >= API_LARGE_MAX)) {
-		api_refuse_busy(call);
-	} else if (http_collect(call->conn, req, large ? API_LARGE_BODY_MAX : API_BODY_MAX,
-				api_on_body, call) != 0) {
-		api_refuse_memory(call);
-	} else {
-		call->collecting = true;
-		a->n_bodies++;
-		call->large = large;
-		a->n_large += large;
-	}
 }
 
 /* ---- the start of a call ---- */

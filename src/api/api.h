@@ -13,11 +13,13 @@
 /*
  * Calls under way at most, those of them whose bodies are being read: strangers may send theirs
  * slowly, and others must still get in; and those with large bodies, which are whole lists of
- * tunnels. What tells how the process is counts with its connection only.
+ * tunnels, in all and of one account: each may wait long for the DNS. What tells how the process is
+ * counts with its connection only.
  */
-#define API_CALLS_MAX  256
-#define API_BODIES_MAX 192
-#define API_LARGE_MAX  8
+#define API_CALLS_MAX	  256
+#define API_BODIES_MAX	  192
+#define API_LARGE_MAX	  8
+#define API_LARGE_OWN_MAX 2
 
 /* Bytes of a body, and of one that is a whole list; how long the store may take to answer
  * /v1/ready.

@@ -20,7 +20,6 @@ struct api {
 	struct api_opt opt;
 	struct list calls;	  /* of api_call.link */
 	size_t n_calls, n_bodies; /* n_bodies: of those that are collecting */
-	size_t n_large;		  /* with a large body */
 	uint64_t started_ms;
 	bool draining;
 	struct buf document;	 /* the OpenAPI document */
@@ -51,10 +50,14 @@ struct api_call {
 	struct ev_timer deadline;
 	bool known; /* who has proven something */
 	struct access_who who;
-	struct core_login *made; /* owned; the account that the login made on the fly, or NULL */
-	bool collecting;	 /* its body is being read */
-	bool large;		 /* it counts in n_large */
-	struct buf raw;		 /* owned: its body, where the route wants the sender known first */
+	struct core_login *made;   /* owned; the account that the login made on the fly, or NULL */
+	bool collecting;	   /* its body is being read */
+	bool collected;		   /* its body has been read */
+	bool large;		   /* it is a long one: read when its sender is known */
+	enum http_framing framing; /* what the head says of the body */
+	uint64_t content_length;   /* the same */
+	bool expects;		   /* the same: a 100 Continue */
+	struct buf raw;		   /* owned: its body, of a large one */
 	/* How and what was presented; BEARER: in text[]; CERTIFICATE: its name, the connection's.
 	 */
 	enum core_proof_type proof;

@@ -54,7 +54,7 @@ static bool api_threshold_find(struct str name, size_t *member, bool *old)
 {
 	for (size_t i = 0; i < THRESHOLD_MEMBERS; i++)
 		for (size_t k = 0; k < 2; k++)
-			if (str_eq(name, str_of(api_threshold_names[i][k]))) {
+			if (name.len > 0 && str_eq(name, str_of(api_threshold_names[i][k]))) {
 				*member = i;
 				*old = k == 1;
 				return true;

@@ -343,6 +343,7 @@ static int node_new_core(struct node *n)
 		.log = opt->log,
 		.store = opt->store,
 		.domain = opt->domain,
+		.api_host = n->api_host,
 		.url_scheme = opt->url_scheme,
 		.url_port = opt->url_port,
 		.registration = opt->registration,

@@ -21,7 +21,6 @@ struct tls_guest {
 	struct tls_front *front;
 	struct wire *wire; /* owned: TLS */
 	struct visit visit;
-	char tunnel[HOSTNAME_MAX + 1];
 };
 
 static void tls_guest_release(struct tls_guest *g)
@@ -34,12 +33,18 @@ static void tls_guest_release(struct tls_guest *g)
 static void tls_guest_on_ready(void *arg, struct wire *w, int events)
 {
 	struct tls_guest *g = arg;
+	struct tcp_visitor v = {.visit = &g->visit};
+	char tunnel[HOSTNAME_MAX + 1] = "";
+	struct str name = {NULL, 0};
 	struct wire_tls_facts facts;
-	struct tcp_visitor v = {.visit = &g->visit, .tunnel = g->tunnel};
 
 	wire_tls_facts(w, &facts);
 	if (!facts.done)
 		return;
+	/* meanwhile the name may have become somebody else's, or nobody's */
+	if (core_sni(g->front->opt.core, str_of(g->visit.sni), &name) == CORE_SNI_END)
+		(void)!str_copy(tunnel, sizeof tunnel, name);
+	v.tunnel = tunnel;
 	v.alpn = facts.alpn;
 	v.tls_version = facts.version;
 	wire_want(w, 0);
@@ -58,8 +63,7 @@ static void tls_guest_on_broken(void *arg, struct wire *w, int why)
 
 static const struct wire_owner tls_guest_owner = {tls_guest_on_ready, tls_guest_on_broken};
 
-static void tls_guest_new(struct tls_front *f, struct wire *w, const struct visit *who,
-			  const char *tunnel)
+static void tls_guest_new(struct tls_front *f, struct wire *w, const struct visit *who)
 {
 	struct tls_guest *g = calloc(1, sizeof *g);
 
@@ -71,7 +75,6 @@ static void tls_guest_new(struct tls_front *f, struct wire *w, const struct visi
 	g->wire = w;
 	g->visit = *who;
 	g->visit.tls = true;
-	(void)!str_copy(g->tunnel, sizeof g->tunnel, str_of(tunnel));
 	list_push(&f->guests, &g->link);
 	f->n_guests++;
 	wire_own(w, &tls_guest_owner, g);
@@ -93,7 +96,7 @@ static void tls_front_on_end(void *arg, struct wire *w, const struct visit *who,
 	if (wire_tls_server(f->ev, w, f->opt.tls, &opt, &tls) != 0)
 		wire_close(w, ERR_NOMEM);
 	else if (tunnel != NULL)
-		tls_guest_new(f, tls, who, tunnel);
+		tls_guest_new(f, tls, who);
 	else
 		f->opt.http(f->opt.arg, tls, who);
 }

@@ -25,6 +25,7 @@ struct attach {
 	void (*done)(void *arg, const struct core_attached *result);
 	void *arg;
 	bool random;
+	bool again;	       /* a record that is there stays as it is */
 	enum tunnel_kind kind; /* as asked for */
 	unsigned priority;
 	unsigned tries; /* of random names */
@@ -152,11 +153,14 @@ static int attach_to_existing(struct attach *a, struct txn *t, const struct stor
 	a->version = rec->version;
 	if (e != 0)
 		return e;
-	if (strcmp(a->r.target, a->target) != 0) {
+	if (!a->again && strcmp(a->r.target, a->target) != 0) {
 		memcpy(a->r.target, a->target, sizeof a->r.target);
-		a->hint_only = tunnel_txn_put(t, rec, &a->r) == 0;
+		e = tunnel_txn_put(t, rec, &a->r);
+		a->hint_only = e == 0;
+		if (e != 0 && e != ERR_AGAIN)
+			txn_discard(t); /* no hint then, and nothing half done */
 	}
-	return 0;
+	return e == ERR_AGAIN ? e : 0;
 }
 
 static int attach_to_new(struct attach *a, struct txn *t)
@@ -258,7 +262,9 @@ static void attach_on_changed(void *arg, const struct manage_answer *answer)
 static int attach_start_change(struct attach *a, const struct manage_tunnel_change *wanted)
 {
 	struct manage_asker by = {&a->member->grant->who, attach_on_changed, a};
-	struct manage_tunnel_change ch = {.mode = MANAGE_ENSURE, .expected = STORE_ANY};
+	struct manage_tunnel_change ch = {.mode = MANAGE_ENSURE,
+					  .keep = a->again,
+					  .expected = STORE_ANY};
 
 	if (wanted != NULL) {
 		ch.set = wanted->set;
@@ -286,6 +292,7 @@ int attach_begin(struct member *m, const struct core_wish *wish,
 	a->done = done;
 	a->arg = arg;
 	a->random = wish->name.len == 0;
+	a->again = wish->again;
 	a->kind = wish->kind;
 	a->priority = wish->priority;
 	a->now_ms = ev_wall_ms(m->core->ev);

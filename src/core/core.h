@@ -68,9 +68,10 @@ struct core_ports {
 };
 
 struct core_opt {
-	struct log *log;     /* borrowed: the process's */
-	struct store *store; /* borrowed: outlives the core */
-	const char *domain;  /* tunnels are names under it; borrowed */
+	struct log *log;      /* borrowed: the process's */
+	struct store *store;  /* borrowed: outlives the core */
+	const char *domain;   /* tunnels are names under it; borrowed */
+	const char *api_host; /* the API's own name, lower case; borrowed; NULL: it has none */
 	/* What stands around a tunnel's name in its public URL: "http", "https"; 0: the scheme's
 	 * port. */
 	const char *url_scheme;
@@ -176,11 +177,14 @@ struct member_owner {
 
 	/*
 	 * The core has taken a tunnel away from this session.
-	 *   code    an ERR_*: ERR_REPLACED (also: the tunnel names other agents now), ERR_DELETED,
-	 *           ERR_DISABLED, ERR_DENIED.
-	 *   reason  a sentence for a person.
+	 *   code      an ERR_*: ERR_REPLACED (also: the tunnel names other agents now),
+	 *             ERR_DELETED, ERR_DISABLED, ERR_DENIED.
+	 *   reason    a sentence for a person.
+	 *   drain_ms  so long its visitors may go on, see core_visitor.leave(); 0: they have ended,
+	 *             or nothing ends them: a newer process of the same agent has it.
 	 */
-	void (*detached)(void *arg, const char *tunnel, int code, const char *reason);
+	void (*detached)(void *arg, const char *tunnel, int code, const char *reason,
+			 uint64_t drain_ms);
 	/*
 	 * The core wants the session closed; say why to the agent: ERR_REPLACED, ERR_AUTH
 	 * (revoked, or over), ERR_DISABLED, ERR_DELETED (the account), ERR_DISCONNECTED.
@@ -219,6 +223,9 @@ struct core_wish {
 	 * manage_tunnel_change(), whose members mode and expected do not count. NULL: nothing.
 	 */
 	const struct manage_tunnel_change *change;
+	/* Its process has served it before: a record that is there stays as it is, target and all;
+	 * what else is wished counts only for one that has to be made. */
+	bool again;
 };
 
 /* Where one tunnel can be reached, at most: its own name and its custom domains. */
@@ -406,6 +413,13 @@ struct tunnel_tried {
  */
 int tunnel_dial_next(struct tunnel *t, struct visit *visit, struct tunnel_tried *tried,
 		     struct wire **out) MUST_CHECK;
+
+/*
+ * A visitor has got a stream that was kept from one before: with TUNNEL_ROUND_ROBIN that is a turn
+ * like a dial.
+ *   place  as tunnel_choose() gave it; harmless when it is no more.
+ */
+void tunnel_used(struct tunnel *t, uint64_t place);
 
 /* A number that nobody else's log shows for this node and tunnel: to find loops by. 16 hex digits.
  */

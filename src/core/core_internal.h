@@ -396,6 +396,10 @@ int tunnel_ask(const struct tunnel *t, const struct member *m, enum access_act a
 /* A place is no more: its visitors end within so many milliseconds, see core_visitor.leave(). */
 void visitor_leave_place(struct core *c, uint64_t place, uint64_t ms);
 
+/* A tunnel is deleted or switched off: its visitors end now, also those of sessions that it was
+ * taken away from before. */
+void visitor_leave_tunnel(struct core *c, const char *tunnel);
+
 /* ---- attach.c ---- */
 
 /* See member_attach(). */

@@ -18,6 +18,7 @@ void *manage_new(struct core *c, const struct manage_asker *by, size_t size)
 	if (m == NULL)
 		return NULL;
 	m->core = c;
+	m->kind = CORE_MANAGE;
 	m->answer.entry = SIZE_MAX;
 	m->done = by->done;
 	m->arg = by->arg;
@@ -73,7 +74,7 @@ static void manage_on_txn(void *arg, int e)
 static int manage_start(struct manage *m, int (*run)(struct txn *t, void *m))
 {
 	struct txn_opt opt = {.core = m->core,
-			      .kind = CORE_MANAGE,
+			      .kind = m->kind,
 			      .large = m->large,
 			      .run = run,
 			      .done = manage_on_txn,

@@ -201,6 +201,7 @@ struct manage_tunnel_change {
 		MANAGE_ENSURE, /* made, or what is set is changed; nothing is written when all is so
 				  already. Its kind stays: another one is ERR_INVAL */
 	} mode;
+	bool keep; /* MANAGE_ENSURE: what is there stays as it is */
 	unsigned set;
 	struct record_tunnel to;
 	uint64_t expected;

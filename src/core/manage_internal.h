@@ -14,9 +14,10 @@ struct manage {
 	struct core *core;
 	struct txn *txn; /* owned; NULL between two steps */
 	struct access_who who;
-	bool known;	 /* somebody has proven something: who counts */
-	bool large;	 /* its transactions are, see struct txn_opt */
-	bool to_the_end; /* it must not stop half way: who cancels it only hears no more */
+	bool known;		  /* somebody has proven something: who counts */
+	enum core_call_kind kind; /* among whom it counts: CORE_MANAGE, or an agent's attach */
+	bool large;		  /* its transactions are, see struct txn_opt */
+	bool to_the_end;	  /* it must not stop half way: who cancels it only hears no more */
 	void (*done)(void *arg, const struct manage_answer *answer);
 	void *arg;
 	struct manage_answer answer;

@@ -104,11 +104,14 @@ struct manage *manage_tunnel_change(struct core *core, const struct manage_asker
 	c->to = ch->to;
 	c->m.next = change_next;
 	c->m.clean = change_clean;
+	if (ch->mode == MANAGE_ENSURE)
+		c->m.kind = CORE_ATTACH;
 	c->proofs.m = &c->m;
 	c->proofs.run = change_run;
 	x = &c->edit;
 	x->m = &c->m;
 	x->mode = ch->mode;
+	x->keep = ch->mode == MANAGE_ENSURE && ch->keep;
 	x->set = ch->set;
 	x->to = &c->to;
 	x->old = &c->old;

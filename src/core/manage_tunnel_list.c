@@ -1,8 +1,8 @@
 /*
  * A whole list of tunnels in place of what is there: one transaction. It reads all that is there,
- * finds out what each entry means, asks ahead for what will be read, and then drops, takes ports
- * and writes in this order, so that what one tunnel gives up another one may have. Effects come
- * when all of it is written, in one turn.
+ * finds out what each entry means, asks ahead for what will be read, has domains proven, takes
+ * ports, and then drops and writes in this order, so that what one tunnel gives up another one may
+ * have. Effects come when all of it is written, in one turn.
  */
 #include "core/manage.h"
 
@@ -320,11 +320,20 @@ static int replace_may_drop(struct replace *l, struct txn *t)
 
 /* ---- ports ---- */
 
+/*
+ * To be asked about another address, a port may have to leave the one where it lets visitors in:
+ * not for a mere question.
+ */
 static int replace_port_said(struct replace *l, struct txn *t, struct entry *en)
 {
-	int e = en->edit.same || en->chooses ? 0 : tunnel_edit_read_old(&en->edit);
+	struct tunnel_edit *x = &en->edit;
+	int e = x->same || en->chooses ? 0 : tunnel_edit_read_old(x);
 
-	return en->edit.same || en->chooses || e != 0 ? e : tunnel_edit_port(&en->edit, t);
+	if (x->same || en->chooses || e != 0)
+		return e;
+	if (l->opt.dry_run && !x->made && x->old->kind == TUNNEL_TCP && x->old->port == x->r->port)
+		return 0;
+	return tunnel_edit_port(x, t);
 }
 
 static int replace_port_chosen(struct replace *l, struct txn *t, struct entry *en)
@@ -371,15 +380,20 @@ static int replace_ahead(struct replace *l, struct txn *t)
 	return result;
 }
 
-/* Ports, and all else that is to be read: asked for together. */
-static int replace_gather(struct replace *l, struct txn *t)
-{
-	int ahead, e = replace_ports(l, t);
+/* ---- domains: before any port is taken, since the DNS may be long in answering ---- */
 
-	if (e != 0 && e != ERR_AGAIN)
-		return e;
-	ahead = replace_ahead(l, t);
-	return ahead != 0 ? ahead : e;
+static int replace_prove_one(struct replace *l, struct txn *t, struct entry *en)
+{
+	struct tunnel_edit *x = &en->edit;
+	int e = x->same ? 0 : tunnel_edit_read_old(x);
+
+	return x->same || e != 0 ? e
+				 : tunnel_proofs_need(&l->proofs, t, x->r, x->made ? NULL : x->old);
+}
+
+static int replace_prove(struct replace *l, struct txn *t)
+{
+	return replace_each(l, t, replace_prove_one);
 }
 
 static int replace_drop(struct replace *l, struct txn *t)
@@ -403,8 +417,7 @@ static int replace_write_one(struct replace *l, struct txn *t, struct entry *en)
 	struct tunnel_edit *x = &en->edit;
 	int e;
 
-	if ((e = tunnel_edit_read_old(x)) != 0 || (e = tunnel_edit_write(x, t)) != 0 ||
-	    (e = tunnel_proofs_need(&l->proofs, t, x->r, x->made ? NULL : x->old)) != 0)
+	if ((e = tunnel_edit_read_old(x)) != 0 || (e = tunnel_edit_write(x, t)) != 0)
 		return e;
 	return tunnel_edit_write_domains(x, t);
 }
@@ -423,9 +436,9 @@ static int replace_write(struct replace *l, struct txn *t)
 {
 	int e = replace_each(l, t, replace_write_changed), made = 0;
 
-	if (e == 0 || e == ERR_AGAIN || e == ERR_RESOLVE)
+	if (e == 0 || e == ERR_AGAIN)
 		made = replace_each(l, t, replace_write_made);
-	return made != 0 && e != ERR_AGAIN ? made : e;
+	return e != 0 ? e : made;
 }
 
 /* ---- the transaction ---- */
@@ -443,8 +456,9 @@ static void replace_forget(struct replace *l)
 static int replace_run(struct txn *t, void *arg)
 {
 	static int (*const steps[])(struct replace * l, struct txn * t) = {
-		replace_may,	replace_read,	  replace_name,	  replace_plan, replace_single,
-		replace_agents, replace_may_drop, replace_gather, replace_drop, replace_write,
+		replace_may,	replace_read,	replace_name,	  replace_plan,
+		replace_single, replace_agents, replace_may_drop, replace_ahead,
+		replace_prove,	replace_ports,	replace_drop,	  replace_write,
 	};
 	struct replace *l = arg;
 	int e = 0;

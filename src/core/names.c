@@ -21,6 +21,12 @@ struct str names_last_label(struct str name)
 	return name;
 }
 
+bool names_own(const struct core_opt *opt, struct str host)
+{
+	return str_eq(host, str_of(opt->domain)) || str_eq(host, str_of(opt->api_host)) ||
+	       str_eq(host, STR("localhost"));
+}
+
 bool names_reserved(struct str name)
 {
 	static const char *const labels[] = {

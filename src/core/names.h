@@ -13,6 +13,9 @@ struct str names_last_label(struct str name);
 /* May nobody have it? Decided by the label right before the domain. name: lower case. */
 bool names_reserved(struct str name);
 
+/* Is this host the server itself, so that it can be nobody's tunnel? host: lower case. */
+bool names_own(const struct core_opt *opt, struct str host);
+
 /*
  * Judge and normalise a name that somebody asks for.
  *   domain  what it will stand under, NUL-terminated.

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/names.h"
 #include "core/place_internal.h"
 
 struct place *place_find(struct core *c, struct str name)
@@ -80,13 +81,13 @@ static const struct place *place_of_name(struct core *c, struct str host)
  */
 static const struct place *place_of_wildcard(struct core *c, struct str host)
 {
-	struct str domain = str_of(c->opt.domain), name;
 	char wildcard[HOSTNAME_MAX + 3];
 	const struct place *p;
+	struct str name;
 	size_t n;
 
-	if (host.len > HOSTNAME_MAX || str_eq(host, domain) ||
-	    hostname_under(host, domain, &name) || core_tunnel_at(c, host) != NULL)
+	if (host.len > HOSTNAME_MAX || hostname_under(host, str_of(c->opt.domain), &name) ||
+	    core_tunnel_at(c, host) != NULL)
 		return NULL;
 	while (hostname_parent(&host)) {
 		n = str_printf(wildcard, sizeof wildcard, "*." STR_FMT, STR_ARG(host));
@@ -100,7 +101,7 @@ enum core_sni core_sni(struct core *c, struct str host, struct str *name)
 {
 	const struct place *p;
 
-	if (c->snis.n == 0)
+	if (c->snis.n == 0 || names_own(&c->opt, host))
 		return CORE_SNI_NOBODY;
 	p = place_of_name(c, host);
 	if (p == NULL)
@@ -314,6 +315,8 @@ static int place_keep(struct place *p, const struct record_tunnel *r, struct str
 
 static void place_set(struct place *p, const struct record_tunnel *r, uint64_t version)
 {
+	if (p->enabled && !r->enabled)
+		visitor_leave_tunnel(p->core, p->name);
 	p->version = version;
 	p->kind = r->kind;
 	p->tls = r->tls;
@@ -333,8 +336,10 @@ void place_on_record(struct core *c, const struct store_record *rec)
 	struct record_tunnel r;
 	bool is_new = p == NULL;
 
-	if (rec->version == 0 && p != NULL)
+	if (rec->version == 0 && p != NULL) {
+		visitor_leave_tunnel(c, p->name);
 		place_free(p);
+	}
 	if (rec->version == 0)
 		return;
 	if (p != NULL && rec->version <= p->version) {

@@ -9,11 +9,11 @@
  *	tunnel		<name>				see struct record_tunnel
  *	claim		<label right before the domain>	whose all names under it are
  *	domain		<host>				a custom domain, and the tunnel it leads to
- *	route		tcp/<port>, name/<tunnel>	a tunnel that is known while nobody serves
- *it invite		<fingerprint of the code>	who may register owned
- *<account>/<kind>/<key>		all that belongs to an account, for listing secret
- *what it is for			bytes, not JSON meta		"schema", "admin"
- *the schema's version; the first administrator
+ *	route		tcp/<port>, name/<tunnel>	a tunnel, known while nobody serves it
+ *	invite		<fingerprint of the code>	who may register
+ *	owned		<account>/<kind>/<key>		what an account has, for listing
+ *	secret		what it is for			bytes, not JSON
+ *	meta		"schema", "admin"		its version; the first administrator
  */
 #ifndef KAREZ_CORE_RECORD_H
 #define KAREZ_CORE_RECORD_H

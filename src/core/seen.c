@@ -8,6 +8,9 @@
 #include "core/core_internal.h"
 #include "core/manage.h"
 
+/* Agents of one account that have gone, when all together are too many. */
+#define SEEN_SHARE (MANAGE_AGENTS_MAX / 8)
+
 static void seen_forget(struct core *c, struct agent_seen *a)
 {
 	if (list_linked(&a->link)) {
@@ -73,6 +76,23 @@ void seen_join(struct member *m)
 	m->seen = a;
 }
 
+/* Who is forgotten for one more of an account: one of its own when it has more than its share. */
+static struct agent_seen *seen_surplus(struct core *c, const char *account)
+{
+	struct agent_seen *own = NULL;
+	size_t n = 0;
+
+	LIST_FOR_EACH (link, &c->gone_agents) {
+		struct agent_seen *a = CONTAINER_OF(link, struct agent_seen, link);
+
+		if (strcmp(a->info.account, account) != 0)
+			continue;
+		if (n++ == 0)
+			own = a;
+	}
+	return n > SEEN_SHARE ? own : CONTAINER_OF(c->gone_agents.next, struct agent_seen, link);
+}
+
 void seen_leave(struct member *m)
 {
 	struct core *c = m->core;
@@ -84,7 +104,7 @@ void seen_leave(struct member *m)
 	a->info.since_ms = ev_wall_ms(c->ev);
 	list_push(&c->gone_agents, &a->link);
 	if (++c->n_gone_agents > MANAGE_AGENTS_MAX)
-		seen_forget(c, CONTAINER_OF(c->gone_agents.next, struct agent_seen, link));
+		seen_forget(c, seen_surplus(c, a->info.account));
 }
 
 void seen_free_all(struct core *c)

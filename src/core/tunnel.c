@@ -88,11 +88,11 @@ void tunnel_take_away(struct serving *s, int code, const char *reason)
 {
 	struct member *m = s->member;
 	struct tunnel *t = s->tunnel;
-	uint64_t place = s->place;
+	uint64_t place = s->place, drain_ms = code == ERR_REPLACED ? t->settings->drain_ms : 0;
 
 	tunnel_leave(s, "taken");
-	visitor_leave_place(t->core, place, code == ERR_REPLACED ? t->settings->drain_ms : 0);
-	m->opt.owner->detached(m->opt.arg, t->name, code, reason);
+	visitor_leave_place(t->core, place, drain_ms);
+	m->opt.owner->detached(m->opt.arg, t->name, code, reason, drain_ms);
 }
 
 void tunnel_set_health(struct serving *s, bool up)
@@ -146,7 +146,7 @@ static void tunnel_oust_ghosts(struct tunnel *t, const struct member *m)
 		struct member *old = ghost->member;
 
 		tunnel_leave(ghost, "replaced");
-		old->opt.owner->detached(old->opt.arg, t->name, ERR_REPLACED, reason);
+		old->opt.owner->detached(old->opt.arg, t->name, ERR_REPLACED, reason, 0);
 	}
 }
 

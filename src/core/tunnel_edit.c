@@ -242,6 +242,11 @@ int tunnel_edit_merge(struct tunnel_edit *x)
 	struct record_tunnel *r = x->r;
 	int e;
 
+	if (x->keep && !x->made) {
+		*r = *x->old;
+		x->same = true;
+		return 0;
+	}
 	if (stays)
 		*r = *x->old;
 	else

@@ -20,6 +20,7 @@ struct tunnel_edit {
 	/* Set before the first run. */
 	struct manage *m; /* borrowed: the call that it is part of */
 	enum manage_mode mode;
+	bool keep;
 	unsigned set;
 	struct record_tunnel *to;    /* borrowed: what is set; brought into its usual form */
 	struct record_tunnel *old;   /* borrowed: room for what is there */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/names.h"
 #include "core/tunnel_edit.h"
 #include "proto/url.h"
 
@@ -60,6 +61,12 @@ static int check_domain_alone(struct tunnel_edit *x, const char *field, size_t i
 		if (strcmp(to->alt_names[k], to->alt_names[i]) == 0)
 			return manage_refuse(x->m, ERR_INVAL, field,
 					     "\"%s\" stands twice in the list", to->alt_names[i]);
+	if (names_own(&x->m->core->opt, str_of(to->alt_names[i])))
+		return manage_refuse(
+			x->m, ERR_INVAL, field,
+			"\"%s\" is this server's own name; only names elsewhere can be "
+			"custom domains",
+			to->alt_names[i]);
 	if (str_eq(host, domain) || hostname_under(host, domain, &under))
 		return manage_refuse(x->m, ERR_INVAL, field,
 				     "\"%s\" lies under this server's own domain; only names "

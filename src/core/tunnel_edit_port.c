@@ -237,7 +237,8 @@ static int port_choose(struct tunnel_edit *x, struct txn *t)
 			continue;
 		x->r->port = x->chosen;
 		e = port_hold(x);
-		if (e != ERR_INUSE && e != ERR_DENIED)
+		/* what is denied at an address is not a matter of the port */
+		if (e != ERR_INUSE && (e != ERR_DENIED || x->r->bind[0] != '\0'))
 			return e == 0 ? 0 : port_refuse(x, e);
 	}
 }

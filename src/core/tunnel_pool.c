@@ -93,6 +93,26 @@ static void pool_mark(struct tunnel *t, const struct tunnel_tried *tried, uint64
 	}
 }
 
+static void pool_to_end(struct tunnel *t, struct serving *s)
+{
+	list_del(&s->of_tunnel);
+	list_push(&t->serving, &s->of_tunnel);
+}
+
+void tunnel_used(struct tunnel *t, uint64_t place)
+{
+	if (t->policy != TUNNEL_ROUND_ROBIN)
+		return;
+	LIST_FOR_EACH (link, &t->serving) {
+		struct serving *s = CONTAINER_OF(link, struct serving, of_tunnel);
+
+		if (s->place == place) {
+			pool_to_end(t, s);
+			return;
+		}
+	}
+}
+
 int tunnel_dial_next(struct tunnel *t, struct visit *visit, struct tunnel_tried *tried,
 		     struct wire **out)
 {
@@ -112,8 +132,7 @@ int tunnel_dial_next(struct tunnel *t, struct visit *visit, struct tunnel_tried 
 		s->tried = dial;
 		e = session_open(s->member->opt.session, visit, out);
 		if (e == 0) {
-			list_del(&s->of_tunnel);
-			list_push(&t->serving, &s->of_tunnel);
+			pool_to_end(t, s);
 			tried->places[tried->n++] = s->place;
 			pool_rouse(s->member->opt.session);
 			return 0;

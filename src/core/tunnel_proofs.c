@@ -217,7 +217,7 @@ void tunnel_proofs_ask(struct tunnel_proofs *p)
 	int e;
 
 	p->asking.closed = proofs_on_core_gone;
-	if ((e = core_call_begin(p->m->core, &p->asking, CORE_MANAGE, proofs_on_ask)) != 0)
+	if ((e = core_call_begin(p->m->core, &p->asking, p->m->kind, proofs_on_ask)) != 0)
 		manage_end(p->m, e);
 }
 

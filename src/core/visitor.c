@@ -1,4 +1,6 @@
 /* Who is being served now: a list that costs a visitor two pointers. */
+#include <string.h>
+
 #include "core/core_internal.h"
 
 void core_visitor_begin(struct core *c, struct core_visitor *v, const struct visit *visit)
@@ -20,5 +22,15 @@ void visitor_leave_place(struct core *c, uint64_t place, uint64_t ms)
 
 		if (v->place == place && v->leave != NULL)
 			v->leave(v, ms);
+	}
+}
+
+void visitor_leave_tunnel(struct core *c, const char *tunnel)
+{
+	LIST_FOR_EACH_SAFE (link, &c->visitors) {
+		struct core_visitor *v = CONTAINER_OF(link, struct core_visitor, link);
+
+		if (v->leave != NULL && strcmp(v->visit->tunnel, tunnel) == 0)
+			v->leave(v, 0);
 	}
 }

@@ -19,7 +19,6 @@
 int ev_init(struct ev *ev, const struct ev_ops *ops)
 {
 	ev->ops = ops;
-	ev->armed_ms = UINT64_MAX;
 	list_init(&ev->tasks);
 	list_init(&ev->ends);
 	ev->heap = calloc(FIRST_HEAP, sizeof ev->heap[0]);
@@ -155,17 +154,6 @@ static void heap_remove(struct ev *ev, struct ev_timer *t)
 	heap_down(ev, last->slot - 1);
 }
 
-/* Only an earlier wake-up needs telling: a later one is found out when the old one comes. */
-static void ev_arm(struct ev *ev)
-{
-	uint64_t at = ev->n_heap == 0 ? UINT64_MAX : ev->heap[0]->at_ms;
-
-	if (at < ev->armed_ms) {
-		ev->armed_ms = at;
-		ev->ops->arm(ev, at);
-	}
-}
-
 void ev_timer_set(struct ev *ev, struct ev_timer *t, uint64_t ms)
 {
 	uint64_t was = t->at_ms;
@@ -192,7 +180,6 @@ void ev_timer_set(struct ev *ev, struct ev_timer *t, uint64_t ms)
 		t->slot = (uint32_t)ev->n_heap;
 		heap_up(ev, ev->n_heap - 1);
 	}
-	ev_arm(ev);
 }
 
 void ev_timer_stop(struct ev *ev, struct ev_timer *t)
@@ -211,8 +198,6 @@ void ev_timers_run(struct ev *ev)
 		t->fn(t->arg);
 	}
 	ev->firing = false;
-	ev->armed_ms = UINT64_MAX;
-	ev_arm(ev);
 }
 
 /* ---- the end of the turn ---- */

@@ -11,8 +11,6 @@ struct ev_ops {
 	uint64_t (*now_ns)(struct ev *ev);
 	int64_t (*wall_ms)(struct ev *ev);
 	void (*random)(struct ev *ev, void *out, size_t len);
-	/* The earliest timer is now due at at_ms (UINT64_MAX: none). */
-	void (*arm)(struct ev *ev, uint64_t at_ms);
 	int (*io_new)(struct ev *ev, int fd, void (*fn)(void *, int), void *arg, struct ev_io **);
 	int (*signal_new)(struct ev *ev, int signum, void (*fn)(void *), void *arg,
 			  struct ev_signal **);
@@ -25,7 +23,6 @@ struct ev {
 	struct ev_timer *
 		*heap; /* owned array, borrowed timers: each leaves when stopped or fired */
 	size_t n_heap, heap_cap;
-	uint64_t armed_ms; /* what the back end was last told */
 	bool firing;	   /* inside ev_timers_run() */
 	struct list tasks;
 	struct list ends; /* tasks for ev_free() */
@@ -37,7 +34,7 @@ struct ev {
 int ev_init(struct ev *ev, const struct ev_ops *ops) MUST_CHECK;
 void ev_fini(struct ev *ev);
 
-/* Fire what is due at ev->now_ms, then tell the back end when to come back. */
+/* Fire what is due at ev->now_ms. */
 void ev_timers_run(struct ev *ev);
 
 /* The tasks, then the garbage. Returns true when tasks are left: do not sleep then. */

@@ -105,10 +105,6 @@ static void ev_sim_random(struct ev *ev, void *out, size_t len)
 	}
 }
 
-static void ev_sim_arm(struct ev *ev, uint64_t at_ms)
-{
-}
-
 static int ev_sim_io_new(struct ev *ev, int fd, void (*fn)(void *, int), void *arg,
 			 struct ev_io **out)
 {
@@ -157,7 +153,6 @@ static const struct ev_ops ev_sim_ops = {
 	.now_ns = ev_sim_now_ns,
 	.wall_ms = ev_sim_wall_ms,
 	.random = ev_sim_random,
-	.arm = ev_sim_arm,
 	.io_new = ev_sim_io_new,
 	.signal_new = ev_sim_signal_new,
 	.work = ev_sim_work,

@@ -1,34 +1,29 @@
 /*
  * The real loop, and the only file that knows libuv.
  *
- * libuv brings readiness, signals, the thread pool and the clock. The tasks of a turn run in a
- * "check" handle (after descriptors) and in a "prepare" handle (after timers, before sleeping).
+ * The turn and its descriptors are ours (ev_epoll.c); libuv brings signals, the thread pool and the
+ * clock. Its loop is one more descriptor, and has its say when that is ready, or when we have asked
+ * it for something: it tells the kernel only then.
  */
-#include <poll.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <uv.h>
 
 #include "base/err.h"
+#include "ev/ev_epoll.h"
 #include "ev/ev_internal.h"
 
 struct ev_uv {
 	struct ev ev; /* first: the two are the same pointer */
+	struct ev_epoll epoll;
 	uv_loop_t loop;
-	uv_timer_t timer;
-	uv_prepare_t prepare;
-	uv_check_t check;
-	uv_idle_t idle; /* active while tasks are left over: keeps the loop from sleeping */
-};
-
-struct ev_io {
-	uv_poll_t poll;
-	struct ev *ev;
-	void (*fn)(void *arg, int events);
-	void *arg;
-	int wanted;
-	bool failed;
+	struct ev_io *io; /* owned; of the loop's own descriptor */
+	uv_check_t keep;  /* the loop looks at nothing while it has nothing active */
+	size_t n_works;
+	bool asked; /* libuv has been asked for something that it has not looked at */
+	bool stopped;
 };
 
 struct ev_signal {
@@ -58,64 +53,69 @@ static int ev_uv_err(int status)
 
 static void ev_uv_tick(struct ev *ev)
 {
-	ev->now_ms = uv_now(&ev_uv_of(ev)->loop);
+	ev->now_ms = uv_hrtime() / 1000000;
 }
 
 /* ---- the turn ---- */
 
-static void ev_uv_on_idle(uv_idle_t *idle)
-{
-}
-
-static void ev_uv_turn_end(struct ev_uv *u)
-{
-	ev_uv_tick(&u->ev);
-	if (ev_turn_end(&u->ev))
-		uv_idle_start(&u->idle, ev_uv_on_idle);
-	else if (uv_is_active((uv_handle_t *)&u->idle))
-		uv_idle_stop(&u->idle);
-}
-
-static void ev_uv_on_prepare(uv_prepare_t *prepare)
-{
-	ev_uv_turn_end(prepare->data);
-}
-
 static void ev_uv_on_check(uv_check_t *check)
 {
-	ev_uv_turn_end(check->data);
 }
 
-static void ev_uv_on_timer(uv_timer_t *timer)
+/* Signals that have come, and work that is done. */
+static void ev_uv_serve(struct ev_uv *u)
 {
-	struct ev_uv *u = timer->data;
+	u->asked = false;
+	uv_run(&u->loop, UV_RUN_NOWAIT);
+}
 
+static void ev_uv_on_ready(void *arg, int events)
+{
+	ev_uv_serve(arg);
+}
+
+/* Is there anything that could still happen? Signals alone do not count. */
+static bool ev_uv_is_alive(const struct ev_uv *u)
+{
+	return u->epoll.n_ios > 1 || u->ev.n_heap > 0 || u->n_works > 0 ||
+	       !list_empty(&u->ev.tasks);
+}
+
+/* How long the loop may sleep, in milliseconds; -1: until something comes. */
+static int ev_uv_rest(const struct ev_uv *u)
+{
+	uint64_t at = u->ev.n_heap > 0 ? u->ev.heap[0]->at_ms : UINT64_MAX;
+
+	if (u->asked || !list_empty(&u->ev.tasks) || at <= u->ev.now_ms)
+		return 0;
+	return at == UINT64_MAX ? -1 : (int)MIN(at - u->ev.now_ms, (uint64_t)INT_MAX);
+}
+
+static void ev_uv_turn(struct ev_uv *u)
+{
+	ev_epoll_wait(&u->epoll, ev_uv_rest(u));
 	ev_uv_tick(&u->ev);
+	ev_epoll_tell(&u->epoll);
+	if (u->asked)
+		ev_uv_serve(u);
 	ev_timers_run(&u->ev);
-}
-
-static void ev_uv_arm(struct ev *ev, uint64_t at_ms)
-{
-	struct ev_uv *u = ev_uv_of(ev);
-	uint64_t now = uv_now(&u->loop);
-
-	if (at_ms == UINT64_MAX)
-		uv_timer_stop(&u->timer);
-	else
-		uv_timer_start(&u->timer, ev_uv_on_timer, at_ms > now ? at_ms - now : 0, 0);
+	ev_turn_end(&u->ev);
 }
 
 static void ev_uv_run(struct ev *ev)
 {
-	uv_update_time(&ev_uv_of(ev)->loop);
-	/* Tasks asked for before: alone they do not keep libuv running. */
-	ev_uv_turn_end(ev_uv_of(ev));
-	uv_run(&ev_uv_of(ev)->loop, UV_RUN_DEFAULT);
+	struct ev_uv *u = ev_uv_of(ev);
+
+	ev_uv_tick(ev);
+	ev_turn_end(ev); /* tasks asked for before */
+	while (!u->stopped && ev_uv_is_alive(u))
+		ev_uv_turn(u);
+	u->stopped = false;
 }
 
 static void ev_uv_stop(struct ev *ev)
 {
-	uv_stop(&ev_uv_of(ev)->loop);
+	ev_uv_of(ev)->stopped = true;
 }
 
 static uint64_t ev_uv_now_ns(struct ev *ev)
@@ -148,86 +148,10 @@ static void ev_uv_random(struct ev *ev, void *out, size_t len)
 
 /* ---- descriptors ---- */
 
-/* libuv tells EPOLLERR alone as if it were what we waited for. */
-static bool ev_uv_has_failed(const struct ev_io *io)
-{
-	struct pollfd p = {.fd = -1};
-
-	return uv_fileno((const uv_handle_t *)&io->poll, &p.fd) == 0 && poll(&p, 1, 0) == 1 &&
-	       (p.revents & POLLERR) != 0;
-}
-
-static void ev_uv_on_poll(uv_poll_t *poll, int status, int uv_events)
-{
-	struct ev_io *io = poll->data;
-	int events = 0;
-
-	ev_uv_tick(io->ev);
-	if (status < 0 || (io->wanted == 0 && ev_uv_has_failed(io))) {
-		io->failed = true;
-		io->wanted = 0;
-		events = EV_ERROR;
-	} else {
-		if (uv_events & UV_READABLE)
-			events |= EV_READ;
-		if (uv_events & UV_WRITABLE)
-			events |= EV_WRITE;
-		events &= io->wanted;
-	}
-	/* Urgent data, or both ends have finished: neither is a failure, and both would stay. */
-	if (io->wanted == 0)
-		uv_poll_stop(poll);
-	if (events != 0)
-		io->fn(io->arg, events);
-}
-
 static int ev_uv_io_new(struct ev *ev, int fd, void (*fn)(void *, int), void *arg,
 			struct ev_io **out)
 {
-	struct ev_io *io = calloc(1, sizeof *io);
-	int status;
-
-	if (io == NULL)
-		return ERR_NOMEM;
-	if ((status = uv_poll_init(&ev_uv_of(ev)->loop, &io->poll, fd)) != 0) {
-		free(io);
-		return ev_uv_err(status);
-	}
-	io->poll.data = io;
-	io->ev = ev;
-	io->fn = fn;
-	io->arg = arg;
-	*out = io;
-	return 0;
-}
-
-void ev_io_want(struct ev_io *io, int events)
-{
-	int uv_events = 0;
-
-	if (io->wanted == events || io->failed)
-		return;
-	io->wanted = events;
-	if (events & EV_READ)
-		uv_events |= UV_READABLE;
-	if (events & EV_WRITE)
-		uv_events |= UV_WRITABLE;
-	/* a failure is told unasked: urgent data stands for "nothing" (0 would stop the watching)
-	 */
-	uv_poll_start(&io->poll, uv_events == 0 ? UV_PRIORITIZED : uv_events, ev_uv_on_poll);
-}
-
-static void ev_uv_on_io_closed(uv_handle_t *handle)
-{
-	free(handle->data);
-}
-
-void ev_io_free(struct ev_io *io)
-{
-	if (io == NULL)
-		return;
-	io->wanted = 0;
-	uv_close((uv_handle_t *)&io->poll, ev_uv_on_io_closed);
+	return ev_epoll_io_new(&ev_uv_of(ev)->epoll, fd, fn, arg, out);
 }
 
 /* ---- signals ---- */
@@ -236,7 +160,6 @@ static void ev_uv_on_signal(uv_signal_t *signal, int signum)
 {
 	struct ev_signal *s = signal->data;
 
-	ev_uv_tick(s->ev);
 	s->fn(s->arg);
 }
 
@@ -248,6 +171,7 @@ static int ev_uv_signal_new(struct ev *ev, int signum, void (*fn)(void *), void 
 
 	if (s == NULL)
 		return ERR_NOMEM;
+	ev_uv_of(ev)->asked = true;
 	s->signal.data = s;
 	s->ev = ev;
 	s->fn = fn;
@@ -272,8 +196,10 @@ static void ev_uv_on_signal_closed(uv_handle_t *handle)
 
 void ev_signal_free(struct ev_signal *s)
 {
-	if (s != NULL)
-		uv_close((uv_handle_t *)&s->signal, ev_uv_on_signal_closed);
+	if (s == NULL)
+		return;
+	ev_uv_of(s->ev)->asked = true;
+	uv_close((uv_handle_t *)&s->signal, ev_uv_on_signal_closed);
 }
 
 /* ---- blocking work ---- */
@@ -289,7 +215,7 @@ static void ev_uv_on_work_done(uv_work_t *req, int status)
 {
 	struct ev_work *w = req->data;
 
-	ev_uv_tick(w->ev);
+	ev_uv_of(w->ev)->n_works--;
 	w->done(w->arg);
 	free(w);
 }
@@ -305,6 +231,7 @@ static int ev_uv_work(struct ev *ev, void (*fn)(void *), void (*done)(void *), v
 	w->fn = fn;
 	w->done = done;
 	w->arg = arg;
+	ev_uv_of(ev)->n_works++;
 	CHECK(uv_queue_work(&ev_uv_of(ev)->loop, &w->req, ev_uv_on_work, ev_uv_on_work_done) == 0);
 	return 0;
 }
@@ -317,15 +244,14 @@ static void ev_uv_free(struct ev *ev)
 
 	while (ev_turn_end(ev))
 		;
-	uv_close((uv_handle_t *)&u->timer, NULL);
-	uv_close((uv_handle_t *)&u->prepare, NULL);
-	uv_close((uv_handle_t *)&u->check, NULL);
-	uv_close((uv_handle_t *)&u->idle, NULL);
-	/* Lets close callbacks and running work finish; again if one of them calls ev_stop(). */
+	uv_close((uv_handle_t *)&u->keep, NULL);
+	/* Lets close callbacks and running work finish. */
 	while (uv_run(&u->loop, UV_RUN_DEFAULT) != 0)
 		;
+	ev_io_free(u->io);
 	CHECK(uv_loop_close(&u->loop) == 0);
 	ev_fini(ev);
+	ev_epoll_fini(&u->epoll);
 	free(u);
 }
 
@@ -336,11 +262,28 @@ static const struct ev_ops ev_uv_ops = {
 	.now_ns = ev_uv_now_ns,
 	.wall_ms = ev_uv_wall_ms,
 	.random = ev_uv_random,
-	.arm = ev_uv_arm,
 	.io_new = ev_uv_io_new,
 	.signal_new = ev_uv_signal_new,
 	.work = ev_uv_work,
 };
+
+static int ev_uv_init_loop(struct ev_uv *u)
+{
+	int e = uv_loop_init(&u->loop);
+
+	if (e != 0)
+		return ev_uv_err(e);
+	e = ev_epoll_io_new(&u->epoll, uv_backend_fd(&u->loop), ev_uv_on_ready, u, &u->io);
+	if (e != 0) {
+		CHECK(uv_loop_close(&u->loop) == 0);
+		return e;
+	}
+	ev_io_want(u->io, EV_READ);
+	uv_check_init(&u->loop, &u->keep);
+	uv_check_start(&u->keep, ev_uv_on_check);
+	u->asked = true;
+	return 0;
+}
 
 int ev_new(struct ev **out)
 {
@@ -351,19 +294,12 @@ int ev_new(struct ev **out)
 		return ERR_NOMEM;
 	if ((e = ev_init(&u->ev, &ev_uv_ops)) != 0)
 		goto fail;
-	if ((e = uv_loop_init(&u->loop)) != 0) {
-		e = ev_uv_err(e);
+	if ((e = ev_epoll_init(&u->epoll, &u->ev)) != 0)
+		goto fail;
+	if ((e = ev_uv_init_loop(u)) != 0) {
+		ev_epoll_fini(&u->epoll);
 		goto fail;
 	}
-	u->timer.data = u->prepare.data = u->check.data = u;
-	uv_timer_init(&u->loop, &u->timer);
-	uv_prepare_init(&u->loop, &u->prepare);
-	uv_check_init(&u->loop, &u->check);
-	uv_idle_init(&u->loop, &u->idle);
-	uv_prepare_start(&u->prepare, ev_uv_on_prepare);
-	uv_check_start(&u->check, ev_uv_on_check);
-	uv_unref((uv_handle_t *)&u->prepare);
-	uv_unref((uv_handle_t *)&u->check);
 	ev_uv_tick(&u->ev);
 	*out = &u->ev;
 	return 0;

@@ -178,6 +178,29 @@ static bool gateway_judge(const struct gateway *g, const struct http_request *re
 
 /* ---- logging in ---- */
 
+/* A login that is refused. Lives on the stack. */
+struct gateway_refusal {
+	const struct http_conn *conn;
+	const char *agent, *certificate; /* certificate: the name in it, NULL: it is no proof */
+	int e;
+	const char *reason; /* for the log alone; NULL: the error says it all */
+};
+
+static void gateway_log_refusal(struct gateway *g, const struct gateway_refusal *r)
+{
+	const struct visit_end *peer = http_conn_peer(r->conn);
+	char name[TLS_PEER_NAME_MAX + 32] = "", reason[CORE_REASON_TEXT] = "";
+
+	if (!log_pace_take(&g->pace, g->ev, g->opt.log))
+		return;
+	if (r->certificate != NULL)
+		str_printf(name, sizeof name, " certificate=\"%s\"", r->certificate);
+	if (r->reason != NULL)
+		str_printf(reason, sizeof reason, " reason=\"%s\"", r->reason);
+	log_info(g->opt.log, "event=login-refused agent=%s%s peer=%s peer_port=%u code=%s%s",
+		 r->agent, name, peer->ip, peer->port, err_name(r->e), reason);
+}
+
 /* Whoever asked has been answered, or has gone. */
 static void handshake_free(struct handshake *hs)
 {
@@ -201,9 +224,11 @@ static void handshake_refuse(struct handshake *hs, int e, const char *reason)
 {
 	struct http_problem p = {handshake_status(e), e, reason};
 	struct http_conn *c = hs->conn;
+	struct gateway_refusal refusal = {.conn = c, .agent = hs->who.agent.id, .e = e};
 
-	log_info(hs->gateway->opt.log, "event=login-refused agent=%s peer=%s peer_port=%u code=%s",
-		 hs->who.agent.id, hs->who.peer.ip, hs->who.peer.port, err_name(e));
+	if (hs->by_certificate)
+		refusal.certificate = http_conn_peer_name(c);
+	gateway_log_refusal(hs->gateway, &refusal);
 	http_conn_on_gone(c, NULL, NULL);
 	handshake_free(hs);
 	http_problem_reply(c, &p);
@@ -326,12 +351,16 @@ void gateway_request(struct gateway *g, struct http_conn *c, const struct http_r
 		return;
 	}
 	if (!gateway_agent_matches(&proof, &agent, reason)) {
+		struct gateway_refusal refusal = {
+			.conn = c,
+			.agent = agent.id,
+			.certificate = http_conn_peer_name(c),
+			.e = ERR_DENIED,
+			.reason = "the certificate is for another agent",
+		};
+
 		p = (struct http_problem){403, ERR_DENIED, reason};
-		log_info(g->opt.log,
-			 "event=login-refused agent=%s certificate=\"%s\" peer=%s peer_port=%u "
-			 "code=DENIED reason=\"the certificate is for another agent\"",
-			 agent.id, http_conn_peer_name(c), http_conn_peer(c)->ip,
-			 http_conn_peer(c)->port);
+		gateway_log_refusal(g, &refusal);
 		http_problem_reply(c, &p);
 		return;
 	}

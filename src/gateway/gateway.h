@@ -12,6 +12,9 @@
 #define GATEWAY_ATTACHES_MAX 64
 /* A session that serves nothing for so long is closed. */
 #define GATEWAY_IDLE_MS 30000
+/* One that has lost its last tunnel to other agents is asked so often whether the visitors that
+ * drain have finished. */
+#define GATEWAY_LEAVE_MS 500
 /* A credential is judged within this time, or the agent is asked to come again. */
 #define GATEWAY_LOGIN_MS 10000
 /* Parallel sessions of one agent: Karez-Carrier is less. */

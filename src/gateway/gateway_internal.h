@@ -2,6 +2,7 @@
 #ifndef KAREZ_GATEWAY_GATEWAY_INTERNAL_H
 #define KAREZ_GATEWAY_GATEWAY_INTERNAL_H
 
+#include "ev/log_pace.h"
 #include "gateway/gateway.h"
 #include "session/mux.h"
 #include "wire/tls_peer.h"
@@ -14,7 +15,8 @@ struct gateway {
 	struct list handshakes; /* of handshake */
 	size_t n_sessions, n_handshakes;
 	struct ev_timer recheck;
-	size_t n_recheck; /* sessions whose certificate is still to be looked at */
+	size_t n_recheck;     /* sessions whose certificate is still to be looked at */
+	struct log_pace pace; /* of lines about logins that are refused */
 	bool draining;
 };
 

@@ -22,7 +22,9 @@ struct gateway_session {
 	struct ev_timer idle;
 	struct list attaches; /* of gateway_attach; bounded by GATEWAY_ATTACHES_MAX */
 	size_t n_attaches;
-	bool offers; /* it waits for tunnels to be given to it */
+	bool offers;		       /* it waits for tunnels to be given to it */
+	bool leaving;		       /* it ends when its last visitors have finished */
+	char reason[CORE_REASON_TEXT]; /* why it is leaving */
 	uint64_t opened_ms;
 	uint64_t number; /* of the member, for the log */
 };
@@ -125,21 +127,38 @@ size_t gateway_n_streams(const struct gateway *g)
 	return n;
 }
 
+/* Does it serve nothing, without a chance that this changes? */
+static bool gateway_session_is_useless(const struct gateway_session *s)
+{
+	return member_n_tunnels(s->member) == 0 && s->n_attaches == 0 && !s->offers;
+}
+
+/* Does a stream of a visitor still run? One stream carries the control lines. */
+static bool gateway_session_has_visitors(const struct gateway_session *s)
+{
+	return s->session->n_streams > 1;
+}
+
 /* Serving nothing is allowed for a while only, unless tunnels may be given to it at any time. */
 static void gateway_session_watch(struct gateway_session *s)
 {
-	if (member_n_tunnels(s->member) == 0 && !s->offers)
-		ev_timer_set(s->gateway->ev, &s->idle, GATEWAY_IDLE_MS);
-	else
+	if (member_n_tunnels(s->member) == 0 && !s->offers) {
+		ev_timer_set(s->gateway->ev, &s->idle,
+			     s->leaving ? GATEWAY_LEAVE_MS : GATEWAY_IDLE_MS);
+	} else {
 		ev_timer_stop(s->gateway->ev, &s->idle);
+		s->leaving = false;
+	}
 }
 
 static void gateway_session_on_idle(void *arg)
 {
 	struct gateway_session *s = arg;
 
-	if (s->n_attaches > 0 || member_n_tunnels(s->member) > 0)
+	if (!gateway_session_is_useless(s) || gateway_session_has_visitors(s))
 		gateway_session_watch(s);
+	else if (s->leaving)
+		gateway_session_end(s, ERR_REPLACED, str_of(s->reason));
 	else
 		gateway_session_end(s, ERR_TIMEOUT,
 				    STR("this session has served no tunnel for 30 seconds"));
@@ -225,7 +244,22 @@ static void gateway_session_on_assigned(void *arg, const char *tunnel, const cha
 	gateway_session_tell(arg, e, j);
 }
 
-static void gateway_session_on_detached(void *arg, const char *tunnel, int why, const char *reason)
+/* It is the ghost of an agent that serves elsewhere, or other agents have its last tunnel. */
+static void gateway_session_leave(struct gateway_session *s, const char *reason, uint64_t drain_ms)
+{
+	bool drains = drain_ms > 0 && gateway_session_has_visitors(s);
+
+	if (gateway_session_is_useless(s) && !drains) {
+		gateway_session_end(s, ERR_REPLACED, str_of(reason));
+	} else if (drain_ms > 0) {
+		s->leaving = true;
+		str_printf(s->reason, sizeof s->reason, "%s", reason);
+		gateway_session_watch(s);
+	}
+}
+
+static void gateway_session_on_detached(void *arg, const char *tunnel, int why, const char *reason,
+					uint64_t drain_ms)
 {
 	struct gateway_session *s = arg;
 	struct json *j = NULL;
@@ -235,14 +269,14 @@ static void gateway_session_on_detached(void *arg, const char *tunnel, int why, 
 	    (e = json_set_text(j, "name", str_of(tunnel))) == 0 &&
 	    (e = json_set_text(j, "code", str_of(err_name(why)))) == 0)
 		e = json_set_text(j, "reason", str_of(reason));
+	if (e == 0 && drain_ms > 0)
+		e = json_set_number(j, "drain_ms", drain_ms);
 	gateway_session_tell(s, e, j);
 	if (s->session == NULL)
 		return;
 	gateway_session_watch(s);
-	/* the ghost of an agent that serves elsewhere; who offers may be given another tunnel */
-	if (why == ERR_REPLACED && !s->offers && member_n_tunnels(s->member) == 0 &&
-	    s->n_attaches == 0)
-		gateway_session_end(s, why, str_of(reason));
+	if (why == ERR_REPLACED)
+		gateway_session_leave(s, reason, drain_ms);
 }
 
 static void gateway_session_on_expelled(void *arg, int why, const char *reason)

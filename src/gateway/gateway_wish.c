@@ -44,6 +44,17 @@ static bool gateway_wish_number(struct gateway_reader *r, const char *key, uint6
 	return false;
 }
 
+/* Is it there, and true? */
+static bool gateway_wish_flag(struct gateway_reader *r, const char *key)
+{
+	bool is = false;
+	int e = r->e != 0 ? ERR_NOTFOUND : json_get_bool(r->line, key, &is);
+
+	if (e != 0 && e != ERR_NOTFOUND)
+		gateway_wish_refuse(r, key, "true or false");
+	return e == 0 && is;
+}
+
 /* ---- an attach ---- */
 
 static void gateway_wish_kind(struct gateway_reader *r)
@@ -158,6 +169,7 @@ int gateway_wish_read(const struct json *line, struct gateway_wish *out,
 	gateway_wish_domains(&r);
 	gateway_wish_words(&r);
 	gateway_wish_numbers(&r);
+	wish->again = gateway_wish_flag(&r, "again");
 	if (out->change.set != 0)
 		wish->change = &out->change;
 	return r.e;

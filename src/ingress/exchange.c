@@ -163,6 +163,8 @@ static int exchange_open(struct exchange *x, struct tunnel *t, bool may_reuse)
 		x->place = tunnel_choose(t);
 		x->stream = idle_take(x->in->idle, x->place,
 				      exchange_is_safe(x) ? IDLE_MS : UNSAFE_IDLE_MS);
+		if (x->stream != NULL)
+			tunnel_used(t, x->place);
 	}
 	if (x->stream == NULL) {
 		if ((e = tunnel_dial_next(t, &x->visit, &x->tried, &x->stream)) != 0)
@@ -170,6 +172,7 @@ static int exchange_open(struct exchange *x, struct tunnel *t, bool may_reuse)
 		x->place = x->tried.places[x->tried.n - 1];
 	}
 	x->seen.place = x->place;
+	ev_timer_stop(x->in->ev, &x->leaving); /* it was another place that had to be left */
 	wire_own(x->stream, &exchange_owner, x);
 	x->up.dst = x->down.src = x->stream;
 	return 0;

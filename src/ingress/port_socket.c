@@ -119,7 +119,7 @@ static int port_add(struct port *p, const struct net_addr *addr, uint16_t port)
 	l->port = p;
 	l->is_any = net_addr_is_any(addr);
 	e = net_listen(p->ps->ev, &opt, &l->listener);
-	if ((e == ERR_IO || e == ERR_INVAL) && l->is_any && p->ps->any)
+	if ((e == ERR_IO || e == ERR_INVAL) && l->is_any && addr->sa.sa_family == AF_INET6)
 		e = port_listen_any_v4(&opt, l);
 	if (e == 0)
 		p->n++;
@@ -266,6 +266,28 @@ void port_socket_ports(struct port_socket *ps, struct core_ports *out)
 				   .arg = ps};
 }
 
+/* Does another one of the list stand for it? "::" stands for IPv4 as well, see net_listen(). */
+static bool port_socket_is_covered(const struct port_socket *ps, size_t i)
+{
+	const struct net_addr *a = &ps->at[i];
+	char text[NET_ADDR_TEXT], other[NET_ADDR_TEXT];
+
+	for (size_t k = 0; k < ps->n_at; k++) {
+		const struct net_addr *b = &ps->at[k];
+
+		if (k == i)
+			continue;
+		if (strcmp(net_addr_ip(a, text), net_addr_ip(b, other)) == 0) {
+			if (k < i)
+				return true;
+		} else if (net_addr_is_any(b) &&
+			   (b->sa.sa_family == AF_INET6 || a->sa.sa_family == b->sa.sa_family)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int port_socket_read_bind(struct port_socket *ps)
 {
 	int e = 0;
@@ -279,6 +301,9 @@ static int port_socket_read_bind(struct port_socket *ps)
 		else
 			e = net_addr_from_ip(str_of(ps->opt.bind[i]), 0, &ps->at[ps->n_at++]);
 	}
+	for (size_t i = ps->n_at; i-- > 0 && e == 0;) /* two sockets cannot have one address */
+		if (port_socket_is_covered(ps, i))
+			ps->at[i] = ps->at[--ps->n_at];
 	if (e != 0 || !ps->any)
 		return e;
 	ps->n_at = 1;

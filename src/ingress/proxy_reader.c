@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "ingress/log_pace.h"
+#include "ev/log_pace.h"
 
 struct proxy_reader {
 	struct ev *ev;
@@ -44,11 +44,15 @@ static void proxy_reader_say(struct proxy_reader *r, const struct visit_end *pee
 
 static void proxy_wait_refuse(struct proxy_wait *p, int e)
 {
-	proxy_reader_say(p->in->reader, &p->ends.peer, e,
-			 e == ERR_TIMEOUT ? "the PROXY header did not come in time"
-			 : e == ERR_PROTO || e == ERR_TOOBIG
-				 ? "what came is no PROXY header"
-				 : "the connection ended before its PROXY header");
+	/* a balancer that connects, and leaves without a word, asks only whether we are there */
+	bool looks = p->got.len == 0 && (e == ERR_EOF || e == ERR_RESET);
+
+	if (!looks)
+		proxy_reader_say(p->in->reader, &p->ends.peer, e,
+				 e == ERR_TIMEOUT ? "the PROXY header did not come in time"
+				 : e == ERR_PROTO || e == ERR_TOOBIG
+					 ? "what came is no PROXY header"
+					 : "the connection ended before its PROXY header");
 	wire_close(proxy_wait_release(p), e);
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
-#include "ingress/log_pace.h"
+#include "ev/log_pace.h"
 #include "wire/linger.h"
 
 /* How long, and how many bytes of, the last words of somebody who was refused are still read. */
@@ -22,12 +22,18 @@ struct sni_ingress {
 	size_t n_conns;
 };
 
+/* What came before the last read. */
+struct sni_got {
+	struct buf bytes; /* bounded by CLIENT_HELLO_MAX */
+	size_t least;	  /* with fewer than so many there is no use in looking */
+};
+
 /* A visitor whose ClientHello is not complete. */
 struct sni_conn {
 	struct list link;
 	struct sni_ingress *in;
 	struct wire *wire; /* owned */
-	struct buf got;	   /* what came before the last read; bounded by CLIENT_HELLO_MAX */
+	struct sni_got got;
 	struct ev_timer late;
 	struct visit_end visitor, local;
 };
@@ -142,31 +148,45 @@ static void sni_ingress_go(struct sni_ingress *in, struct sni_visitor *v, size_t
 	}
 }
 
+/* Returns as client_hello_parse(). Who sends byte by byte is not looked at for each of them. */
+static int sni_ingress_parse(struct sni_visitor *v, struct sni_got *got)
+{
+	int e;
+
+	if (v->raw.len < got->least)
+		return ERR_AGAIN;
+	e = client_hello_parse(v->raw, &v->hello);
+	if (e == ERR_AGAIN && v->raw.len >= CLIENT_HELLO_MAX)
+		return ERR_TOOBIG;
+	if (e == ERR_AGAIN)
+		got->least = client_hello_least(v->raw);
+	return e;
+}
+
 /*
  * Read and look.
  *   got  what came before; may be empty.
  * Returns ERR_AGAIN (more must come, and what came is in *got) or why the visitor is gone. Else 0,
  * and the visitor is somebody else's.
  */
-static int sni_ingress_look(struct sni_ingress *in, struct sni_visitor *v, struct buf *got)
+static int sni_ingress_look(struct sni_ingress *in, struct sni_visitor *v, struct sni_got *got)
 {
+	struct buf *bytes = &got->bytes;
 	struct str last;
 	int e;
 
 	do {
-		if ((e = wire_read(v->wire, CLIENT_HELLO_MAX - got->len, &last)) != 0)
+		if ((e = wire_read(v->wire, CLIENT_HELLO_MAX - bytes->len, &last)) != 0)
 			return e;
 		v->raw = last;
-		if (got->len > 0) {
-			if ((e = buf_add(got, last.p, last.len, CLIENT_HELLO_MAX)) != 0)
+		if (bytes->len > 0) {
+			if ((e = buf_add(bytes, last.p, last.len, CLIENT_HELLO_MAX)) != 0)
 				return e;
-			v->raw = buf_str(got);
+			v->raw = buf_str(bytes);
 		}
-		e = client_hello_parse(v->raw, &v->hello);
-		if (e == ERR_AGAIN && v->raw.len >= CLIENT_HELLO_MAX)
-			e = ERR_TOOBIG;
-		if (e == ERR_AGAIN && got->len == 0 &&
-		    buf_add(got, last.p, last.len, CLIENT_HELLO_MAX) != 0)
+		e = sni_ingress_parse(v, got);
+		if (e == ERR_AGAIN && bytes->len == 0 &&
+		    buf_add(bytes, last.p, last.len, CLIENT_HELLO_MAX) != 0)
 			return ERR_NOMEM;
 	} while (e == ERR_AGAIN);
 	wire_own(v->wire, NULL, NULL);
@@ -184,7 +204,7 @@ static void sni_conn_release(struct sni_conn *c)
 	list_del(&c->link);
 	c->in->n_conns--;
 	ev_timer_stop(c->in->ev, &c->late);
-	buf_free(&c->got);
+	buf_free(&c->got.bytes);
 	ev_free_later(c->in->ev, c);
 }
 
@@ -226,12 +246,12 @@ static void sni_conn_on_late(void *arg)
 static const struct wire_owner sni_conn_owner = {sni_conn_on_ready, sni_conn_on_broken};
 
 /* Wait for the rest. *got is taken over. Returns 0 or ERR_NOMEM. */
-static int sni_conn_wait(struct sni_ingress *in, const struct sni_visitor *v, struct buf *got)
+static int sni_conn_wait(struct sni_ingress *in, const struct sni_visitor *v, struct sni_got *got)
 {
 	struct sni_conn *c = calloc(1, sizeof *c);
 
 	if (c == NULL) {
-		buf_free(got);
+		buf_free(&got->bytes);
 		return ERR_NOMEM;
 	}
 	c->in = in;
@@ -254,13 +274,13 @@ void sni_ingress_serve(struct sni_ingress *in, struct wire *w, const struct visi
 					  .visitor = who->visitor,
 					  .local = who->local},
 				.wire = w};
-	struct buf got = {0};
+	struct sni_got got = {.least = 0};
 	int e = sni_ingress_look(in, &v, &got);
 
 	if (e == ERR_AGAIN)
 		e = sni_conn_wait(in, &v, &got);
 	else
-		buf_free(&got);
+		buf_free(&got.bytes);
 	if (e != 0)
 		wire_close(w, e);
 }

@@ -9,8 +9,8 @@
 
 #include "base/err.h"
 #include "core/rights.h"
+#include "ev/log_pace.h"
 #include "ingress/announce.h"
-#include "ingress/log_pace.h"
 #include "ingress/refusal.h"
 #include "wire/relay.h"
 
@@ -62,24 +62,32 @@ static void tcp_conn_release(struct tcp_conn *c)
 	ev_free_later(ev, c);
 }
 
+/* r: of the relay; what went before it was there is ours to add. */
 static void tcp_conn_log(const struct tcp_conn *c, const struct relay_result *r)
 {
+	uint64_t up = c->sent + r->a_to_b;
 	char id[ANNOUNCE_ID_TEXT];
 
 	if (c->in->opt.log->level < LOG_DEBUG)
 		return;
+	up -= MIN(up, c->header_len);
 	announce_id_format(&c->in->ids, c->number, id);
 	log_debug(c->in->opt.log,
 		  "event=visitor id=%s tunnel=%s peer=%s:%u up=%llu down=%llu ms=%lld code=%s", id,
 		  c->visit.tunnel, c->visit.visitor.ip, c->visit.visitor.port,
-		  (unsigned long long)r->a_to_b, (unsigned long long)r->b_to_a,
+		  (unsigned long long)up, (unsigned long long)r->b_to_a,
 		  (long long)(ev_wall_ms(c->in->ev) - c->seen.since_ms), err_name(r->why));
 }
 
 /* Both sides end now. */
 static void tcp_conn_end(struct tcp_conn *c, int why)
 {
-	tcp_conn_log(c, &(struct relay_result){.a_to_b = c->sent, .why = why});
+	struct relay_result r = {.why = 0};
+
+	if (c->relay != NULL)
+		relay_carried(c->relay, &r);
+	r.why = why;
+	tcp_conn_log(c, &r);
 	relay_close(c->relay, why);
 	wire_close(c->visitor, why);
 	wire_close(c->stream, why);
@@ -137,6 +145,7 @@ static int tcp_conn_dial(struct tcp_conn *c, struct tunnel *t)
 	if (e != 0)
 		return e;
 	c->seen.place = c->tried.places[c->tried.n - 1];
+	ev_timer_stop(c->in->ev, &c->leaving); /* it was the other place that had to be left */
 	c->sent = 0;
 	c->told_end = false;
 	wire_own(c->stream, &tcp_conn_owner, c);

@@ -28,11 +28,13 @@ struct net_connect {
 	struct ev_io *io; /* owned */
 	struct ev_timer deadline;
 	struct ev_task task; /* the first try, or a failure to report */
+	bool *v4_first;	     /* borrowed: its owner waits or cancels; NULL: not to be kept */
 	int fd;		     /* owned until done */
 	int e;		     /* why the last try failed */
 };
 
 static void net_connect_try(struct net_connect *c);
+static void net_connect_arrived(struct net_connect *c);
 
 static void net_connect_release(struct net_connect *c)
 {
@@ -92,7 +94,30 @@ static void net_connect_on_ready(void *arg, int events)
 	}
 	ev_io_free(c->io);
 	c->io = NULL;
+	net_connect_arrived(c);
+}
+
+static void net_connect_arrived(struct net_connect *c)
+{
+	if (c->v4_first != NULL)
+		*c->v4_first = c->addrs[c->next - 1].sa.sa_family == AF_INET;
 	net_connect_finish(c, 0, c->fd);
+}
+
+/*
+ * As connect(). On loopback the peer's answer is often there when the call that asked for it
+ * returns, and calling again brings it: no descriptor is watched, and no turn waited for.
+ */
+static int net_connect_call(int fd, const struct net_addr *a)
+{
+	int got = connect(fd, &a->sa, a->len);
+
+	if (got == 0 || errno != EINPROGRESS || !net_addr_is_loopback(a))
+		return got;
+	got = connect(fd, &a->sa, a->len);
+	if (got != 0 && errno == EALREADY)
+		errno = EINPROGRESS;
+	return got;
 }
 
 static void net_connect_try(struct net_connect *c)
@@ -105,8 +130,8 @@ static void net_connect_try(struct net_connect *c)
 			c->e = err_from_errno(errno);
 			continue;
 		}
-		if (connect(c->fd, &a->sa, a->len) == 0) {
-			net_connect_finish(c, 0, c->fd);
+		if (net_connect_call(c->fd, a) == 0) {
+			net_connect_arrived(c);
 			return;
 		}
 		if (errno == EINPROGRESS) {
@@ -195,17 +220,24 @@ static bool net_connect_is_here(struct str host)
 	return str_eq_nocase(host, STR("localhost")) || str_ends_nocase(host, STR(".localhost"));
 }
 
+static int net_connect_here(struct net_connect *c, const struct net_connect_opt *opt)
+{
+	bool v4_first = opt->v4_first != NULL && *opt->v4_first;
+	int e = net_addr_from_ip(STR("::1"), opt->port, &c->addrs[v4_first]);
+
+	c->v4_first = opt->v4_first;
+	c->n_addrs = 2;
+	return e != 0 ? e : net_addr_from_ip(STR("127.0.0.1"), opt->port, &c->addrs[!v4_first]);
+}
+
 /* The addresses that nobody has to be asked for. Returns 0 when there is at least one. */
 static int net_connect_literal(struct net_connect *c, const struct net_connect_opt *opt)
 {
 	char path[NET_ADDR_TEXT];
 	int e;
 
-	if (net_connect_is_here(str_of(opt->host))) {
-		c->n_addrs = 2;
-		e = net_addr_from_ip(STR("::1"), opt->port, &c->addrs[0]);
-		return e != 0 ? e : net_addr_from_ip(STR("127.0.0.1"), opt->port, &c->addrs[1]);
-	}
+	if (net_connect_is_here(str_of(opt->host)))
+		return net_connect_here(c, opt);
 	str_printf(path, sizeof path, "unix:%s", opt->host);
 	e = opt->host[0] == '/' ? net_addr_parse(str_of(path), &c->addrs[0])
 				: net_addr_from_ip(str_of(opt->host), opt->port, &c->addrs[0]);

@@ -17,6 +17,11 @@ struct net_connect_opt {
 	uint16_t port;
 	uint32_t timeout_ms; /* for everything together */
 	/*
+	 * "localhost": is 127.0.0.1 tried before ::1? Written when one of the two has answered, so
+	 * that the next attempt begins there. NULL: no; else it outlives the attempt.
+	 */
+	bool *v4_first;
+	/*
 	 * Told exactly once, never before net_connect_start() returns.
 	 *   e   0 and a descriptor that the callee owns; or why the last address failed, and -1.
 	 */

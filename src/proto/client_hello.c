@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "proto/cidr.h"
 
 enum {
 	HELLO_RECORD_HANDSHAKE = 22,
@@ -195,17 +196,43 @@ static bool hello_name_begins(const char *name, size_t len)
 	       hostname_resolvable((struct str){longer, len + 1});
 }
 
-/* The frame is a HostName. */
+/* The same for an IPv6 address; an IPv4 address begins as a name does. */
+static bool hello_address_begins(const char *name, size_t len)
+{
+	struct str s = {name, len};
+
+	if (str_find(s, '.') < str_find(s, ':'))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		char c = ascii_lower(name[i]);
+
+		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f') && c != ':' && c != '.')
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The frame is a HostName. Clients send addresses although "literal IPv4 and IPv6 addresses are not
+ * permitted" (RFC 6066 3): that is no name, so none was sent.
+ */
 static int hello_host(struct hello *h, struct client_hello *out)
 {
 	size_t len = h->end - h->at, got;
 	char name[HOSTNAME_MAX + 1]; /* with a dot at the end */
+	uint8_t ip[16];
+	bool may_be;
 	int e;
 
 	if (len > sizeof name)
 		return ERR_PROTO;
-	if ((e = hello_copy(h, len, name, &got)) != 0)
-		return e == ERR_AGAIN && !hello_name_begins(name, got) ? ERR_PROTO : e;
+	if ((e = hello_copy(h, len, name, &got)) != 0) {
+		may_be = hello_name_begins(name, got) ||
+			 (len < CIDR_IP_TEXT_MAX && hello_address_begins(name, got));
+		return e == ERR_AGAIN && !may_be ? ERR_PROTO : e;
+	}
+	if (cidr_ip_parse((struct str){name, len}, ip) == 0)
+		return 0;
 	if (name[len - 1] == '.')
 		len--;
 	if (!hostname_resolvable((struct str){name, len}))
@@ -221,6 +248,7 @@ static int hello_host(struct hello *h, struct client_hello *out)
 static int hello_names(struct hello *h, struct client_hello *out)
 {
 	size_t outer, list, type;
+	bool named = false;
 	int e;
 
 	if ((e = hello_open(h, 2, 1, SIZE_MAX, &list)) != 0)
@@ -231,10 +259,11 @@ static int hello_names(struct hello *h, struct client_hello *out)
 			return e;
 		if (type != HELLO_HOST_NAME)
 			e = hello_skip(h, h->end - h->at);
-		else if (out->sni[0] != '\0')
+		else if (named)
 			e = ERR_PROTO; /* "MUST NOT contain more than one name of the same type" */
 		else
 			e = hello_host(h, out);
+		named = named || type == HELLO_HOST_NAME;
 		if (e != 0 || (e = hello_close(h, outer)) != 0)
 			return e;
 	}
@@ -367,12 +396,14 @@ size_t client_hello_least(struct str in)
 {
 	struct hello h = hello_on(in);
 	struct client_hello found = {.alpn_len = 0};
-	size_t more;
+	size_t more, least;
 
 	if (hello_walk(&h, &found) != ERR_AGAIN || !h.measured)
 		return in.len + 1;
 	more = h.whole - h.at;
-	return h.walked + more + (h.record < more ? HELLO_RECORD_HEAD : 0);
+	least = h.walked + more + (h.record < more ? HELLO_RECORD_HEAD : 0);
+	return MIN(least,
+		   (size_t)CLIENT_HELLO_MAX); /* then it is told that it cannot end in time */
 }
 
 void client_hello_refuse(enum client_hello_alert alert, uint8_t out[CLIENT_HELLO_ALERT])

@@ -17,7 +17,8 @@
 
 /* A value. */
 struct client_hello {
-	char sni[HOSTNAME_MAX + 1];	     /* lower case, no dot at the end; "": none was sent */
+	/* Lower case, no dot at the end; "": none was sent, or an IP address, which is none. */
+	char sni[HOSTNAME_MAX + 1];
 	uint8_t alpn[CLIENT_HELLO_ALPN_MAX]; /* names, each after a byte with its length */
 	size_t alpn_len;		     /* 0: none, or too many to be kept */
 };
@@ -36,7 +37,7 @@ int client_hello_parse(struct str in, struct client_hello *out) MUST_CHECK;
 /*
  * After ERR_AGAIN: before how many bytes, counted from the first one, is there no use in asking
  * again? Who sends a long one byte by byte costs a few looks then, and not one for every byte; what
- * cannot belong to a ClientHello is told when so many have come.
+ * cannot belong to a ClientHello is told when so many have come. At most CLIENT_HELLO_MAX.
  */
 size_t client_hello_least(struct str in);
 

@@ -450,6 +450,11 @@ static int mux_request(struct mux *m, const struct visit *visit, struct mux_stre
 				   NV(":authority", authority, strlen(authority)),
 				   NV(VISIT_FIELD, text, len)};
 
+		/* No two visits are the same: after the first, which leaves the field's name there,
+		 * they would only turn over the tables of both ends. */
+		if (m->visit_named)
+			nv[2].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+		m->visit_named = m->visit_named || visit != NULL;
 		source.source.ptr = s;
 		s->id = nghttp2_submit_request(m->ng, NULL, nv, visit == NULL ? 2 : 3, &source, s);
 	}

@@ -113,6 +113,7 @@ struct mux {
 
 	enum mux_incoming incoming;
 	struct visit visit; /* of the head that is coming in */
+	bool visit_named;   /* node: a visit has been sent */
 
 	bool in_recv, in_flush;
 	bool dead;    /* to be torn down at the end of the turn */

@@ -14,7 +14,7 @@ struct relay {
 	struct ev_task start;
 	uint32_t idle_ms;
 	uint64_t idle_bytes; /* what was counted when the idle timer was last looked at */
-	bool ab_shut, ba_shut;
+	bool ab_shut, ba_shut, b_may_have_acted;
 	void (*done)(void *arg, const struct relay_result *result);
 	void *arg;
 };
@@ -25,7 +25,7 @@ static void relay_release(struct relay *r, int why)
 	ev_task_cancel(&r->start);
 	pump_free(&r->ab);
 	pump_free(&r->ba);
-	wire_close(r->a, why);
+	wire_close(r->a, why != 0 && r->b_may_have_acted && r->ab.n_bytes > 0 ? ERR_RESET : why);
 	wire_close(r->b, why);
 	r->a = r->b = NULL;
 	ev_free_later(r->ev, r);
@@ -40,6 +40,11 @@ static void relay_finish(struct relay *r, int why)
 	relay_release(r, why);
 	if (done != NULL)
 		done(arg, &result);
+}
+
+void relay_carried(const struct relay *r, struct relay_result *out)
+{
+	*out = (struct relay_result){.a_to_b = r->ab.n_bytes, .b_to_a = r->ba.n_bytes};
 }
 
 void relay_close(struct relay *r, int why)
@@ -133,6 +138,7 @@ int relay_new(struct ev *ev, const struct relay_opt *opt, struct relay **out)
 			      .left = UINT64_MAX,
 			      .filter = opt->ba_filter,
 			      .filter_arg = opt->filter_arg};
+	r->b_may_have_acted = opt->b_may_have_acted;
 	r->done = opt->done;
 	r->arg = opt->arg;
 	r->idle_ms = opt->idle_ms;

@@ -25,6 +25,9 @@ struct relay_opt {
 	 * RELAY_FIRST_MAX at most. */
 	struct str first;
 	bool a_ended; /* a has finished sending, and b was told; then nothing may be `first` */
+	/* Once b has taken a byte of a's, a sees a reset whatever has broken b: what b did with it
+	 * nobody knows, and it must not look as if b had never been there. */
+	bool b_may_have_acted;
 	/* See or change what passes; NULL: nobody looks. They must not set *end. */
 	pump_filter_fn *ab_filter, *ba_filter;
 	void *filter_arg; /* of both */
@@ -32,6 +35,9 @@ struct relay_opt {
 
 /* Returns 0 or ERR_NOMEM (then the wires are still the caller's). */
 int relay_new(struct ev *ev, const struct relay_opt *opt, struct relay **out) MUST_CHECK;
+
+/* What it has carried until now; why is 0. */
+void relay_carried(const struct relay *r, struct relay_result *out);
 
 /* End it now; done() is not called. why as for wire_close(). NULL is allowed. */
 void relay_close(struct relay *r, int why);

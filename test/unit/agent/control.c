@@ -16,6 +16,7 @@ static const struct {
 	uint64_t ref;
 	int code;
 	const char *name, *url, *reason, *service;
+	uint32_t drain_ms;
 } reads[] = {
 	{"a tunnel is served",
 	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[\"http://demo.a:1\",\"x\"]}",
@@ -47,6 +48,15 @@ static const struct {
 	{"taken away",
 	 "{\"op\":\"detached\",\"name\":\"demo\",\"code\":\"REPLACED\",\"reason\":\"newer\"}", 0,
 	 CONTROL_DETACHED, 0, ERR_REPLACED, "demo", "", "newer"},
+	{"taken away, and its visits may finish",
+	 "{\"op\":\"detached\",\"name\":\"demo\",\"code\":\"REPLACED\",\"drain_ms\":86400000}", 0,
+	 CONTROL_DETACHED, 0, ERR_REPLACED, "demo", "", "", "", 86400000},
+	{"for longer than a day",
+	 "{\"op\":\"detached\",\"name\":\"demo\",\"code\":\"REPLACED\",\"drain_ms\":86400001}",
+	 ERR_PROTO},
+	{"for a time that is none",
+	 "{\"op\":\"detached\",\"name\":\"demo\",\"code\":\"REPLACED\",\"drain_ms\":\"1s\"}",
+	 ERR_PROTO},
 	{"taken away, but which?", "{\"op\":\"detached\",\"code\":\"REPLACED\"}", ERR_PROTO},
 	{"a port of the server",
 	 "{\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[\"tcp://a:9000\"]}", 0,
@@ -91,6 +101,7 @@ static void test_reads_lines(void **state)
 		assert_string_equal(line.urls[0], reads[i].url);
 		assert_string_equal(line.service, reads[i].service == NULL ? "" : reads[i].service);
 		assert_string_equal(line.reason, reads[i].reason);
+		assert_int_equal(line.drain_ms, reads[i].drain_ms);
 	}
 }
 
@@ -159,8 +170,10 @@ static const struct {
 	const char *why;
 	struct control_wish wish;
 	const char *want; /* the members behind target */
+	bool again;
 } wishes[] = {
 	{"nothing is wished", {0}, ""},
+	{"what it wished before", {.tls = "end"}, ",\"tls\":\"end\",\"again\":true", true},
 	{"any port", {.has_port = true}, ",\"port\":0"},
 	{"a port at an address",
 	 {.has_port = true, .port = 9000, .bind = "localhost"},
@@ -183,7 +196,8 @@ static void test_writes_wishes(void **state)
 		struct control_attach a = {.ref = 1,
 					   .kind = STR("tcp"),
 					   .target = STR("tcp://a:1"),
-					   .wish = &wishes[i].wish};
+					   .wish = &wishes[i].wish,
+					   .again = wishes[i].again};
 		struct buf out = {0};
 		char want[512];
 

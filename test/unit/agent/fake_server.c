@@ -313,6 +313,7 @@ static struct wire *fake_target_open(struct fake *f)
 				       &theirs),
 			 0);
 	f->target.wire = ours;
+	f->target_near = theirs;
 	wire_own(ours, &fake_target_owner, &f->target);
 	wire_want(ours, WIRE_READ);
 	if (f->target_says != NULL) {

@@ -51,8 +51,9 @@ struct fake {
 	bool silent_lines;	/* never answer a line */
 	int target_error;
 	bool target_hangs;
-	int target_breaks;	 /* it connects, and then its wire breaks with this ERR_* */
-	const char *target_says; /* the target writes this and ends */
+	struct wire *target_near; /* weak: the agent's end of the last one */
+	int target_breaks;	  /* it connects, and then its wire breaks with this ERR_* */
+	const char *target_says;  /* the target writes this and ends */
 
 	/* What happened. */
 	size_t n_dials, n_asks, n_targets, n_cancelled;

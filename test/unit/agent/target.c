@@ -216,6 +216,31 @@ static void test_a_tls_target_fails_after_connecting(void **state)
 	rig_close(&r);
 }
 
+/* What a target has done with a request nobody knows: it must not look like one that is not there,
+ * whose visitors are sent to another. */
+static void test_a_target_that_has_read_something(void **state)
+{
+	static const int breaks[] = {ERR_TIMEOUT, ERR_UNREACH, ERR_TLS, ERR_CERT};
+	struct rig r;
+
+	rig_open(&r);
+	rig_start(&r);
+	for (size_t i = 0; i < ARRAY_LEN(breaks); i++) {
+		struct visitor v;
+		struct wire *near;
+
+		visitor_come(&v, &r, "8bv2", VISIT_HTTP);
+		rig_run(&r, 100);
+		assert_true(r.fake.target.n_got > 0);
+		near = r.fake.target_near;
+		near->owner->broken(near->arg, near, breaks[i]);
+		rig_run(&r, 100);
+		assert_int_equal(v.end.why, ERR_RESET);
+		wire_close(v.wire, 0);
+	}
+	rig_close(&r);
+}
+
 static void test_a_visitor_who_leaves_while_we_connect(void **state)
 {
 	struct visitor v;
@@ -424,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_failures_go_back_as_reasons),
 		cmocka_unit_test(test_another_failure_is_no_news),
 		cmocka_unit_test(test_a_tls_target_fails_after_connecting),
+		cmocka_unit_test(test_a_target_that_has_read_something),
 		cmocka_unit_test(test_a_visitor_who_leaves_while_we_connect),
 		cmocka_unit_test(test_a_lost_session_ends_its_visits),
 		cmocka_unit_test(test_doors),

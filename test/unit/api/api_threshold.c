@@ -87,6 +87,8 @@ static const struct {
 	 "Bad Request: names are read from TLS on port 8443, not on port 9000.", NULL},
 	{"a slip", "{\"ClientId\":\"a\",\"ListenPort\":9000,\"ListenHostname\":\"a.example\"}",
 	 ERR_INVAL, "Bad Request: \"ListenHostname\" is not a member of a tunnel.", NULL},
+	{"no name at all", "{\"ClientId\":\"a\",\"ListenPort\":9000,\"\":\"127.0.0.1\"}", ERR_INVAL,
+	 "Bad Request: \"\" is not a member of a tunnel.", NULL},
 	{"the same twice", "{\"ClientId\":\"a\",\"ClientIdentifier\":\"b\",\"ListenPort\":9000}",
 	 ERR_INVAL,
 	 "Bad Request: \"ClientId\" and \"ClientIdentifier\" are the same; leave one of the two "

@@ -108,6 +108,7 @@ void core_rig_new(struct core_rig *r, bool allow_registration)
 	r->opt = (struct core_opt){.log = &r->log,
 				   .store = r->store,
 				   .domain = "localhost",
+				   .api_host = "api.corp.example",
 				   .url_scheme = "http",
 				   .url_port = 8080,
 				   .registration = allow_registration ? CORE_OPEN : CORE_CLOSED};
@@ -268,11 +269,13 @@ static void fake_on_assigned(void *arg, const char *tunnel, const char *service)
 		fake_leave(f);
 }
 
-static void fake_on_detached(void *arg, const char *tunnel, int code, const char *reason)
+static void fake_on_detached(void *arg, const char *tunnel, int code, const char *reason,
+			     uint64_t drain_ms)
 {
 	struct fake *f = arg;
 
 	f->n_detached++;
+	f->drain_ms = drain_ms;
 	f->why = code;
 	str_printf(f->detached, sizeof f->detached, "%s", tunnel);
 	str_printf(f->reason, sizeof f->reason, "%s", reason);

@@ -52,6 +52,7 @@ struct fake {
 	char assigned[512]; /* "name=service " for each */
 	int why;
 	char detached[HOSTNAME_MAX + 1], reason[CORE_REASON_TEXT];
+	uint64_t drain_ms;    /* as it was told with detached */
 	bool leave_when_told; /* as a gateway does */
 };
 

@@ -604,19 +604,57 @@ static void test_many_domains(void **state)
 	assert_int_equal(g->dns.n_asked, 50);
 }
 
+/* Whoever is reached at a port is so as long as nothing is decided. */
+static void test_ports_stay_until_it_is_decided(void **state)
+{
+	static const char moved[] = "name=a kind=tcp port=9000 bind=127.0.0.1";
+	struct edit_rig *g = *state;
+	struct manage *m;
+	struct told_edit told;
+	char list[256];
+
+	expect(edit_rig_replace(g, &g->p.ann, "", "name=a kind=tcp port=9000"), 0, "a port");
+	place_rig_said(&g->p);
+	expect(edit_rig_replace(g, &g->p.ann, "dry", moved), 0, "a question about its address");
+	assert_string_equal(place_rig_said(&g->p), "");
+
+	str_printf(list, sizeof list, "%s;name=b kind=tls domain=b.example", moved);
+	g->dns.hold = true;
+	m = edit_rig_begin_replace(g, &g->p.ann, "", list, &told);
+	assert_non_null(m);
+	core_rig_run(&g->p.r);
+	assert_int_equal(told.calls, 0);
+	assert_string_equal(place_rig_said(&g->p), "");
+	dns_rig_release(&g->dns);
+	core_rig_run(&g->p.r);
+	assert_int_equal(told.calls, 1);
+	expect(told, ERR_INVAL, "the domain is not proven");
+	assert_string_equal(place_rig_said(&g->p), "");
+}
+
 int main(void)
 {
 #define LIST_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		LIST_TEST(test_steps),		 LIST_TEST(test_routes_and_domains_change_hands),
-		LIST_TEST(test_claims),		 LIST_TEST(test_nameless),
-		LIST_TEST(test_one_is_wrong),	 LIST_TEST(test_a_port_cannot_be_had),
-		LIST_TEST(test_the_store_fails), LIST_TEST(test_done_again),
-		LIST_TEST(test_at_once),	 LIST_TEST(test_dry_run),
-		LIST_TEST(test_keep_http),	 LIST_TEST(test_known_agents),
-		LIST_TEST(test_all_accounts),	 LIST_TEST(test_who_may),
-		LIST_TEST(test_a_thousand),	 LIST_TEST(test_bounds),
-		LIST_TEST(test_the_core_goes),	 LIST_TEST(test_many_domains),
+		LIST_TEST(test_steps),
+		LIST_TEST(test_routes_and_domains_change_hands),
+		LIST_TEST(test_claims),
+		LIST_TEST(test_nameless),
+		LIST_TEST(test_one_is_wrong),
+		LIST_TEST(test_a_port_cannot_be_had),
+		LIST_TEST(test_the_store_fails),
+		LIST_TEST(test_done_again),
+		LIST_TEST(test_at_once),
+		LIST_TEST(test_dry_run),
+		LIST_TEST(test_keep_http),
+		LIST_TEST(test_known_agents),
+		LIST_TEST(test_all_accounts),
+		LIST_TEST(test_who_may),
+		LIST_TEST(test_a_thousand),
+		LIST_TEST(test_bounds),
+		LIST_TEST(test_the_core_goes),
+		LIST_TEST(test_many_domains),
+		LIST_TEST(test_ports_stay_until_it_is_decided),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

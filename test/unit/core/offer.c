@@ -128,6 +128,8 @@ static void test_it_is_taken_back(void **state)
 		if ((a.n_detached > 0 ? a.why : 0) != cases[i].want ||
 		    visit.visitor.port != cases[i].leave || a.n_detached > 1)
 			fail_msg("%s: %s, %u", cases[i].why, err_name(a.why), visit.visitor.port);
+		/* the agent is told the same */
+		assert_int_equal(a.drain_ms, cases[i].leave > 1 ? cases[i].leave : 0);
 		assert_int_equal(other.visitor.port, 0);
 		core_visitor_end(&v);
 		core_visitor_end(&w);

@@ -349,6 +349,8 @@ static void test_sni(void **state)
 		{"under our own domain no wildcard counts", "x.localhost", CORE_SNI_NOBODY, ""},
 		{"nor for itself", "localhost", CORE_SNI_NOBODY, ""},
 		{"one that an http tunnel has by itself", "www.example.org", CORE_SNI_NOBODY, ""},
+		{"the API's, whatever a record says", "api.corp.example", CORE_SNI_NOBODY, ""},
+		{"its neighbour's", "www.corp.example", CORE_SNI_END, "all"},
 		{"nothing", "", CORE_SNI_NOBODY, ""},
 	};
 	struct place_rig g;
@@ -361,7 +363,7 @@ static void test_sni(void **state)
 		       "\"a.dev.example.org\"]");
 	place_rig_hear(&g, "all", &g.ann,
 		       "\"kind\":\"tls\",\"tls\":\"end\",\"alt_names\":[\"*.example.org\","
-		       "\"*.localhost\"]");
+		       "\"*.localhost\",\"api.corp.example\",\"*.corp.example\"]");
 	place_rig_hear(&g, "dev", &g.ann, "\"kind\":\"tls\",\"alt_names\":[\"*.dev.example.org\"]");
 	place_rig_hear(&g, "off", &g.ann,
 		       "\"kind\":\"tls\",\"enabled\":false,\"alt_names\":[\"off.example.com\"]");

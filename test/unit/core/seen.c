@@ -128,6 +128,25 @@ static void test_the_latest_are_remembered(void **state)
 	place_rig_free(&g);
 }
 
+static void test_nobody_pushes_out_others(void **state)
+{
+	char agent[16];
+	struct fake f;
+
+	place_rig_new(&g);
+	join(&f, &g.ann, "home", 0);
+	fake_leave(&f);
+	for (int i = 0; i < MANAGE_AGENTS_MAX * 2; i++) {
+		str_printf(agent, sizeof agent, "b%d", i);
+		join(&f, &g.bob, agent, 0);
+		fake_leave(&f);
+	}
+	assert_non_null(seen_find(g.r.core, g.ann.account, "home"));
+	assert_non_null(seen_find(g.r.core, g.bob.account, agent));
+	assert_int_equal(g.r.core->agents.n, MANAGE_AGENTS_MAX);
+	place_rig_free(&g);
+}
+
 static void test_an_expelled_one(void **state)
 {
 	struct fake a, again;
@@ -148,6 +167,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_they_come_and_go),
 		cmocka_unit_test(test_the_latest_are_remembered),
+		cmocka_unit_test(test_nobody_pushes_out_others),
 		cmocka_unit_test(test_an_expelled_one),
 	};
 

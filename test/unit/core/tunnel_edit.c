@@ -77,6 +77,9 @@ static void test_what_is_refused(void **state)
 		{"a star alone", "kind=tls domain=*", ERR_INVAL, "domains"},
 		{"a star under our own domain", "kind=tls domain=*.x.localhost", ERR_INVAL,
 		 "domains"},
+		{"the API's own name", "kind=tls domain=api.Corp.example", ERR_INVAL, "domains"},
+		{"the same for http", "domain=api.corp.example", ERR_INVAL,
+		 "ingress.http.alt_names"},
 		{"the same star twice", "kind=tls domain=*.a.example domain=*.A.example.",
 		 ERR_INVAL, "domains"},
 		{"passwords of a tcp tunnel", "kind=tcp user=anna", ERR_INVAL, "visitors.basic"},
@@ -408,10 +411,9 @@ static void test_what_the_system_says(void **state)
 		{"no memory", ERR_NOMEM, ERR_NOMEM, "", "memory"},
 	};
 	struct edit_rig *g = *state;
+	struct told_edit told;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct told_edit told;
-
 		g->p.take_e = cases[i].take_e;
 		told = MAKE(g, "t", "kind=tcp port=9000 bind=192.0.2.1");
 		g->p.take_e = 0;
@@ -425,6 +427,12 @@ static void test_what_the_system_says(void **state)
 	}
 	/* to choose: all are another program's */
 	g->p.take_e = ERR_INUSE;
+	assert_int_equal(MAKE(g, "t", "kind=tcp port=0").e, ERR_LIMIT);
+	/* an address that is not allowed is so for every port */
+	g->p.take_e = ERR_DENIED;
+	told = MAKE(g, "t", "kind=tcp port=0 bind=192.0.2.1");
+	assert_int_equal(told.e, ERR_DENIED);
+	assert_non_null(strstr(told.reason, "192.0.2.1"));
 	assert_int_equal(MAKE(g, "t", "kind=tcp port=0").e, ERR_LIMIT);
 	g->p.take_e = 0;
 	assert_int_equal(g->p.n_taken, 0);

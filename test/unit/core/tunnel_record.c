@@ -332,6 +332,42 @@ static void test_policies(void **state)
 	}
 }
 
+/* A stream that was kept is a turn where turns are taken, and nothing elsewhere. */
+static void test_kept_streams(void **state)
+{
+	static const struct {
+		const char *why, *policy, *want; /* who is chosen, one after the other */
+	} cases[] = {
+		{"turns are taken", "round-robin", "210210"},
+		{"the emptiest keeps what it has", "least-conn", "222222"},
+		{"the oldest is the oldest", "failover", "000000"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char more[64], got[8];
+		struct world w;
+		size_t n = 0;
+
+		world_open(&w);
+		str_printf(more, sizeof more, ",\"policy\":\"%s\"", cases[i].policy);
+		hear(&w, more);
+		for (; n < strlen(cases[i].want); n++) {
+			uint64_t place = tunnel_choose(served(&w, "demo"));
+
+			for (char s = 0; s < N_SESSIONS; s++)
+				if (tunnel_find_serving(w.f[(int)s].member, STR("demo"))->place ==
+				    place)
+					got[n] = (char)('0' + s);
+			tunnel_used(served(&w, "demo"), place);
+			tunnel_used(served(&w, "demo"), 1000000); /* one that is no more */
+		}
+		got[n] = '\0';
+		if (strcmp(got, cases[i].want) != 0)
+			fail_msg("%s: %s", cases[i].why, got);
+		world_close(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_recheck),
 		cmocka_unit_test(test_whoever_may_not_is_passed_over),
 		cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_kept_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ static const struct tls_certs_row rows[] = {
 	{"TestClient1@example.org", "ca", "IP:127.0.0.9", 2020, 2027},
 	{"plain", "ca", "IP:127.0.0.9", 2020, 2090},
 	{"joe+x@example.org", "ca", "IP:127.0.0.9", 2020, 2090},
+	{"stranger", "ca", "IP:127.0.0.9", 2020, 2090},
 };
 
 /* When the first of the agents' certificates ends. */
@@ -165,6 +166,9 @@ static void test_the_name_of_the_agent(void **state)
 		 "\\\"x\\\"; give --agent TestClient1",
 		 "event=login-refused agent=x certificate=\"TestClient1@example.org\" "
 		 "peer=192.0.2.7 peer_port=4711 code=DENIED"},
+		{"a name that is no account's", "stranger", "x", 401, "\"code\":\"AUTH\"",
+		 "event=login-refused agent=x certificate=\"stranger\" peer=192.0.2.7 "
+		 "peer_port=4711 code=AUTH"},
 		{"in another case it is another agent", "TestClient1@example.org", "testclient1",
 		 403, "give --agent TestClient1", "code=DENIED"},
 		{"a certificate of no agent", "plain", "anybody", 101, "", ""},

@@ -55,7 +55,12 @@ static void agent_on_visit(void *arg, struct session *s, const struct visit *vis
 
 	a->n_visits++;
 	memcpy(a->visited, visit->tunnel, sizeof a->visited);
-	wire_close(w, ERR_REFUSED);
+	if (!a->serves) {
+		wire_close(w, ERR_REFUSED);
+		return;
+	}
+	wire_close(a->served, ERR_RESET);
+	a->served = w;
 }
 
 static void agent_on_told(void *arg, struct session *s, struct str line)

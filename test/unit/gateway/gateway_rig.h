@@ -24,6 +24,8 @@ struct agent {
 	char answer[4096];
 	unsigned n_visits, n_draining, n_lines;
 	char visited[HOSTNAME_MAX + 1];
+	bool serves;	     /* it takes a visit instead of refusing it */
+	struct wire *served; /* owned: the last one */
 	char lines[16][512]; /* the latest ones, by n_lines */
 	bool closed;
 	int why;

@@ -392,6 +392,158 @@ static void test_a_newer_process_takes_over(void **state)
 	world_close(&w);
 }
 
+/* A change of the tunnel "demo" by its owner, as by the API. */
+static void give_to(struct world *w, struct agent *a, const char *agent, uint64_t drain_ms)
+{
+	struct manage_tunnel_change ch = {.mode = MANAGE_PATCH,
+					  .set = MANAGE_T_AGENTS | MANAGE_T_DRAIN,
+					  .to = {.n_agents = 1, .drain_ms = drain_ms},
+					  .expected = STORE_ANY};
+	struct access_who owner = {.enabled = true};
+	struct manage_asker by = {&owner, on_managed, NULL};
+	char account[128];
+	size_t n = 0;
+
+	by.arg = &n;
+	str_printf(owner.account, sizeof owner.account, "%s",
+		   agent_field(a, "Karez-Account", account));
+	str_printf(ch.to.agents[0], sizeof ch.to.agents[0], "%s", agent);
+	assert_non_null(manage_tunnel_change(w->r.core, &by, STR("demo"), &ch));
+	ev_sim_run_for(w->r.ev, 200);
+	assert_int_equal(n, 1);
+}
+
+/* Other agents get its last tunnel: visitors finish first, if they may. */
+static void test_a_tunnel_moves_to_other_agents(void **state)
+{
+	static const struct {
+		const char *why;
+		bool visitor, ghost; /* ghost: a newer process of the same agent takes it */
+		uint64_t drain_ms;
+		bool stays;
+	} cases[] = {
+		{"nobody is being served", false, false, 30000, false},
+		{"a visitor finishes", true, false, 30000, true},
+		{"a visitor that may not", true, false, 0, false},
+		{"it is the ghost of a newer process", true, true, 0, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct visit v = {.ingress = VISIT_HTTP};
+		struct wire *wire = NULL;
+		char token[128];
+		uint64_t place;
+		struct world w;
+		struct agent a, b;
+
+		print_message("# %s\n", cases[i].why);
+		world_open(&w);
+		agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", token);
+		a.serves = true;
+		agent_tell(&a, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+		if (cases[i].visitor)
+			assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &place,
+						     &wire),
+					 0);
+		world_run(&w);
+		if (cases[i].ghost) {
+			agent_connect(&b, &w, ASK_WHO("laptop", "6", "0"), token, NULL);
+			agent_tell(&b, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+		} else {
+			give_to(&w, &a, "other", cases[i].drain_ms);
+		}
+		assert_int_equal(a.closed, !cases[i].stays);
+		if (cases[i].stays) {
+			assert_string_equal(agent_last(&a),
+					    "{\"op\":\"detached\",\"name\":\"demo\","
+					    "\"code\":\"REPLACED\",\"reason\":\"\\\"demo\\\" "
+					    "has been given to other agents\","
+					    "\"drain_ms\":30000}");
+			/* the ingress ends it in time, not we */
+			ev_sim_run_for(w.r.ev, 3 * GATEWAY_IDLE_MS);
+			assert_false(a.closed);
+			wire_close(wire, 0);
+			wire_close(a.served, 0);
+			wire = a.served = NULL;
+			ev_sim_run_for(w.r.ev, 2 * GATEWAY_LEAVE_MS);
+		}
+		assert_true(a.closed);
+		assert_int_equal(a.why, ERR_REPLACED);
+		assert_true(strlen(a.reason) > 20);
+		wire_close(wire, 0);
+		wire_close(a.served, 0);
+		if (cases[i].ghost)
+			agent_hang_up(&b);
+		world_close(&w);
+	}
+}
+
+/* What is asked about "late" waits. */
+static int hold_late(struct core_rig *r, const struct store_req *req)
+{
+	return str_eq(req->writes[0].rec.key, STR("late")) ? CORE_RIG_HOLD : 0;
+}
+
+static void test_it_gets_another_while_visitors_finish(void **state)
+{
+	struct visit v = {.ingress = VISIT_HTTP};
+	struct wire *wire;
+	uint64_t place;
+	struct world w;
+	struct agent a;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	a.serves = true;
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+	assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &place, &wire), 0);
+	world_run(&w);
+	w.r.judge = hold_late;
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":2,\"name\":\"late\"}");
+	give_to(&w, &a, "other", 30000);
+	wire_close(wire, 0);
+	wire_close(a.served, 0);
+	ev_sim_run_for(w.r.ev, 10 * GATEWAY_LEAVE_MS);
+	assert_false(a.closed); /* it waits for an answer */
+	core_rig_release(&w.r);
+	ev_sim_run_for(w.r.ev, 10 * GATEWAY_LEAVE_MS);
+	assert_false(a.closed);
+	assert_non_null(strstr(agent_last(&a), "\"op\":\"attached\",\"ref\":2"));
+
+	/* and then it is as if nothing had been */
+	agent_tell(&a, "{\"op\":\"detach\",\"name\":\"late\"}");
+	ev_sim_run_for(w.r.ev, GATEWAY_IDLE_MS - 1000);
+	assert_false(a.closed);
+	ev_sim_run_for(w.r.ev, 2000);
+	assert_int_equal(a.why, ERR_TIMEOUT);
+	world_close(&w);
+}
+
+/* An agent that serves a tunnel no longer may finish with the visitors that it has. */
+static void test_visitors_are_no_idling(void **state)
+{
+	struct visit v = {.ingress = VISIT_HTTP};
+	struct wire *wire;
+	uint64_t place;
+	struct world w;
+	struct agent a;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	a.serves = true;
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+	assert_int_equal(tunnel_dial(core_tunnel(w.r.core, STR("demo")), &v, &place, &wire), 0);
+	world_run(&w);
+	agent_tell(&a, "{\"op\":\"detach\",\"name\":\"demo\"}");
+	ev_sim_run_for(w.r.ev, 5 * GATEWAY_IDLE_MS);
+	assert_false(a.closed);
+	wire_close(wire, 0);
+	wire_close(a.served, 0);
+	ev_sim_run_for(w.r.ev, GATEWAY_IDLE_MS + 1000);
+	assert_int_equal(a.why, ERR_TIMEOUT);
+	world_close(&w);
+}
+
 /* A person ends it: the agent hears the sentence. */
 static void test_a_disconnected_agent_is_told(void **state)
 {
@@ -507,6 +659,9 @@ int main(void)
 		cmocka_unit_test(test_serving_nothing_ends),
 		cmocka_unit_test(test_a_lost_connection_is_replaced),
 		cmocka_unit_test(test_a_newer_process_takes_over),
+		cmocka_unit_test(test_a_tunnel_moves_to_other_agents),
+		cmocka_unit_test(test_it_gets_another_while_visitors_finish),
+		cmocka_unit_test(test_visitors_are_no_idling),
 		cmocka_unit_test(test_a_disconnected_agent_is_told),
 		cmocka_unit_test(test_an_account_has_so_many_sessions),
 		cmocka_unit_test(test_drain),

@@ -69,6 +69,8 @@ static const struct {
 	{"a priority is the session's own", "\"priority\":7", 0, 0, ""},
 	{"a priority that is none", "\"priority\":\"high\"", ERR_INVAL, 0,
 	 "priority must be a number from 0 to 65535"},
+	{"as before", "\"again\":true", 0, 0, ""},
+	{"as before, as a text", "\"again\":\"yes\"", ERR_INVAL, 0, "again must be true or false"},
 	{"the first wrong one is told", "\"tls\":1,\"port\":\"x\",\"policy\":2", ERR_INVAL, 0,
 	 "port must be"},
 };
@@ -107,7 +109,7 @@ static void test_values_arrive(void **state)
 			       "\"bind\":\"::1\",\"domains\":[\"a.b\",\"*.c.d\"],\"tls\":\"end\","
 			       "\"proxy_protocol\":\"v1\",\"policy\":\"round-robin\",\"max_"
 			       "sessions\":3,"
-			       "\"drain_ms\":1500,\"priority\":9}"),
+			       "\"drain_ms\":1500,\"priority\":9,\"again\":true}"),
 			   1024, &j),
 		0);
 	assert_int_equal(gateway_wish_read(j, &w, reason), 0);
@@ -115,6 +117,7 @@ static void test_values_arrive(void **state)
 	assert_true(str_eq(w.wish.name, STR("db")));
 	assert_true(str_eq(w.wish.target, STR("tcp://a:1")));
 	assert_int_equal(w.wish.priority, 9);
+	assert_true(w.wish.again);
 	assert_int_equal(w.change.mode, MANAGE_ENSURE);
 	assert_int_equal(w.change.to.port, 9000);
 	assert_string_equal(w.change.to.bind, "::1");
@@ -125,6 +128,10 @@ static void test_values_arrive(void **state)
 	assert_int_equal(w.change.to.policy, TUNNEL_ROUND_ROBIN);
 	assert_int_equal(w.change.to.sessions_max, 3);
 	assert_int_equal(w.change.to.drain_ms, 1500);
+	json_free(j);
+	assert_int_equal(json_parse(STR("{\"again\":false}"), 100, &j), 0);
+	assert_int_equal(gateway_wish_read(j, &w, reason), 0);
+	assert_false(w.wish.again);
 	json_free(j);
 }
 

@@ -165,15 +165,18 @@ static void test_streams_are_used_again(void **state)
 		expect_in(W->visitor.got, "200 OK");
 	}
 	assert_int_equal(W->core.demo.n_dials, 1);
+	assert_int_equal(W->core.demo.n_used, 4); /* for the policy a turn each */
 	/* another visitor gets the same stream, a late one does not */
 	rig_connect();
 	far_say(&W->visitor, GET "\r\n");
 	assert_int_equal(W->core.demo.n_dials, 1);
+	assert_int_equal(W->core.demo.n_used, 5);
 	far_say(&W->target[0], "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
 	ev_sim_run_for(W->ev, 5000);
 	assert_true(W->target[0].eof);
 	far_say(&W->visitor, GET "\r\n");
 	assert_int_equal(W->core.demo.n_dials, 2);
+	assert_int_equal(W->core.demo.n_used, 5);
 	rig_close();
 }
 
@@ -331,6 +334,22 @@ static void test_told_to_leave(void **state)
 		assert_int_equal(http_ingress_load(W->ingress), cases[i].load);
 		rig_close();
 	}
+}
+
+/* Whoever has found another place need not leave that one. */
+static void test_a_new_place_is_not_left(void **state)
+{
+	rig_open();
+	W->core.demo.n_sessions = 2;
+	far_say(&W->visitor, GET "\r\n");
+	W->core.last->leave(W->core.last, 1000);
+	rig_break(0, ERR_REFUSED);
+	assert_int_equal(W->core.last->place, 8);
+	ev_sim_run_for(W->ev, 5000);
+	assert_string_equal(W->visitor.got, "");
+	far_say(&W->target[1], "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+	expect_in(W->visitor.got, "200 OK");
+	rig_close();
 }
 
 static void test_an_answer_in_time_ends_the_leaving(void **state)
@@ -701,6 +720,7 @@ int main(void)
 		cmocka_unit_test(test_all_sessions_refuse),
 		cmocka_unit_test(test_a_target_is_told_who_comes),
 		cmocka_unit_test(test_told_to_leave),
+		cmocka_unit_test(test_a_new_place_is_not_left),
 		cmocka_unit_test(test_an_answer_in_time_ends_the_leaving),
 		cmocka_unit_test(test_upgraded_visitors_leave),
 		cmocka_unit_test(test_failures_have_pages),

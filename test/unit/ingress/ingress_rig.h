@@ -27,6 +27,7 @@ struct far {
 
 struct tunnel {
 	int n_dials, dial_error;
+	int n_used; /* streams that were used again */
 	uint64_t n_sessions; /* 1 at first; their places are 7, 8, ... */
 	struct tunnel_settings settings;
 	struct rights rights;

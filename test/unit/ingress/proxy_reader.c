@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "ingress/log_pace.h"
+#include "ev/log_pace.h"
 #include "wire/wire_mem.h"
 
 #define HEADER_MS 5000
@@ -243,6 +243,26 @@ static void test_who_is_turned_away(void **state)
 	}
 }
 
+/* Health checks of those whom we trust are no refusals. */
+static void test_who_only_looks_is_not_told_of(void **state)
+{
+	for (int hard = 0; hard < 2; hard++) {
+		desk_open();
+		desk_visit("10.1.2.3");
+		if (hard) {
+			wire_close(D.far, ERR_RESET);
+			D.far = NULL;
+		} else {
+			wire_shut(D.far);
+		}
+		ev_sim_run_for(D.ev, 100);
+		assert_true(list_empty(&D.in.waiting));
+		assert_int_equal(D.n_come, 0);
+		assert_string_equal(D.logged, "");
+		desk_close();
+	}
+}
+
 static void test_the_door_closes(void **state)
 {
 	desk_open();
@@ -278,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_what_headers_say),
 		cmocka_unit_test(test_every_split),
 		cmocka_unit_test(test_who_is_turned_away),
+		cmocka_unit_test(test_who_only_looks_is_not_told_of),
 		cmocka_unit_test(test_the_door_closes),
 		cmocka_unit_test(test_strangers_do_not_flood_the_log),
 	};

@@ -8,6 +8,12 @@
 #include "proto/pen.h"
 #include "proto/proxy_protocol.h"
 
+/* The parser that the ingress asks is the real one, but here it counts what it is asked. */
+int client_hello_really_parse(struct str in, struct client_hello *out);
+#define client_hello_parse client_hello_really_parse
+#include "proto/client_hello.c"
+#undef client_hello_parse
+
 #define HELLO_MS 10000
 
 /* What TLS ends with that is ended here. */
@@ -25,6 +31,13 @@ struct desk {
 };
 
 static struct desk D;
+static size_t n_looks;
+
+int client_hello_parse(struct str in, struct client_hello *out)
+{
+	n_looks++;
+	return client_hello_really_parse(in, out);
+}
 
 static bool desk_is_ours(void *arg, struct str sni)
 {
@@ -273,6 +286,52 @@ static void test_byte_by_byte(void **state)
 	desk_close();
 }
 
+/* The longest that there may be, in records of one byte each, costs little more than one in one
+ * piece. */
+static void test_the_smallest_records(void **state)
+{
+	enum { WHOLE = CLIENT_HELLO_MAX / 6 };
+	static const size_t pieces[] = {1, 5, 7, 1000};
+
+	for (size_t k = 0; k < ARRAY_LEN(pieces); k++) {
+		char *message = calloc(1, WHOLE), *bytes = malloc(6 * WHOLE), mem[1000];
+		struct str hello = make_hello("a.tls.example", "", mem);
+		size_t n = 0, len = hello.len - 5, padding = WHOLE - len - 4;
+
+		/* its record's header goes, and one more extension comes */
+		memcpy(message, hello.p + 5, len);
+		message[2] = (char)((WHOLE - 4) >> 8);
+		message[3] = (char)(WHOLE - 4);
+		message[4 + 41] = (char)((WHOLE - 4 - 43) >> 8);
+		message[4 + 42] = (char)(WHOLE - 4 - 43);
+		message[len] = message[len + 1] = 0x55;
+		message[len + 2] = (char)(padding >> 8);
+		message[len + 3] = (char)padding;
+		for (size_t i = 0; i < WHOLE; i++, n += 6) {
+			memcpy(bytes + n, "\x16\x03\x01\0\x01", 5);
+			bytes[n + 5] = message[i];
+		}
+		desk_open();
+		W->core.sni = CORE_SNI_PASS;
+		desk_visit();
+		n_looks = 0;
+		for (size_t at = 0; at < n; at += pieces[k]) {
+			struct str piece = {bytes + at, MIN(pieces[k], n - at)};
+
+			assert_int_equal(wire_write_all(W->visitor.wire, piece), 0);
+			ev_sim_run_for(W->ev, at % 64 == 0);
+		}
+		pass_ms(10);
+		assert_int_equal(W->target[0].n_got, n);
+		assert_memory_equal(W->target[0].got, bytes, n);
+		print_message("# pieces of %zu: %zu looks\n", pieces[k], n_looks);
+		assert_in_range(n_looks, 1, 100);
+		desk_close();
+		free(message);
+		free(bytes);
+	}
+}
+
 static void test_what_is_no_client_hello(void **state)
 {
 	static const struct {
@@ -306,6 +365,43 @@ static void test_too_large(void **state)
 	desk_open();
 	desk_visit();
 	say(STR("\x16\x03\x01\x40\x00\x01\x01\x00\x00\x03\x03"));
+	expect_alert(50);
+	assert_int_equal(sni_ingress_load(D.sni), 0);
+	desk_close();
+}
+
+/* One byte too many, which only the header of its last record shows. */
+static void test_a_little_too_large(void **state)
+{
+	enum { WHOLE = CLIENT_HELLO_MAX - 4 * 5 + 1, RECORD = 16384 };
+	static char message[WHOLE], bytes[CLIENT_HELLO_MAX + 1];
+	struct pen pen = pen_on(message, 64), all = pen_on(bytes, sizeof bytes);
+
+	pen_number(&pen, 1, 1);
+	pen_number(&pen, 3, WHOLE - 4);
+	pen_number(&pen, 2, 0x0303);
+	for (int i = 0; i < 32; i++)
+		pen_char(&pen, 0);
+	pen_number(&pen, 1, 0);
+	pen_number(&pen, 2, 2);
+	pen_number(&pen, 2, 0x1301);
+	pen_number(&pen, 2, 0x0100);
+	pen_number(&pen, 2, WHOLE - 4 - 43);
+	pen_number(&pen, 2, 60001);
+	pen_number(&pen, 2, WHOLE - 4 - 43 - 4);
+	for (size_t at = 0; at < WHOLE; at += RECORD) {
+		size_t len = MIN(WHOLE - at, (size_t)RECORD);
+
+		pen_str(&all, STR("\x16\x03\x01"));
+		pen_number(&all, 2, len);
+		pen_str(&all, (struct str){message + at, len});
+	}
+	assert_int_equal(pen_len(&all), CLIENT_HELLO_MAX + 1);
+	desk_open();
+	desk_visit();
+	say((struct str){bytes, 2 * RECORD + 1000});
+	assert_int_equal(sni_ingress_load(D.sni), 1);
+	say((struct str){bytes + 2 * RECORD + 1000, CLIENT_HELLO_MAX - 2 * RECORD - 1000});
 	expect_alert(50);
 	assert_int_equal(sni_ingress_load(D.sni), 0);
 	desk_close();
@@ -422,8 +518,10 @@ int main(void)
 		cmocka_unit_test(test_it_may_be_there_already),
 		cmocka_unit_test(test_every_split),
 		cmocka_unit_test(test_byte_by_byte),
+		cmocka_unit_test(test_the_smallest_records),
 		cmocka_unit_test(test_what_is_no_client_hello),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_a_little_too_large),
 		cmocka_unit_test(test_who_does_not_finish),
 		cmocka_unit_test(test_who_leaves),
 		cmocka_unit_test(test_the_ingress_goes),

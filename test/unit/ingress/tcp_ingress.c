@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "core/rights.h"
-#include "ingress/log_pace.h"
+#include "ev/log_pace.h"
 #include "ingress/tcp_ingress.h"
 #include "ingress_rig.h"
 #include "proto/proxy_protocol.h"
@@ -499,7 +499,7 @@ static void test_the_log_has_the_number(void **state)
 	far_close(&W->visitor, ERR_RESET);
 	expect_in(W->logged, "event=visitor ");
 	expect_in(W->logged, id);
-	expect_in(W->logged, " down=3 ");
+	expect_in(W->logged, " up=5 down=3 ");
 	desk_close();
 }
 
@@ -531,6 +531,22 @@ static void test_told_to_leave(void **state)
 			desk_close();
 		}
 	}
+}
+
+/* Whoever has found another place need not leave that one. */
+static void test_a_new_place_is_not_left(void **state)
+{
+	desk_open();
+	W->core.demo.n_sessions = 2;
+	desk_visit(NULL);
+	W->core.last->leave(W->core.last, 1000);
+	rig_break(0, ERR_REFUSED);
+	assert_int_equal(W->core.last->place, 8);
+	pass_ms(5000);
+	assert_int_equal(W->visitor.why, 0);
+	far_say(&W->target[1], "hello");
+	assert_string_equal(W->visitor.got, "hello");
+	desk_close();
 }
 
 static void test_silence(void **state)
@@ -605,6 +621,7 @@ int main(void)
 		cmocka_unit_test(test_the_target_is_told_of_ipv6),
 		cmocka_unit_test(test_the_log_has_the_number),
 		cmocka_unit_test(test_told_to_leave),
+		cmocka_unit_test(test_a_new_place_is_not_left),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_the_ingress_goes),
 	};

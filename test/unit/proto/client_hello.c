@@ -218,8 +218,17 @@ static void test_names(void **state)
 		{"a wildcard", STR("*.example.org"), NULL},
 		{"a byte above 0x7f", STR("\xc3\xbc.example"), NULL},
 		{"a path", STR("../../etc/passwd"), NULL},
-		{"an IPv4 address", STR("192.0.2.1"), NULL},
-		{"an IPv6 address", STR("2001:db8::1"), NULL},
+		{"an IPv4 address is no name", STR("192.0.2.1"), ""},
+		{"an IPv6 address", STR("2001:DB8::1"), ""},
+		{"the longest of those", STR("abcd:abcd:abcd:abcd:abcd:abcd:192.168.100.200"), ""},
+		{"an IPv4 address and a dot", STR("192.0.2.1."), NULL},
+		{"an IPv4 address that is none", STR("192.0.2.256"), NULL},
+		{"half an IPv4 address", STR("192.0.2"), NULL},
+		{"an IPv6 address that is none", STR("2001:db8::1::2"), NULL},
+		{"an IPv6 address in brackets", STR("[2001:db8::1]"), NULL},
+		{"an IPv6 address with a zone", STR("fe80::1%eth0"), NULL},
+		{"more digits than an address has",
+		 STR("0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0"), NULL},
 		{"a line break", STR("a.example\r\nHost: b"), NULL},
 	};
 	char *message = malloc(MESSAGE);
@@ -280,6 +289,11 @@ static void test_extensions(void **state)
 		{"a cut length", STR("\0\x03\0\x17\0"), {ERR_PROTO}},
 		{"an extension past the end", STR("\0\x04\0\x17\0\x01"), {ERR_PROTO}},
 		{"a long extension past the end", STR("\0\x04\0\x17\xff\xff"), {ERR_PROTO}},
+		{"an address and a name",
+		 STR("\0\x15\0\0\0\x11\0\x0f\0\0\x08"
+		     "10.0.0.1"
+		     "\0\0\x01z"),
+		 {ERR_PROTO}},
 		{"the name twice", STR("\0\x14" SNI_A "a" SNI_A "a"), {ERR_PROTO}},
 		{"protocols twice", STR("\0\x12" ALPN_H2 ALPN_H2), {ERR_PROTO}},
 		{"an unknown one twice", STR("\0\x08\xff\xff\0\0\xff\xff\0\0"), {ERR_PROTO}},
@@ -468,6 +482,10 @@ static void test_told_at_once(void **state)
 		{"an empty label in such a name",
 		 STR(LONG "\0\0\x02\x13\x01\x01\0\x3f\xd1\0\0\0\x23\0\x21\0\0\x1e"
 			  "a.."),
+		 ERR_PROTO},
+		{"what is neither a name nor an address",
+		 STR(LONG "\0\0\x02\x13\x01\x01\0\x3f\xd1\0\0\0\x23\0\x21\0\0\x1e"
+			  "a.example:"),
 		 ERR_PROTO},
 	};
 

@@ -232,6 +232,7 @@ struct counted {
 	struct wire_ops ops;
 	const struct wire_ops *inner;
 	int n_reads, n_writes, n_shuts;
+	int closed; /* for this reason; 0 at first */
 };
 
 static int counted_read(struct wire *w, size_t max, struct str *out)
@@ -258,12 +259,21 @@ static int counted_write(struct wire *w, const struct iovec *iov, int n_iov, siz
 	return c->inner->write(w, iov, n_iov, taken);
 }
 
+static void counted_close(struct wire *w, int why)
+{
+	struct counted *c = CONTAINER_OF((uintptr_t)w->ops, struct counted, ops);
+
+	c->closed = why;
+	c->inner->close(w, why);
+}
+
 static void counted_on(struct counted *c, struct wire *w)
 {
 	*c = (struct counted){.ops = *w->ops, .inner = w->ops};
 	c->ops.read = counted_read;
 	c->ops.write = counted_write;
 	c->ops.shut = counted_shut;
+	c->ops.close = counted_close;
 	w->ops = &c->ops;
 }
 
@@ -423,6 +433,44 @@ static void test_a_has_ended_and_breaks(void **state)
 	rig_close(&r);
 }
 
+static void test_what_b_may_have_done(void **state)
+{
+	static const struct {
+		const char *why, *said;
+		bool may;
+		int want; /* what a is told when b is broken by a timeout */
+	} cases[] = {
+		{"b has not had a byte", "", true, ERR_TIMEOUT},
+		{"b has had some", "pay", true, ERR_RESET},
+		{"it does not matter", "pay", false, ERR_TIMEOUT},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rig r;
+		struct relay_opt opt = {.done = rig_on_done,
+					.arg = &r,
+					.b_may_have_acted = cases[i].may};
+		struct relay_result carried;
+		struct counted a, b;
+
+		rig_wires(&r, 0, &opt);
+		counted_on(&a, opt.a);
+		counted_on(&b, opt.b);
+		rig_relay(&r, &opt);
+		assert_int_equal(wire_write_all(r.visitor, str_of(cases[i].said)), 0);
+		ev_sim_run_for(r.ev, 1);
+		relay_carried(r.relay, &carried);
+		assert_int_equal(carried.a_to_b, strlen(cases[i].said));
+		assert_int_equal(carried.b_to_a, 0);
+		opt.b->owner->broken(opt.b->arg, opt.b, ERR_TIMEOUT);
+		if (a.closed != cases[i].want)
+			fail_msg("%s: %s", cases[i].why, err_name(a.closed));
+		assert_int_equal(b.closed, ERR_TIMEOUT);
+		assert_int_equal(r.result.why, ERR_TIMEOUT);
+		rig_close(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_first_is_not_filtered),
 		cmocka_unit_test(test_a_has_ended),
 		cmocka_unit_test(test_a_has_ended_and_breaks),
+		cmocka_unit_test(test_what_b_may_have_done),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

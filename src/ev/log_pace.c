@@ -1,5 +1,5 @@
 /* A log that anybody on the internet can fill is of no use, and neither is one that is silent. */
-#include "ingress/log_pace.h"
+#include "ev/log_pace.h"
 
 bool log_pace_take(struct log_pace *p, struct ev *ev, struct log *log)
 {

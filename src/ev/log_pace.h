@@ -1,6 +1,6 @@
 /* Log lines that strangers cause: so many a second, and a count of those left out. */
-#ifndef KAREZ_INGRESS_LOG_PACE_H
-#define KAREZ_INGRESS_LOG_PACE_H
+#ifndef KAREZ_EV_LOG_PACE_H
+#define KAREZ_EV_LOG_PACE_H
 
 #include "ev/ev.h"
 
