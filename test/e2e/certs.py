@@ -1,7 +1,8 @@
-"""A private certificate authority, made by the openssl command."""
+"""Private certificate authorities: one made by the openssl command, one by `karezd ca`."""
 
 import ssl
 import subprocess
+from pathlib import Path
 
 
 class Cert:
@@ -39,6 +40,38 @@ class Authority:
                  "-CAkey", self.folder / f"{ca}.key", "-CAcreateserial", "-days", days, *more,
                  "-out", cert.cert)
         return cert
+
+
+class PrivateCa:
+    """What `karezd ca` makes of a folder."""
+
+    def __init__(self, world, karezd, folder):
+        self.world, self.karezd, self.folder = world, karezd, folder
+        self.ca, self.crl = folder / "ca.pem", folder / "crl.pem"
+        self.said = ""  # by the last command
+        self.check("init")
+
+    def run(self, *args):
+        argv = [self.karezd, "ca", *args, "--dir", self.folder]
+        done = subprocess.run([str(a) for a in argv], env=self.world.env(), capture_output=True,
+                              text=True, check=False)
+        self.said = done.stdout
+        return done
+
+    def check(self, *args):
+        done = self.run(*args)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def issue(self, *args):
+        """The files are in the folder of the test, unless --out says another."""
+        out = [] if "--out" in args else ["--out", self.world.path]
+        said = self.check("issue", *args, *out).stdout
+        cert, _, rest = said.partition(" and its key ")
+        return Cert(Path(cert), Path(rest.partition(" are made")[0]))
+
+    def client_context(self):
+        return ssl.create_default_context(cafile=str(self.ca))
 
 
 def _openssl(*args):

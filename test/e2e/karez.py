@@ -25,7 +25,7 @@ SANITIZED = os.environ.get("KAREZ_E2E_SANITIZED") == "1"
 PATIENCE = 4 if SANITIZED else 1
 # Resident bytes that either program may come to in any test.
 RSS_MAX = 192 << 20
-ONLINE = re.compile(r"^(.*) is now publicly accessible from (https?://[^ ]+) \.\.\.$")
+ONLINE = re.compile(r"^(.*) is now publicly accessible from ([^ ]+) \.\.\.$")
 
 
 class Failure(AssertionError):
@@ -44,22 +44,49 @@ def wait_until(question, seconds, what):
         time.sleep(0.01)
 
 
-_next_port = 20000 + os.getpid() * 37 % 9000
+# Ports are taken from blocks; whoever holds the datagram socket of its first port has the block, so
+# that several runs of the tests do not meet. None is an ephemeral one: no outgoing connection takes
+# it either.
+PORTS, BLOCK = range(20000, 32000, 100), 100
+_blocks = []  # (socket, first port)
+_next_port = 0
+
+
+def _claim_block():
+    start = os.getpid() * 7 % len(PORTS)
+    for first in (*PORTS[start:], *PORTS[:start]):
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", first))
+        except OSError:
+            claim.close()
+            continue
+        _blocks.append((claim, first))
+        return
+    raise Failure("all blocks of ports are taken")
+
+
+def _free(host, port):
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody uses; not an ephemeral one, so no outgoing connection takes it either."""
+    """A port that nobody uses, and no other run of the tests is given."""
     global _next_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(5000):
-        _next_port = _next_port + 1 if _next_port < 31000 else 20000
-        with socket.socket(family) as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind((host, _next_port))
-            except OSError:
-                continue
-            return _next_port
+    for _ in range(len(PORTS)):
+        for _ in range(len(_blocks) * BLOCK):
+            block, at = divmod(_next_port, BLOCK)
+            _next_port = (_next_port + 1) % (len(_blocks) * BLOCK)
+            if at != 0 and _free(host, _blocks[block][1] + at):
+                return _blocks[block][1] + at
+        _next_port = len(_blocks) * BLOCK
+        _claim_block()
     raise Failure("no free port")
 
 
@@ -300,6 +327,7 @@ class Server(Proc):
         self.domain = domain
         self.port = port or free_port()
         self.tls = tls
+        self.kept_files = 0  # ports of tunnels, which stay as long as the tunnels do
         address = listen or f"127.0.0.1:{self.port}"
         argv = [BUILD / "karezd", "--domain", domain,
                 "--listen", ("tls:" if tls else "") + address, "--drain-timeout", drain]
@@ -347,7 +375,7 @@ class Server(Proc):
         """It lives, is of a reasonable size, and holds nothing but its sessions."""
         assert self.alive(), f"{self.name} has ended"
         assert self.rss() < RSS_MAX or SANITIZED, f"{self.name} grew to {self.rss()} bytes"
-        self.wait_files(self.base_files + self.sessions())
+        self.wait_files(self.base_files + self.sessions() + self.kept_files)
 
     def wait_files(self, most, seconds=8):
         # the store opens its files when they are first needed
@@ -363,9 +391,9 @@ class Agent(Proc):
         self.server = server
         self.config = world.path / config
         self.sessions = sessions
-        self.url = self.name_ = None
+        self.url = self.name_ = self.port = None
         self.base_files = 0
-        argv = [BUILD / "karez", *command, target]
+        argv = [BUILD / "karez", *command, *([] if target is None else [target])]
         server_url = url or (server.url if server else None)
         argv += ["--server", server_url] if server_url else []
         argv += ["--sessions", sessions] if sessions != 2 else []
@@ -379,8 +407,11 @@ class Agent(Proc):
     def wait_online(self, seconds=3):
         match = self.wait_line(ONLINE.pattern, seconds, "out")
         self.shown, self.url = match.group(1), match.group(2)
-        self.name_ = re.match(r"https?://([^:/]+)", self.url).group(1)
-        self.name_ = self.name_[:-len(self.server.domain) - 1]
+        if re.match(r"https?://", self.url):
+            self.name_ = re.match(r"https?://([^:/]+)", self.url).group(1)
+            self.name_ = self.name_[:-len(self.server.domain) - 1]
+        elif self.url.rpartition(":")[2].isdigit():  # "host:port" of a tcp tunnel
+            self.port = int(self.url.rpartition(":")[2])
         self.base_files = self.n_files() + self.sessions  # the other session may be on its way
         return self
 

@@ -97,6 +97,11 @@ def old_token(s):
     return s.nobody.as_(number_token(number)).get(f"/v1/account/{made['account_id_hr']}/token")
 
 
+def put_all(s):
+    """All that there is, as it is."""
+    return s.admin.put("/v1/admin/tunnels", {"tunnels": s.admin.pages("/v1/admin/tunnels", 100)})
+
+
 SUCCESS = {
     "makeAccount": lambda s: s.nobody.post("/v1/account", {"name": "Chris"}),
     "getAccount": lambda s: s.anna.get("/v1/account"),
@@ -124,6 +129,11 @@ SUCCESS = {
     "listSessions": list_sessions,
     "endSession": end_session,
     "listVisitors": list_visitors,
+    "putTunnels": lambda s: s.bert.put("/v1/tunnels", {"tunnels": [
+        {"name": "berts", "target": {"service": "web"}, "transport": {"agents": ["home"]}}]}),
+    "listAgents": lambda s: s.anna.get("/v1/agents"),
+    "adminListAgents": lambda s: s.admin.get("/v1/admin/agents"),
+    "adminPutTunnels": put_all,
     "getTunnelOld": lambda s: s.anna.get("/v1/tunnel/demo"),
     "putTunnelOld": lambda s: s.anna.put("/v1/tunnel/demo", {}),
     "changeTunnelOld": lambda s: s.anna.patch("/v1/tunnel/demo", {"target": {"url": "x:1"}}),
@@ -284,7 +294,7 @@ def test_what_belongs_to_somebody_else_is_not_there(scene):
 def test_a_scoped_token_is_good_for_its_scope_only(scene, scope):
     limited = scene.anna.as_(scene.anna.token("limited", **scope)[1])
     before = state_of(scene)
-    allowed = {"getAccount", "getCredential", "listTunnels"}
+    allowed = {"getAccount", "getCredential", "listTunnels", "listAgents"}
     for op in scene.doc.operations.values():
         if op.open or op.id in allowed or op.id == "makeAccount":
             continue
@@ -313,7 +323,7 @@ def test_a_scoped_token_of_an_administrator_is_no_administrators(scene):
             limited.call(op.method, path, **body_of(op)).refused(403, "DENIED")
         elif op.path.startswith("/v1/tunnel") and op.params and op.method != "PUT":
             limited.call(op.method, path, **body_of(op)).refused(404)
-        elif op.method == "PUT":
+        elif op.method == "PUT" and op.params:
             limited.call(op.method, path, **body_of(op)).refused(409)
     assert state_of(scene) == before
     assert len(over.pages("/v1/admin/accounts")) == 3, "until when is no limit of this kind"

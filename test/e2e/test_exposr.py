@@ -53,7 +53,7 @@ def test_scripts_of_exposrs_users_carry_over(world):
         "transport": {"ws": {"enabled": True}, "ssh": {"enabled": False}}})[0] == 200
     status, tunnel = curl("GET", "/v1/tunnel/my-tunnel")
     assert status == 200 and tunnel["connection"]["connected"] is False
-    assert tunnel["target"] == {"url": "http://127.0.0.1:3000"}
+    assert tunnel["target"]["url"] == "http://127.0.0.1:3000"
     assert tunnel["ingress"]["http"]["url"] == f"http://my-tunnel.localhost:{server.port}"
     assert tunnel["ingress"]["http"]["urls"] == [tunnel["ingress"]["http"]["url"]]
     assert tunnel["transport"]["max_connections"] >= 2
@@ -77,9 +77,9 @@ def test_scripts_of_exposrs_users_carry_over(world):
     assert curl("POST", "/v1/tunnel/my-tunnel/disconnect")[0] == 404
     assert curl("PUT", "/v1/tunnel/my-tunnel", "not json")[0] == 400
     assert curl("PUT", "/v1/tunnel/my-tunnel", {"upstream": "x"})[1]["field"] == "upstream"
-    status, problem = curl("PUT", "/v1/tunnel/my-tunnel",
-                           {"ingress": {"sni": {"enabled": True}}})
-    assert (status, problem["code"]) == (501, "UNSUPPORTED")
+    status, problem = curl("PUT", "/v1/tunnel/my-tunnel", {
+        "ingress": {"http": {"enabled": True}, "sni": {"enabled": True}}})
+    assert (status, problem["field"]) == (400, "ingress.sni.enabled")
     curl.token = None
     assert curl("GET", "/v1/tunnel/my-tunnel")[0] == 401
 

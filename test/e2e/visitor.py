@@ -33,12 +33,13 @@ class Response:
 class Visitor:
     """One connection."""
 
-    def __init__(self, port, address="127.0.0.1", tls=None, timeout=15, source=None):
+    def __init__(self, port, address="127.0.0.1", tls=None, timeout=15, source=None,
+                 name="localhost"):
         self.sock = socket.create_connection((address, port), timeout,
                                              source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
-            self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
+            self.sock = tls.wrap_socket(self.sock, server_hostname=name)
         self.rest = b""
 
     def __enter__(self):
