@@ -242,7 +242,8 @@ static void api_threshold_replace(struct api_call *call)
 	struct manage_tunnel_list list = {.entries = l->wanted,
 					  .n = l->n,
 					  .known_agents = true,
-					  .keep_http = true};
+					  .keep_http = true,
+					  .keep_rest = true};
 	struct manage_asker by = api_asker(call);
 
 	by.done = api_threshold_on_replaced;

@@ -242,6 +242,7 @@ struct manage_tunnel_list {
 	bool known_agents;  /* an agent that was never here is ERR_NOTFOUND */
 	bool dry_run;	    /* say what would be, change nothing */
 	bool keep_http;	    /* http tunnels that are not in the list stay as they are */
+	bool keep_rest;	    /* what an entry does not set stays as its tunnel has it */
 };
 
 /*

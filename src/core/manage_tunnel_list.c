@@ -548,7 +548,7 @@ static void replace_set_entry(struct replace *l, size_t i, const struct manage_t
 	CHECK(from->to->n_alt_names <= RECORD_ALT_NAMES_MAX);
 	l->to[i] = *from->to;
 	x->m = &l->m;
-	x->mode = MANAGE_PUT;
+	x->mode = l->opt.keep_rest ? MANAGE_ENSURE : MANAGE_PUT;
 	x->set = from->set;
 	x->to = &l->to[i];
 	x->r = &l->r[i];

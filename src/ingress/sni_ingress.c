@@ -20,6 +20,7 @@ struct sni_ingress {
 	struct log_pace pace;
 	struct list conns; /* owned: of sni_conn.link */
 	size_t n_conns;
+	size_t kept; /* bytes of all of them; bounded by opt.kept_max */
 };
 
 /* What came before the last read. */
@@ -34,6 +35,7 @@ struct sni_conn {
 	struct sni_ingress *in;
 	struct wire *wire; /* owned */
 	struct sni_got got;
+	size_t kept; /* its part of in->kept */
 	struct ev_timer late;
 	struct visit_end visitor, local;
 };
@@ -203,6 +205,7 @@ static void sni_conn_release(struct sni_conn *c)
 {
 	list_del(&c->link);
 	c->in->n_conns--;
+	c->in->kept -= c->kept;
 	ev_timer_stop(c->in->ev, &c->late);
 	buf_free(&c->got.bytes);
 	ev_free_later(c->in->ev, c);
@@ -212,6 +215,20 @@ static void sni_conn_end(struct sni_conn *c, int why)
 {
 	wire_close(c->wire, why);
 	sni_conn_release(c);
+}
+
+/* So many bytes of its hello are kept now. When all together are too many, it is the one to go. */
+static void sni_conn_keep(struct sni_conn *c)
+{
+	struct sni_ingress *in = c->in;
+	struct visit visit = {.visitor = c->visitor};
+
+	in->kept += c->got.bytes.len - c->kept;
+	c->kept = c->got.bytes.len;
+	if (in->kept <= in->opt.kept_max)
+		return;
+	sni_ingress_say(in, &visit, ERR_LIMIT, "too much of unfinished ClientHellos is kept");
+	sni_conn_end(c, ERR_LIMIT);
 }
 
 static void sni_conn_on_ready(void *arg, struct wire *w, int events)
@@ -225,7 +242,9 @@ static void sni_conn_on_ready(void *arg, struct wire *w, int events)
 
 	if (e == 0)
 		sni_conn_release(c);
-	else if (e != ERR_AGAIN)
+	else if (e == ERR_AGAIN)
+		sni_conn_keep(c);
+	else
 		sni_conn_end(c, e);
 }
 
@@ -265,6 +284,7 @@ static int sni_conn_wait(struct sni_ingress *in, const struct sni_visitor *v, st
 	wire_own(c->wire, &sni_conn_owner, c);
 	wire_want(c->wire, WIRE_READ);
 	ev_timer_set(in->ev, &c->late, in->opt.hello_ms);
+	sni_conn_keep(c);
 	return 0;
 }
 
@@ -298,6 +318,8 @@ int sni_ingress_new(struct ev *ev, const struct sni_ingress_opt *opt, struct sni
 		return ERR_NOMEM;
 	in->ev = ev;
 	in->opt = *opt;
+	if (opt->kept_max == 0)
+		in->opt.kept_max = SNI_INGRESS_KEPT_MAX;
 	list_init(&in->conns);
 	*out = in;
 	return 0;

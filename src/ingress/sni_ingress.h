@@ -9,11 +9,15 @@
 
 struct sni_ingress;
 
+/* Bytes of ClientHellos that are not complete, of all visitors together. */
+#define SNI_INGRESS_KEPT_MAX (64 * 1024 * 1024)
+
 struct sni_ingress_opt {
 	struct core *core;
 	struct tcp_ingress *tcp; /* borrowed: outlives this */
 	struct log *log;
 	uint32_t hello_ms; /* for the ClientHello to be complete */
+	size_t kept_max;   /* 0: SNI_INGRESS_KEPT_MAX */
 	/* Do we end TLS for this name ourselves: is it ours, or have we a certificate for it? */
 	bool (*is_ours)(void *arg, struct str sni);
 	/* End TLS and serve what is inside: an http visitor (tunnel NULL), or one of this tls

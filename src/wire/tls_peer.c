@@ -123,8 +123,8 @@ static char *tls_peer_keep(const ASN1_STRING *text)
 			(size_t)ASN1_STRING_length(text)};
 
 	for (size_t i = 0; i < s.len; i++)
-		if (s.p[i] <= ' ' || s.p[i] > '~')
-			return NULL;
+		if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\')
+			return NULL; /* it stands in log lines, in quotes */
 	return s.len > 0 && s.len <= TLS_PEER_NAME_MAX ? str_dup(s) : NULL;
 }
 

@@ -233,6 +233,7 @@ struct manage *edit_rig_begin_replace(struct edit_rig *g, const struct access_wh
 	l.known_agents = strstr(flags, "known") != NULL;
 	l.dry_run = strstr(flags, "dry") != NULL;
 	l.keep_http = strstr(flags, "keep") != NULL;
+	l.keep_rest = strstr(flags, "rest") != NULL;
 	while (entries[0] != '\0' && str_next(&rest, ';', &words)) {
 		struct edit_wish *w = &wishes[l.n];
 

@@ -54,7 +54,7 @@ struct manage *edit_rig_begin(struct edit_rig *g, const struct access_who *who,
 
 struct told_edit edit_rig_drop(struct edit_rig *g, const struct access_who *who, const char *name);
 
-/* Replace a list: entries with ';' between two. flags: "all", "known", "dry", "keep" in any order.
+/* Replace a list: entries with ';' between two. flags: "all", "known", "dry", "keep", "rest" in any order.
  */
 struct told_edit edit_rig_replace(struct edit_rig *g, const struct access_who *who,
 				  const char *flags, const char *entries);

@@ -371,6 +371,19 @@ static void test_keep_http(void **state)
 	assert_string_equal(edit_rig_tunnels(g, &g->p.ann), "w/tls/0 x/http/0 ");
 }
 
+/* threshold's list cannot say who is let in: it must not open what was shut. */
+static void test_keep_rest(void **state)
+{
+	struct edit_rig *g = *state;
+
+	expect(REPLACE(g, "name=a kind=tcp port=9000 allow=10.0.0.0/8 drain=5"), 0, "there");
+	expect(edit_rig_replace(g, &g->p.ann, "rest", "kind=tcp port=9000 service=x"), 0, "said");
+	assert_non_null(strstr(edit_rig_record(g, "tunnel", "a"), "\"service\":\"x\""));
+	assert_non_null(strstr(edit_rig_record(g, "tunnel", "a"), "10.0.0.0/8"));
+	expect(edit_rig_replace(g, &g->p.ann, "", "kind=tcp port=9000 service=x"), 0, "whole");
+	assert_null(strstr(edit_rig_record(g, "tunnel", "a"), "10.0.0.0/8"));
+}
+
 static void test_known_agents(void **state)
 {
 	struct edit_rig *g = *state;
@@ -636,25 +649,16 @@ int main(void)
 {
 #define LIST_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		LIST_TEST(test_steps),
-		LIST_TEST(test_routes_and_domains_change_hands),
-		LIST_TEST(test_claims),
-		LIST_TEST(test_nameless),
-		LIST_TEST(test_one_is_wrong),
-		LIST_TEST(test_a_port_cannot_be_had),
-		LIST_TEST(test_the_store_fails),
-		LIST_TEST(test_done_again),
-		LIST_TEST(test_at_once),
-		LIST_TEST(test_dry_run),
-		LIST_TEST(test_keep_http),
-		LIST_TEST(test_known_agents),
-		LIST_TEST(test_all_accounts),
-		LIST_TEST(test_who_may),
-		LIST_TEST(test_a_thousand),
-		LIST_TEST(test_bounds),
-		LIST_TEST(test_the_core_goes),
-		LIST_TEST(test_many_domains),
-		LIST_TEST(test_ports_stay_until_it_is_decided),
+		LIST_TEST(test_steps),		 LIST_TEST(test_routes_and_domains_change_hands),
+		LIST_TEST(test_claims),		 LIST_TEST(test_nameless),
+		LIST_TEST(test_one_is_wrong),	 LIST_TEST(test_a_port_cannot_be_had),
+		LIST_TEST(test_the_store_fails), LIST_TEST(test_done_again),
+		LIST_TEST(test_at_once),	 LIST_TEST(test_dry_run),
+		LIST_TEST(test_keep_http),	 LIST_TEST(test_keep_rest),
+		LIST_TEST(test_known_agents),	 LIST_TEST(test_all_accounts),
+		LIST_TEST(test_who_may),	 LIST_TEST(test_a_thousand),
+		LIST_TEST(test_bounds),		 LIST_TEST(test_the_core_goes),
+		LIST_TEST(test_many_domains),	 LIST_TEST(test_ports_stay_until_it_is_decided),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

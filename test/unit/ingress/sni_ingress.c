@@ -15,6 +15,7 @@ int client_hello_really_parse(struct str in, struct client_hello *out);
 #undef client_hello_parse
 
 #define HELLO_MS 10000
+#define KEPT_MAX 10000 /* of one test */
 
 /* What TLS ends with that is ended here. */
 struct ended {
@@ -52,12 +53,14 @@ static void desk_on_end(void *arg, struct wire *w, const struct visit *who, cons
 	str_printf(D.ended.tunnel, sizeof D.ended.tunnel, "%s", tunnel != NULL ? tunnel : "-");
 }
 
-static void desk_open(void)
+/* kept_max: see sni_ingress_opt. */
+static void desk_open_with(size_t kept_max)
 {
 	struct tcp_ingress_opt tcp = {.idle_ms = 0};
 	struct sni_ingress_opt sni = {.hello_ms = HELLO_MS,
 				      .is_ours = desk_is_ours,
-				      .end_tls = desk_on_end};
+				      .end_tls = desk_on_end,
+				      .kept_max = kept_max};
 
 	rig_open_bare();
 	D = (struct desk){.tcp = NULL};
@@ -67,6 +70,11 @@ static void desk_open(void)
 	assert_int_equal(tcp_ingress_new(W->ev, &tcp, &D.tcp), 0);
 	sni.tcp = D.tcp;
 	assert_int_equal(sni_ingress_new(W->ev, &sni, &D.sni), 0);
+}
+
+static void desk_open(void)
+{
+	desk_open_with(0);
 }
 
 static void desk_close(void)
@@ -360,6 +368,25 @@ static void test_what_is_no_client_hello(void **state)
 }
 
 /* A message that says it is larger than we read is refused before it has come. */
+/* Hellos that are not complete may fill so much memory and no more, however many there are. */
+static void test_too_much_of_all(void **state)
+{
+	static char much[KEPT_MAX + 1] = "\x16\x03\x01\x3f\xff\x01\x00\xf0\x00\x03\x03";
+
+	much[11 + 32 + 1] = (char)0xe0; /* so many cipher suites are to come */
+	for (int fits = 1; fits >= 0; fits--) {
+		desk_open_with(KEPT_MAX);
+		desk_visit();
+		say((struct str){much, KEPT_MAX});
+		assert_int_equal(sni_ingress_load(D.sni), 1);
+		if (!fits)
+			say((struct str){much + KEPT_MAX, 1});
+		assert_int_equal(sni_ingress_load(D.sni), fits);
+		assert_int_equal(W->visitor.why, fits ? 0 : ERR_RESET);
+		desk_close();
+	}
+}
+
 static void test_too_large(void **state)
 {
 	desk_open();
@@ -520,6 +547,7 @@ int main(void)
 		cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_the_smallest_records),
 		cmocka_unit_test(test_what_is_no_client_hello),
+		cmocka_unit_test(test_too_much_of_all),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_a_little_too_large),
 		cmocka_unit_test(test_who_does_not_finish),
