@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "session/mux.h"
-#include "sim/world.h"
+#include "sim/stage.h"
 #include "wire/wire_mem.h"
 
 /* Turns that the two ends may need beyond the silence itself, in milliseconds. */
@@ -16,16 +16,16 @@ static void cable_on_gone(void *arg)
 {
 	struct cable *c = arg;
 
-	ev_timer_stop(c->world->ev, &c->thaw);
-	ev_timer_stop(c->world->ev, &c->overdue);
+	ev_timer_stop(c->stage->ev, &c->thaw);
+	ev_timer_stop(c->stage->ev, &c->overdue);
 	list_del(&c->link);
 	free(c);
 }
 
 static void cable_thaw(struct cable *c)
 {
-	ev_timer_stop(c->world->ev, &c->thaw);
-	ev_timer_stop(c->world->ev, &c->overdue);
+	ev_timer_stop(c->stage->ev, &c->thaw);
+	ev_timer_stop(c->stage->ev, &c->overdue);
 	wire_mem_freeze(c->end, false);
 }
 
@@ -38,7 +38,7 @@ static void cable_on_overdue(void *arg)
 {
 	struct cable *c = arg;
 
-	world_fail(c->world, "a session on a silent cable of host %u is not given up", c->host);
+	stage_fail(c->stage, "a session on a silent cable of host %u is not given up", c->host);
 }
 
 /* As narrow as lets a body of a few 100 KB pass in seconds. */
@@ -50,33 +50,33 @@ static void cable_draw(struct dice *d, struct wire_mem_opt *opt)
 	opt->max_write = dice_chance(d, 70) ? 0 : 300 + dice_length(d, 20000);
 }
 
-void cable_new(struct world *w, enum cable_kind kind, unsigned host, struct wire **a,
+void cable_new(struct stage *s, enum cable_kind kind, unsigned host, struct wire **a,
 	       struct wire **b)
 {
 	struct cable *c = must_calloc(1, sizeof *c);
 	struct wire_mem_opt opt = {.gone = cable_on_gone, .arg = c};
 
-	cable_draw(&w->dice, &opt);
-	CHECK(wire_mem_pair(w->ev, &opt, a, b) == 0);
-	c->world = w;
+	cable_draw(&s->dice, &opt);
+	CHECK(wire_mem_pair(s->ev, &opt, a, b) == 0);
+	c->stage = s;
 	c->kind = kind;
 	c->host = host;
 	c->end = *a;
 	c->thaw = (struct ev_timer){.fn = cable_on_thaw, .arg = c};
 	c->overdue = (struct ev_timer){.fn = cable_on_overdue, .arg = c};
-	list_push(&w->cables, &c->link);
+	list_push(&s->cables, &c->link);
 }
 
-struct cable *cable_pick(struct world *w, enum cable_kind kind, unsigned host)
+struct cable *cable_pick(struct stage *s, enum cable_kind kind, unsigned host)
 {
 	struct cable *found = NULL;
 	uint32_t n = 0;
 
-	LIST_FOR_EACH (link, &w->cables) {
+	LIST_FOR_EACH (link, &s->cables) {
 		struct cable *c = CONTAINER_OF(link, struct cable, link);
 
 		if (c->kind == kind && (host == ANY_HOST || c->host == host) &&
-		    dice_range(&w->dice, 0, n++) == 0)
+		    dice_range(&s->dice, 0, n++) == 0)
 			found = c;
 	}
 	return found;
@@ -84,7 +84,7 @@ struct cable *cable_pick(struct world *w, enum cable_kind kind, unsigned host)
 
 void cable_cut(struct cable *c)
 {
-	world_note(c->world, "cut %s host=%u", kinds[c->kind], c->host);
+	stage_note(c->stage, "cut %s host=%u", kinds[c->kind], c->host);
 	cable_thaw(c); /* the ends of a frozen one would not hear of it */
 	wire_mem_cut(c->end);
 }
@@ -93,15 +93,15 @@ void cable_freeze(struct cable *c, uint32_t ms)
 {
 	uint32_t overdue = MUX_DEAD_MS + MUX_PING_MS + OVERDUE_SLACK_MS;
 
-	world_note(c->world, "freeze %s host=%u ms=%u", kinds[c->kind], c->host, ms);
+	stage_note(c->stage, "freeze %s host=%u ms=%u", kinds[c->kind], c->host, ms);
 	wire_mem_freeze(c->end, true);
-	ev_timer_set(c->world->ev, &c->thaw, ms);
+	ev_timer_set(c->stage->ev, &c->thaw, ms);
 	if (c->kind == CABLE_SESSION && ms > overdue && !ev_timer_is_set(&c->overdue))
-		ev_timer_set(c->world->ev, &c->overdue, overdue);
+		ev_timer_set(c->stage->ev, &c->overdue, overdue);
 }
 
-void cable_thaw_all(struct world *w)
+void cable_thaw_all(struct stage *s)
 {
-	LIST_FOR_EACH_SAFE (link, &w->cables)
+	LIST_FOR_EACH_SAFE (link, &s->cables)
 		cable_thaw(CONTAINER_OF(link, struct cable, link));
 }

@@ -4,7 +4,7 @@
 
 #include "wire/wire.h"
 
-struct world;
+struct stage;
 
 enum cable_kind {
 	CABLE_SESSION, /* from an agent to the server */
@@ -16,8 +16,8 @@ enum cable_kind {
 
 /* Alive until both of its ends are closed; then it is gone by itself. */
 struct cable {
-	struct list link; /* in world->cables */
-	struct world *world;
+	struct list link; /* in stage->cables */
+	struct stage *stage;
 	enum cable_kind kind;
 	unsigned host;	  /* the agent's machine; of a visitor's cable without meaning */
 	struct wire *end; /* borrowed: gone with the cable */
@@ -26,12 +26,12 @@ struct cable {
 
 /* A cable of random length and width. Ends the process when memory is gone, as all of the
  * simulation does. */
-void cable_new(struct world *w, enum cable_kind kind, unsigned host, struct wire **a,
+void cable_new(struct stage *s, enum cable_kind kind, unsigned host, struct wire **a,
 	       struct wire **b);
 
 /* One of a kind by chance; host: a machine's, or ANY_HOST. NULL when there is none. */
 #define ANY_HOST UINT32_MAX
-struct cable *cable_pick(struct world *w, enum cable_kind kind, unsigned host);
+struct cable *cable_pick(struct stage *s, enum cable_kind kind, unsigned host);
 
 /* Both ends break. */
 void cable_cut(struct cable *c);
@@ -43,6 +43,6 @@ void cable_cut(struct cable *c);
 void cable_freeze(struct cable *c, uint32_t ms);
 
 /* Everything passes again. */
-void cable_thaw_all(struct world *w);
+void cable_thaw_all(struct stage *s);
 
 #endif

@@ -5,9 +5,8 @@
 #ifndef KAREZ_SIM_CLERK_H
 #define KAREZ_SIM_CLERK_H
 
-#include "base/buf.h"
 #include "core/core_internal.h"
-#include "wire/wire.h"
+#include "sim/caller.h"
 
 struct world;
 
@@ -42,16 +41,11 @@ bool ban_forbids(const struct ban *b, unsigned node, uint64_t at_ms);
 
 struct clerk {
 	struct world *world;
-	bool busy;
 	enum act act;
 	unsigned which; /* account, host or name, after the act */
 	unsigned node;	/* that is being asked */
-	unsigned n_tries;
-	uint64_t since_ms;
-	struct wire *wire; /* owned; NULL between two tries */
-	struct buf out, in;
-	size_t scanned;
-	struct ev_timer again;
+	char path[200], body[200];
+	struct caller caller;
 };
 
 void clerk_init(struct world *w);

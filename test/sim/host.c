@@ -9,8 +9,6 @@
 
 /* Targets listen at this port and the ones above. */
 #define SEAT_PORT 1000
-/* How often an attempt that hangs looks again, in milliseconds. */
-#define LOOK_MS 250
 /* After so long, at most, somebody starts an agent again that was sent away, in milliseconds. */
 #define AGAIN_MAX_MS 15000
 /* The same for one that waits for a name that somebody else has, once it is free. */
@@ -18,90 +16,36 @@
 
 /* ---- dialling ---- */
 
-struct agent_dial {
-	struct list link;
-	struct run *run;
-	struct agent_dial_opt opt;
-	struct site *site; /* NULL: the server */
-	uint64_t deadline_ms;
-	struct ev_timer timer;
-};
-
-static void dial_free(struct agent_dial *d)
+static struct site *run_site(const struct run *r, const struct dial_to *to)
 {
-	ev_timer_stop(d->run->host->world->ev, &d->timer);
-	list_del(&d->link);
-	free(d);
+	return &r->host->seats[to->port - SEAT_PORT].site;
 }
 
-static void dial_answer(struct agent_dial *d, int e, struct wire *w)
+static enum dial_state run_look(struct dialler *d, const struct dial_to *to)
 {
-	struct agent_dial_opt opt = d->opt;
+	const struct run *r = (struct run *)d;
+	enum site_mood mood;
 
-	dial_free(d);
-	opt.done(opt.arg, e, w);
+	if (to->server)
+		return ev_now_ms(d->stage->ev) < r->host->unplugged_until_ms ? DIAL_HANGS
+									     : DIAL_CONNECTS;
+	mood = run_site(r, to)->mood;
+	return mood == SITE_HANGS     ? DIAL_HANGS
+	       : mood == SITE_REFUSES ? DIAL_REFUSED
+				      : DIAL_CONNECTS;
 }
 
-static void dial_target(struct agent_dial *d)
+static struct wire *run_connect(struct dialler *d, const struct dial_to *to)
 {
-	struct host *h = d->run->host;
-	struct site *s = d->site;
+	struct host *h = ((struct run *)d)->host;
 	struct wire *a, *b;
 
-	cable_new(h->world, CABLE_TARGET, h->index, &a, &b);
-	site_accept(s, b);
-	dial_answer(d, 0, a);
+	if (to->server)
+		return world_dial_node(h->world, CABLE_SESSION, h->node, h->index);
+	cable_new(d->stage, CABLE_TARGET, h->index, &a, &b);
+	site_accept(run_site((struct run *)d, to), b);
+	return a;
 }
-
-static void dial_on_timer(void *arg)
-{
-	struct agent_dial *d = arg;
-	struct host *h = d->run->host;
-	struct world *w = h->world;
-	uint64_t now = ev_now_ms(w->ev);
-	bool hangs = d->site != NULL ? d->site->mood == SITE_HANGS : now < h->unplugged_until_ms;
-	struct wire *wire;
-
-	if (hangs && now >= d->deadline_ms)
-		dial_answer(d, ERR_TIMEOUT, NULL);
-	else if (hangs)
-		ev_timer_set(w->ev, &d->timer, LOOK_MS);
-	else if (d->site != NULL && d->site->mood == SITE_REFUSES)
-		dial_answer(d, ERR_REFUSED, NULL);
-	else if (d->site != NULL)
-		dial_target(d);
-	else if ((wire = world_dial_node(w, CABLE_SESSION, h->node, h->index)) == NULL)
-		dial_answer(d, ERR_REFUSED, NULL);
-	else
-		dial_answer(d, 0, wire);
-}
-
-static int host_dial(struct agent_net *net, const struct agent_dial_opt *opt,
-		     struct agent_dial **out)
-{
-	struct run *r = (struct run *)net;
-	struct world *w = r->host->world;
-	struct agent_dial *d = must_calloc(1, sizeof *d);
-
-	d->run = r;
-	d->opt = *opt;
-	d->opt.to = NULL;
-	d->deadline_ms = ev_now_ms(w->ev) + opt->timeout_ms;
-	if (!opt->server)
-		d->site = &r->host->seats[opt->to->port - SEAT_PORT].site;
-	d->timer = (struct ev_timer){.fn = dial_on_timer, .arg = d};
-	ev_timer_set(w->ev, &d->timer, dice_length(&w->dice, 100));
-	list_push(&r->dials, &d->link);
-	*out = d;
-	return 0;
-}
-
-static const char *host_explain(struct agent_net *net, const struct url *to, const struct wire *w)
-{
-	return "";
-}
-
-static const struct agent_net_ops host_net_ops = {host_dial, dial_free, host_explain};
 
 /* ---- what the agent says ---- */
 
@@ -114,7 +58,7 @@ static void run_release(struct run *r)
 	list_del(&r->link);
 	ev_task_cancel(&r->bury);
 	agent_free(r->agent);
-	ev_free_later(h->world->ev, r);
+	ev_free_later(h->world->stage.ev, r);
 }
 
 static void run_on_bury(void *arg)
@@ -134,14 +78,14 @@ static void run_on_online(void *arg, const struct agent_online *o)
 	struct seat *s = &h->seats[o->tunnel];
 	char *name = r->name[o->tunnel];
 
-	world_note(h->world, "run %u.%u online %s", h->index, r->number, o->name);
+	stage_note(&h->world->stage, "run %u.%u online %s", h->index, r->number, o->name);
 	r->online = true;
 	if (name[0] != '\0' && strcmp(name, o->name) != 0)
-		world_fail(h->world, "run %u.%u had the name %s and now has %s", h->index,
+		stage_fail(&h->world->stage, "run %u.%u had the name %s and now has %s", h->index,
 			   r->number, name, o->name);
 	if (s->asked[0] != '\0' && strcmp(s->asked, o->name) != 0)
-		world_fail(h->world, "run %u.%u asked for %s and got %s", h->index, r->number,
-			   s->asked, o->name);
+		stage_fail(&h->world->stage, "run %u.%u asked for %s and got %s", h->index,
+			   r->number, s->asked, o->name);
 	world_own(h->world, o->name, run_account(r));
 	str_printf(name, HOST_NAME_TEXT, "%s", o->name);
 	for (unsigned i = 0; i < s->n_had; i++)
@@ -158,7 +102,7 @@ static void run_on_offline(void *arg, const struct agent_offline *o)
 	struct run *r = arg;
 
 	r->online = false;
-	world_note(r->host->world, "run %u.%u offline %s", r->host->index, r->number,
+	stage_note(&r->host->world->stage, "run %u.%u offline %s", r->host->index, r->number,
 		   err_name(o->e));
 }
 
@@ -214,21 +158,21 @@ static void run_judge(struct run *r, size_t seat, int code, const char *reason)
 		return; /* never its own ghost; or the next owner has not heard of it yet */
 	if (code == ERR_REPLACED && h->run != r)
 		return; /* by a newer run */
-	world_fail(h->world, "run %u.%u lost seat %zu (%s): %s: %s", h->index, r->number, seat,
-		   h->seats[seat].asked, err_name(code), reason);
+	stage_fail(&h->world->stage, "run %u.%u lost seat %zu (%s): %s: %s", h->index, r->number,
+		   seat, h->seats[seat].asked, err_name(code), reason);
 }
 
 static void run_on_lost(void *arg, size_t tunnel, int code, const char *reason)
 {
 	struct run *r = arg;
 
-	world_note(r->host->world, "run %u.%u lost seat %zu %s", r->host->index, r->number, tunnel,
-		   err_name(code));
+	stage_note(&r->host->world->stage, "run %u.%u lost seat %zu %s", r->host->index, r->number,
+		   tunnel, err_name(code));
 	r->lost[tunnel] = true;
 	run_judge(r, tunnel, code, reason);
 	if (r->taken && r->host->run == r)
-		ev_timer_set(r->host->world->ev, &r->host->again,
-			     dice_length(&r->host->world->dice, AGAIN_MAX_MS));
+		ev_timer_set(r->host->world->stage.ev, &r->host->again,
+			     dice_length(&r->host->world->stage.dice, AGAIN_MAX_MS));
 }
 
 static void run_on_ended(void *arg, int code, const char *reason)
@@ -236,17 +180,18 @@ static void run_on_ended(void *arg, int code, const char *reason)
 	struct run *r = arg;
 	struct host *h = r->host;
 
-	world_note(h->world, "run %u.%u ended %s %s", h->index, r->number, err_name(code), reason);
+	stage_note(&h->world->stage, "run %u.%u ended %s %s", h->index, r->number, err_name(code),
+		   reason);
 	if (!(code == 0 && r->stopping)) {
 		for (size_t i = 0; i < h->n_seats; i++)
 			if (!r->lost[i])
 				run_judge(r, i, code, reason);
 		h->over = h->over || (h->run == r && !r->taken);
 		if (h->run == r && r->taken && !ev_timer_is_set(&h->start))
-			ev_timer_set(h->world->ev, &h->start,
-				     1 + dice_length(&h->world->dice, AGAIN_MAX_MS));
+			ev_timer_set(h->world->stage.ev, &h->start,
+				     1 + dice_length(&h->world->stage.dice, AGAIN_MAX_MS));
 	}
-	ev_task_run(h->world->ev, &r->bury);
+	ev_task_run(h->world->stage.ev, &r->bury);
 }
 
 static void run_on_target(void *arg, const struct url *to, int e)
@@ -257,9 +202,9 @@ static void run_on_request(void *arg, const struct peek_request *req)
 {
 	struct run *r = arg;
 
-	world_note(r->host->world, "run %u.%u saw %s %s status=%u down=%llu cut=%d", r->host->index,
-		   r->number, req->method, req->path, req->status, (unsigned long long)req->down,
-		   req->cut);
+	stage_note(&r->host->world->stage, "run %u.%u saw %s %s status=%u down=%llu cut=%d",
+		   r->host->index, r->number, req->method, req->path, req->status,
+		   (unsigned long long)req->down, req->cut);
 }
 
 static const struct agent_events quiet_events = {
@@ -286,22 +231,23 @@ void host_start(struct host *h)
 	struct world *w = h->world;
 	struct run *r = must_calloc(1, sizeof *r);
 	struct agent_tunnel tunnels[HOST_SEATS_MAX] = {0};
-	struct agent_opt opt = {.log = &w->log,
-				.net = &r->net,
+	struct agent_opt opt = {.log = &w->stage.log,
+				.net = &r->dialler.net,
 				.id = h->id,
 				.server = &r->server,
 				.tunnels = tunnels,
 				.n_tunnels = h->n_seats,
 				.n_sessions = h->n_sessions,
-				.events = dice_chance(&w->dice, 50) ? &watching_events
-								    : &quiet_events,
+				.events = dice_chance(&w->stage.dice, 50) ? &watching_events
+									  : &quiet_events,
 				.arg = r};
 
-	r->net.ops = &host_net_ops;
+	dialler_init(&r->dialler, &w->stage);
+	r->dialler.look = run_look;
+	r->dialler.connect = run_connect;
 	r->host = h;
 	r->number = ++w->run_number;
 	r->bury = (struct ev_task){.fn = run_on_bury, .arg = r};
-	list_init(&r->dials);
 	CHECK(url_parse(STR("http://" WORLD_DOMAIN), &r->server, NULL) == 0);
 	for (size_t i = 0; i < h->n_seats; i++) {
 		char text[32];
@@ -312,11 +258,11 @@ void host_start(struct host *h)
 	}
 	if (h->account >= 0)
 		opt.token = h->token;
-	r->since_ms = ev_now_ms(w->ev);
+	r->since_ms = ev_now_ms(w->stage.ev);
 	list_push(&h->runs, &r->link);
 	h->run = r;
-	world_note(w, "run %u.%u starts", h->index, r->number);
-	CHECK(agent_new(w->ev, &opt, &r->agent) == 0);
+	stage_note(&w->stage, "run %u.%u starts", h->index, r->number);
+	CHECK(agent_new(w->stage.ev, &opt, &r->agent) == 0);
 }
 
 static void host_on_start(void *arg)
@@ -339,27 +285,28 @@ void host_kill(struct host *h, uint32_t back_ms)
 {
 	if (h->run == NULL)
 		return;
-	world_note(h->world, "kill run %u.%u back_ms=%u", h->index, h->run->number, back_ms);
+	stage_note(&h->world->stage, "kill run %u.%u back_ms=%u", h->index, h->run->number,
+		   back_ms);
 	run_release(h->run);
 	/* A process that starts within the same millisecond has no newer epoch. */
-	ev_timer_set(h->world->ev, &h->start, 1 + back_ms);
+	ev_timer_set(h->world->stage.ev, &h->start, 1 + back_ms);
 }
 
 void host_stop(struct host *h, uint32_t back_ms)
 {
 	if (h->run == NULL || h->run->stopping)
 		return;
-	world_note(h->world, "stop run %u.%u", h->index, h->run->number);
+	stage_note(&h->world->stage, "stop run %u.%u", h->index, h->run->number);
 	h->run->stopping = true;
 	agent_stop(h->run->agent);
-	ev_timer_set(h->world->ev, &h->start, AGENT_STOP_MS + 300 + back_ms);
+	ev_timer_set(h->world->stage.ev, &h->start, AGENT_STOP_MS + 300 + back_ms);
 }
 
 void host_unplug(struct host *h, uint32_t ms)
 {
-	world_note(h->world, "unplug host %u ms=%u", h->index, ms);
-	h->unplugged_until_ms = ev_now_ms(h->world->ev) + ms;
-	LIST_FOR_EACH (link, &h->world->cables) {
+	stage_note(&h->world->stage, "unplug host %u ms=%u", h->index, ms);
+	h->unplugged_until_ms = ev_now_ms(h->world->stage.ev) + ms;
+	LIST_FOR_EACH (link, &h->world->stage.cables) {
 		struct cable *c = CONTAINER_OF(link, struct cable, link);
 
 		if (c->kind == CABLE_SESSION && c->host == h->index)
@@ -393,14 +340,14 @@ bool host_has_lost(const struct host *h, unsigned name)
 static void host_try_again(struct host *h, unsigned seat)
 {
 	struct world *w = h->world;
-	uint32_t ms = 1 + dice_length(&w->dice, FREE_MAX_MS);
+	uint32_t ms = 1 + dice_length(&w->stage.dice, FREE_MAX_MS);
 
 	if (h->run == NULL && h->over) {
 		h->over = false;
-		ev_timer_set(w->ev, &h->start, ms);
+		ev_timer_set(w->stage.ev, &h->start, ms);
 	} else if (h->run != NULL && h->run->lost[seat]) {
 		h->run->taken = true;
-		ev_timer_set(w->ev, &h->again, ms);
+		ev_timer_set(w->stage.ev, &h->again, ms);
 	}
 }
 
@@ -414,8 +361,8 @@ void host_tell_free(struct world *w, const char *name)
 
 void host_end(struct host *h)
 {
-	ev_timer_stop(h->world->ev, &h->start);
-	ev_timer_stop(h->world->ev, &h->again);
+	ev_timer_stop(h->world->stage.ev, &h->start);
+	ev_timer_stop(h->world->stage.ev, &h->again);
 	h->over = true;
 	LIST_FOR_EACH_SAFE (link, &h->runs)
 		run_release(CONTAINER_OF(link, struct run, link));
@@ -427,7 +374,7 @@ void host_end(struct host *h)
 
 static void seat_init(struct host *h, unsigned i)
 {
-	struct dice *d = &h->world->dice;
+	struct dice *d = &h->world->stage.dice;
 	struct seat *s = &h->seats[i];
 
 	site_init(&s->site, h->world, h->index, i);
@@ -445,10 +392,10 @@ void host_init(struct world *w, unsigned index)
 
 	h->world = w;
 	h->index = index;
-	h->account = (int)dice_range(&w->dice, 0, WORLD_ACCOUNTS) - 1;
-	h->node = dice_range(&w->dice, 0, w->n_nodes - 1);
-	h->n_sessions = dice_range(&w->dice, 1, 3);
-	h->n_seats = dice_range(&w->dice, 1, HOST_SEATS_MAX);
+	h->account = (int)dice_range(&w->stage.dice, 0, WORLD_ACCOUNTS) - 1;
+	h->node = dice_range(&w->stage.dice, 0, w->n_nodes - 1);
+	h->n_sessions = dice_range(&w->stage.dice, 1, 3);
+	h->n_seats = dice_range(&w->stage.dice, 1, HOST_SEATS_MAX);
 	str_printf(h->id, sizeof h->id, "agent%u", index);
 	list_init(&h->runs);
 	h->start = (struct ev_timer){.fn = host_on_start, .arg = h};
@@ -461,5 +408,5 @@ void host_init(struct world *w, unsigned index)
 	}
 	for (unsigned i = 0; i < h->n_seats; i++)
 		seat_init(h, i);
-	ev_timer_set(w->ev, &h->start, dice_length(&w->dice, 3000));
+	ev_timer_set(w->stage.ev, &h->start, dice_length(&w->stage.dice, 3000));
 }

@@ -4,6 +4,7 @@
 
 #include "agent/agent.h"
 #include "sim/clerk.h"
+#include "sim/dialler.h"
 #include "sim/site.h"
 
 #define HOST_SEATS_MAX 3
@@ -41,10 +42,9 @@ struct host {
 
 /* One life of the agent's process. */
 struct run {
-	struct agent_net net; /* first: the two are the same pointer */
+	struct dialler dialler; /* first: the two are the same pointer */
 	struct host *host;
-	struct list link;  /* in host->runs */
-	struct list dials; /* under way */
+	struct list link; /* in host->runs */
 	struct agent *agent;
 	struct url server;
 	unsigned number;			   /* of all runs of the world */

@@ -54,9 +54,9 @@ struct quest *quest_new(struct world *w, unsigned name, unsigned ip, bool calm)
 	q->name = name;
 	q->ip = ip;
 	if (calm)
-		q->down = dice_length(&w->dice, 1000);
+		q->down = dice_length(&w->stage.dice, 1000);
 	else
-		quest_draw(q, &w->dice);
+		quest_draw(q, &w->stage.dice);
 	w->quests[w->n_quests++] = q;
 	return q;
 }

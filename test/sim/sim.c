@@ -4,7 +4,8 @@
  *	sim [--seeds N] [--first S] [--jobs J]      N worlds from seed S on
  *	sim --seed X [--verbose]                    one world again, with all that happens in it
  *
- * Every tenth world is lived twice: the second time must be the same to the last event.
+ * An odd seed makes a world of HTTP tunnels, an even one a pool of agents behind ports. About every
+ * tenth is lived twice: the second time must be the same to the last event.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +15,11 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "sim/pool.h"
 #include "sim/world.h"
 
 #define SEEDS	    1000
-#define TWICE_EVERY 10
+#define TWICE_EVERY 11 /* odd, so that both kinds are */
 #define JOBS_MAX    64
 
 struct sim_opt {
@@ -29,20 +31,25 @@ struct sim_opt {
 /* What a job has come to; shared with its parent. */
 struct sim_job {
 	uint64_t seed; /* in hand */
-	uint64_t n_done, n_quests, virtual_ms;
+	uint64_t n_done, n_visits, virtual_ms;
 	uint32_t heal_ms; /* the slowest */
 	bool failed;
 };
 
-static bool sim_one(uint64_t seed, bool twice, struct world_result *result)
+static bool sim_live(uint64_t seed, bool verbose, struct stage_result *out)
 {
-	struct world_result again;
+	return seed % 2 == 1 ? world_run(seed, verbose, out) : pool_run(seed, verbose, out);
+}
 
-	if (!world_run(seed, false, result))
+static bool sim_one(uint64_t seed, bool twice, struct stage_result *result)
+{
+	struct stage_result again;
+
+	if (!sim_live(seed, false, result))
 		return false;
 	if (!twice)
 		return true;
-	if (!world_run(seed, false, &again))
+	if (!sim_live(seed, false, &again))
 		return false;
 	if (again.trace == result->trace)
 		return true;
@@ -53,12 +60,12 @@ static bool sim_one(uint64_t seed, bool twice, struct world_result *result)
 static void sim_job(const struct sim_opt *opt, uint64_t number, struct sim_job *job)
 {
 	for (uint64_t i = number; i < opt->n_seeds && !job->failed; i += opt->jobs) {
-		struct world_result r = {0};
+		struct stage_result r = {0};
 
 		job->seed = opt->first + i;
 		job->failed = !sim_one(job->seed, i % TWICE_EVERY == 0, &r);
 		job->n_done += !job->failed;
-		job->n_quests += r.n_quests;
+		job->n_visits += r.n_visits;
 		job->virtual_ms += r.virtual_ms;
 		job->heal_ms = MAX(job->heal_ms, r.heal_ms);
 	}
@@ -102,12 +109,12 @@ static int sim_many(const struct sim_opt *opt)
 	for (uint64_t i = 0; i < opt->jobs; i++) {
 		n_failed += !sim_wait(opt, pids[i], &jobs[i]);
 		sum.n_done += jobs[i].n_done;
-		sum.n_quests += jobs[i].n_quests;
+		sum.n_visits += jobs[i].n_visits;
 		sum.virtual_ms += jobs[i].virtual_ms;
 		sum.heal_ms = MAX(sum.heal_ms, jobs[i].heal_ms);
 	}
-	printf("%llu worlds, %llu requests, %llu h of virtual time; healed within %u ms\n",
-	       (unsigned long long)sum.n_done, (unsigned long long)sum.n_quests,
+	printf("%llu worlds, %llu visits, %llu h of virtual time; healed within %u ms\n",
+	       (unsigned long long)sum.n_done, (unsigned long long)sum.n_visits,
 	       (unsigned long long)(sum.virtual_ms / 3600000), sum.heal_ms);
 	munmap(jobs, sizeof *jobs * opt->jobs);
 	return n_failed;
@@ -149,18 +156,18 @@ static bool sim_parse(int argc, char **argv, struct sim_opt *opt)
 int main(int argc, char **argv)
 {
 	struct sim_opt opt = {.n_seeds = SEEDS, .first = 1, .jobs = 2, .program = argv[0]};
-	struct world_result r = {0};
+	struct stage_result r = {0};
 
 	if (!sim_parse(argc, argv, &opt))
 		return 2;
 	if (!opt.one)
 		return sim_many(&opt) == 0 ? 0 : 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!world_run(opt.first, opt.verbose, &r)) {
+	if (!sim_live(opt.first, opt.verbose, &r)) {
 		fflush(stdout);
 		_exit(1); /* the world lies about, and is no leak */
 	}
-	printf("seed %llu: %zu requests, healed within %u ms, trace %016llx\n",
-	       (unsigned long long)opt.first, r.n_quests, r.heal_ms, (unsigned long long)r.trace);
+	printf("seed %llu: %zu visits, healed within %u ms, trace %016llx\n",
+	       (unsigned long long)opt.first, r.n_visits, r.heal_ms, (unsigned long long)r.trace);
 	return 0;
 }

@@ -36,20 +36,20 @@ static void site_conn_end(struct site_conn *c, int why)
 {
 	struct world *w = c->site->world;
 
-	ev_timer_stop(w->ev, &c->timer);
+	ev_timer_stop(w->stage.ev, &c->timer);
 	wire_close(c->wire, why);
 	c->wire = NULL;
 	list_del(&c->link);
 	c->site->n_conns--;
 	buf_free(&c->in);
 	buf_free(&c->out);
-	ev_free_later(w->ev, c);
+	ev_free_later(w->stage.ev, c);
 }
 
 static void site_conn_pause(struct site_conn *c, uint32_t ms)
 {
 	c->pausing = true;
-	ev_timer_set(c->site->world->ev, &c->timer, ms);
+	ev_timer_set(c->site->world->stage.ev, &c->timer, ms);
 }
 
 static void site_conn_on_timer(void *arg)
@@ -81,17 +81,17 @@ static void site_conn_judge(struct site_conn *c, const struct http_request *req)
 	struct quest *q = c->quest;
 	char ip[32];
 
-	world_ip(q->ip, ip);
+	stage_ip(q->ip, ip);
 	if (!site_conn_has_field(&req->head, STR("X-Forwarded-For"), str_of(ip)))
-		world_fail(w, "quest %u came without its visitor's address", q->id);
+		stage_fail(&w->stage, "quest %u came without its visitor's address", q->id);
 	if (!str_eq(req->method_name, str_of(quest_method(q))))
-		world_fail(w, "quest %u came as another method", q->id);
+		stage_fail(&w->stage, "quest %u came as another method", q->id);
 	if (!world_may_serve(w, q->name, c->site->host, c->site->seat))
-		world_fail(w, "quest %u for %s came to site %u.%u", q->id, w->names[q->name].text,
-			   c->site->host, c->site->seat);
+		stage_fail(&w->stage, "quest %u for %s came to site %u.%u", q->id,
+			   w->names[q->name].text, c->site->host, c->site->seat);
 	if (++q->n_served > 1 && q->once)
-		world_fail(w, "quest %u must not be done twice, and was", q->id);
-	world_note(w, "site %u.%u serves quest %u", c->site->host, c->site->seat, q->id);
+		stage_fail(&w->stage, "quest %u must not be done twice, and was", q->id);
+	stage_note(&w->stage, "site %u.%u serves quest %u", c->site->host, c->site->seat, q->id);
 }
 
 static void site_conn_say(struct site_conn *c, const char *text)
@@ -107,11 +107,11 @@ static void site_conn_begin(struct site_conn *c, const struct http_request *req)
 
 	str_printf(path, sizeof path, STR_FMT, STR_ARG(req->path));
 	if (sscanf(path, "/quest/%u", &id) != 1 || (q = quest_find(c->site->world, id)) == NULL) {
-		world_fail(c->site->world, "a site was asked for %s", path);
+		stage_fail(&c->site->world->stage, "a site was asked for %s", path);
 		return;
 	}
 	c->quest = q;
-	ev_timer_stop(c->site->world->ev, &c->timer);
+	ev_timer_stop(c->site->world->stage.ev, &c->timer);
 	c->pausing = false;
 	site_conn_judge(c, req);
 	http_body_init(&c->body, req->head.framing, req->head.content_length);
@@ -134,7 +134,8 @@ static bool site_conn_head(struct site_conn *c)
 	if (e == ERR_AGAIN)
 		return false;
 	if (e != 0) {
-		world_fail(c->site->world, "a site got a bad request: %s", req.head.refusal.why);
+		stage_fail(&c->site->world->stage, "a site got a bad request: %s",
+			   req.head.refusal.why);
 		return false;
 	}
 	site_conn_begin(c, &req);
@@ -151,12 +152,13 @@ static void site_conn_body(struct site_conn *c)
 
 	while (!c->body.done && in.len > 0) {
 		if (http_body_next(&c->body, &in, &data) != 0) {
-			world_fail(c->site->world, "the body of quest %u is malformed", q->id);
+			stage_fail(&c->site->world->stage, "the body of quest %u is malformed",
+				   q->id);
 			return;
 		}
 		if (c->got + data.len > q->up || !quest_match(q, false, c->got, data.p, data.len)) {
-			world_fail(c->site->world, "the body of quest %u is not what was sent",
-				   q->id);
+			stage_fail(&c->site->world->stage,
+				   "the body of quest %u is not what was sent", q->id);
 			return;
 		}
 		c->got += data.len;
@@ -166,7 +168,7 @@ static void site_conn_body(struct site_conn *c)
 		return;
 	c->asked_whole = true;
 	if (c->got != q->up && q->how != QUEST_UPGRADE)
-		world_fail(c->site->world, "quest %u came with %llu of %u bytes", q->id,
+		stage_fail(&c->site->world->stage, "quest %u came with %llu of %u bytes", q->id,
 			   (unsigned long long)c->got, q->up);
 }
 
@@ -203,7 +205,7 @@ static void site_conn_piece(struct site_conn *c)
 	struct quest *q = c->quest;
 	uint32_t end = q->cut ? q->down / 2 : q->down;
 	char piece[PIECE_MAX], line[32];
-	size_t n = 1 + dice_length(&c->site->world->dice, PIECE_MAX - 1);
+	size_t n = 1 + dice_length(&c->site->world->stage.dice, PIECE_MAX - 1);
 
 	n = MIN(n, end - c->given);
 	if (n > 0) {
@@ -256,7 +258,7 @@ static bool site_conn_finish(struct site_conn *c)
 	}
 	c->quest = NULL;
 	if (c->site->keep_ms != 0)
-		ev_timer_set(c->site->world->ev, &c->timer, c->site->keep_ms);
+		ev_timer_set(c->site->world->stage.ev, &c->timer, c->site->keep_ms);
 	return true;
 }
 
@@ -312,7 +314,7 @@ static void site_conn_run(struct site_conn *c)
 		return;
 	}
 	c->eof = c->eof || e == ERR_EOF;
-	while (!w->failed && site_conn_step(c))
+	while (!w->stage.failed && site_conn_step(c))
 		;
 	if (c->echo && c->in.len > 0) { /* what came behind the head */
 		CHECK(buf_add(&c->out, buf_str(&c->in).p, c->in.len, SIZE_MAX) == 0);
@@ -377,8 +379,8 @@ void site_accept(struct site *s, struct wire *w)
 void site_init(struct site *s, struct world *w, unsigned host, unsigned seat)
 {
 	*s = (struct site){.world = w, .host = host, .seat = seat};
-	if (dice_chance(&w->dice, 50))
-		s->keep_ms = dice_range(&w->dice, 500, 8000);
+	if (dice_chance(&w->stage.dice, 50))
+		s->keep_ms = dice_range(&w->stage.dice, 500, 8000);
 	list_init(&s->conns);
 }
 

@@ -28,8 +28,8 @@ static void visitor_hang_up(struct visitor *v, int why)
 	v->scanned = 0;
 	v->n_on_wire = 0;
 	v->resting = false;
-	ev_timer_stop(v->world->ev, &v->resume);
-	ev_timer_stop(v->world->ev, &v->patience);
+	ev_timer_stop(v->world->stage.ev, &v->resume);
+	ev_timer_stop(v->world->stage.ev, &v->patience);
 }
 
 void visitor_end(struct visitor *v)
@@ -37,26 +37,26 @@ void visitor_end(struct visitor *v)
 	struct world *w = v->world;
 
 	visitor_hang_up(v, ERR_RESET);
-	ev_timer_stop(w->ev, &v->next);
-	ev_timer_stop(w->ev, &v->bound);
+	ev_timer_stop(w->stage.ev, &v->next);
+	ev_timer_stop(w->stage.ev, &v->bound);
 	list_del(&v->link);
 	w->n_visitors--;
-	ev_free_later(w->ev, v);
+	ev_free_later(w->stage.ev, v);
 }
 
 /* This request is over, one way or another; the connection may go on. */
 static void visitor_next(struct visitor *v)
 {
-	struct dice *d = &v->world->dice;
+	struct dice *d = &v->world->stage.dice;
 
 	v->quest = NULL;
-	ev_timer_stop(v->world->ev, &v->bound);
-	ev_timer_stop(v->world->ev, &v->patience);
+	ev_timer_stop(v->world->stage.ev, &v->bound);
+	ev_timer_stop(v->world->stage.ev, &v->patience);
 	if (v->probe ? v->good || host_has_lost(&v->world->hosts[v->host], v->name)
 		     : --v->n_left == 0)
 		visitor_end(v);
 	else
-		ev_timer_set(v->world->ev, &v->next,
+		ev_timer_set(v->world->stage.ev, &v->next,
 			     v->probe		  ? PROBE_MS
 			     : dice_chance(d, 50) ? 0
 						  : dice_length(d, 6000));
@@ -76,11 +76,11 @@ static bool visitor_may_lose(const struct visitor *v, int why)
 /* Broken, cut short or refused: no answer, and that is said. */
 static void visitor_lose(struct visitor *v, int why, int how)
 {
-	world_note(v->world, "visitor %u quest %u lost why=%s status=%u got=%llu", v->number,
-		   v->quest != NULL ? v->quest->id : 0, err_name(why), v->status,
+	stage_note(&v->world->stage, "visitor %u quest %u lost why=%s status=%u got=%llu",
+		   v->number, v->quest != NULL ? v->quest->id : 0, err_name(why), v->status,
 		   (unsigned long long)v->got);
 	if (!visitor_may_lose(v, why))
-		world_fail(v->world, "visitor %u quest %u lost its answer for nothing: %s",
+		stage_fail(&v->world->stage, "visitor %u quest %u lost its answer for nothing: %s",
 			   v->number, v->quest->id, err_name(why));
 	visitor_hang_up(v, how);
 	if (v->quest != NULL)
@@ -108,18 +108,19 @@ static void visitor_judge_site(struct visitor *v, const struct http_head *h)
 	char text[64];
 
 	if (!visitor_find(h, STR("X-Site"), &site) || !visitor_find(h, STR("X-Quest"), &quest)) {
-		world_fail(w, "visitor %u got a %u without a target's mark", v->number, v->status);
+		stage_fail(&w->stage, "visitor %u got a %u without a target's mark", v->number,
+			   v->status);
 		return;
 	}
 	str_printf(text, sizeof text, STR_FMT " " STR_FMT, STR_ARG(site), STR_ARG(quest));
 	if (sscanf(text, "%u.%u %u", &host, &seat, &id) != 3 || id != v->quest->id)
-		world_fail(w, "visitor %u got the answer to another request: %s, not %u", v->number,
-			   text, v->quest->id);
+		stage_fail(&w->stage, "visitor %u got the answer to another request: %s, not %u",
+			   v->number, text, v->quest->id);
 	else if (!world_may_serve(w, v->name, host, seat))
-		world_fail(w, "visitor %u of %s got an answer of another tunnel: site %s",
+		stage_fail(&w->stage, "visitor %u of %s got an answer of another tunnel: site %s",
 			   v->number, w->names[v->name].text, text);
 	else if (world_must_not_serve(w, &w->names[v->name], host, v))
-		world_fail(w,
+		stage_fail(&w->stage,
 			   "visitor %u of %s came to node %u at %llu ms and was served by site %s, "
 			   "whose right to it had been taken away",
 			   v->number, w->names[v->name].text, v->node,
@@ -140,7 +141,7 @@ static void visitor_judge_page(struct visitor *v)
 		return;
 	if ((v->status == 502 || v->status == 503) && visitor_may_lose(v, 0))
 		return;
-	world_fail(v->world, "visitor %u quest %u got a %u for the %s name %s", v->number,
+	stage_fail(&v->world->stage, "visitor %u quest %u got a %u for the %s name %s", v->number,
 		   v->quest->id, v->status, known ? "known" : "unknown",
 		   v->world->names[v->name].text);
 }
@@ -152,13 +153,14 @@ static void visitor_whole(struct visitor *v)
 	uint32_t want = q->how == QUEST_HEAD || q->how == QUEST_NOTHING ? 0 : q->down;
 
 	if (v->status < 300 && (v->got != want || q->cut))
-		world_fail(v->world, "visitor %u quest %u: %llu bytes of %u passed for whole",
-			   v->number, q->id, (unsigned long long)v->got, want);
+		stage_fail(&v->world->stage,
+			   "visitor %u quest %u: %llu bytes of %u passed for whole", v->number,
+			   q->id, (unsigned long long)v->got, want);
 	if (v->status == 200 && v->probe)
 		v->good = true;
-	world_note(v->world, "visitor %u quest %u whole status=%u got=%llu", v->number, q->id,
-		   v->status, (unsigned long long)v->got);
-	if (!v->keep || !v->up_done || dice_chance(&v->world->dice, 20))
+	stage_note(&v->world->stage, "visitor %u quest %u whole status=%u got=%llu", v->number,
+		   q->id, v->status, (unsigned long long)v->got);
+	if (!v->keep || !v->up_done || dice_chance(&v->world->stage.dice, 20))
 		visitor_hang_up(v, 0);
 	visitor_next(v);
 }
@@ -171,8 +173,8 @@ static bool visitor_taste(struct visitor *v, struct str data)
 	if (v->status < 300 &&
 	    (v->got + data.len > v->quest->down ||
 	     !quest_match(v->quest, v->quest->how != QUEST_UPGRADE, v->got, data.p, data.len))) {
-		world_fail(v->world, "visitor %u quest %u: byte %llu or later is wrong", v->number,
-			   v->quest->id, (unsigned long long)v->got);
+		stage_fail(&v->world->stage, "visitor %u quest %u: byte %llu or later is wrong",
+			   v->number, v->quest->id, (unsigned long long)v->got);
 		return false;
 	}
 	v->got += data.len;
@@ -189,8 +191,8 @@ static void visitor_on_head(struct visitor *v, const struct http_response *res)
 		visitor_judge_page(v);
 	v->switched = res->status == 101;
 	if (v->switched != (v->quest->how == QUEST_UPGRADE) && res->status < 300)
-		world_fail(v->world, "visitor %u quest %u: status %u", v->number, v->quest->id,
-			   res->status);
+		stage_fail(&v->world->stage, "visitor %u quest %u: status %u", v->number,
+			   v->quest->id, res->status);
 	if (v->switched)
 		v->waits_100 = false;
 	http_body_init(&v->body, v->switched ? HTTP_BODY_CLOSE : res->head.framing,
@@ -217,7 +219,7 @@ static bool visitor_head(struct visitor *v)
 			return false;
 	}
 	if (e != ERR_AGAIN)
-		world_fail(v->world, "visitor %u quest %u got a bad head: %s", v->number,
+		stage_fail(&v->world->stage, "visitor %u quest %u got a bad head: %s", v->number,
 			   v->quest->id, res.head.refusal.why);
 	return false;
 }
@@ -234,8 +236,8 @@ static bool visitor_digest(struct visitor *v)
 	before = in.len;
 	while (!v->body.done && in.len > 0) {
 		if (http_body_next(&v->body, &in, &data) != 0) {
-			world_fail(v->world, "visitor %u quest %u got a malformed body", v->number,
-				   v->quest->id);
+			stage_fail(&v->world->stage, "visitor %u quest %u got a malformed body",
+				   v->number, v->quest->id);
 			return false;
 		}
 		if (data.len > 0 && !visitor_taste(v, data))
@@ -245,8 +247,8 @@ static bool visitor_digest(struct visitor *v)
 	if (!v->body.done)
 		return true;
 	if (v->in.len > 0)
-		world_fail(v->world, "visitor %u quest %u got bytes behind its answer", v->number,
-			   v->quest->id);
+		stage_fail(&v->world->stage, "visitor %u quest %u got bytes behind its answer",
+			   v->number, v->quest->id);
 	visitor_whole(v);
 	return false;
 }
@@ -264,7 +266,7 @@ static void visitor_on_eof(struct visitor *v)
 static void visitor_rest(struct visitor *v, uint32_t ms)
 {
 	v->resting = true;
-	ev_timer_set(v->world->ev, &v->resume, ms);
+	ev_timer_set(v->world->stage.ev, &v->resume, ms);
 }
 
 /* Returns false when the connection or the request is over. */
@@ -286,14 +288,14 @@ static bool visitor_read(struct visitor *v)
 		CHECK(buf_add(&v->in, in.p, in.len, SIZE_MAX) == 0);
 		if (v->leave_at != 0 && v->n_read >= v->leave_at) {
 			visitor_lose(v, ERR_CLOSED,
-				     dice_chance(&v->world->dice, 50) ? 0 : ERR_RESET);
+				     dice_chance(&v->world->stage.dice, 50) ? 0 : ERR_RESET);
 			return false;
 		}
 		if (!visitor_digest(v))
 			return false;
 		if (v->stall_at != 0 && v->n_read >= v->stall_at) {
 			v->stall_at = 0;
-			visitor_rest(v, dice_range(&v->world->dice, 1, STALL_MAX_MS));
+			visitor_rest(v, dice_range(&v->world->stage.dice, 1, STALL_MAX_MS));
 		} else if (v->pause_ms != 0) {
 			visitor_rest(v, v->pause_ms);
 		}
@@ -317,7 +319,7 @@ static void visitor_fill(struct visitor *v)
 	if (v->waits_100 || (q->how == QUEST_UPGRADE && !v->switched))
 		return;
 	while (v->sent < q->up && v->out.len < OUT_MAX) {
-		size_t n = 1 + dice_length(&v->world->dice, sizeof piece - 1);
+		size_t n = 1 + dice_length(&v->world->stage.dice, sizeof piece - 1);
 
 		n = MIN(n, q->up - v->sent);
 		quest_fill(q, false, v->sent, piece, n);
@@ -370,12 +372,12 @@ static void visitor_run(struct visitor *v)
 	struct str in;
 	int e;
 
-	if (v->world->failed)
+	if (v->world->stage.failed)
 		return;
 	if (v->quest == NULL) { /* idle: the server may only end the connection */
 		if ((e = wire_read(v->wire, 1, &in)) == 0)
-			world_fail(v->world, "visitor %u got bytes that it had not asked for",
-				   v->number);
+			stage_fail(&v->world->stage,
+				   "visitor %u got bytes that it had not asked for", v->number);
 		if (e != ERR_AGAIN)
 			visitor_hang_up(v, 0);
 		return;
@@ -424,7 +426,7 @@ static void visitor_on_bound(void *arg)
 {
 	struct visitor *v = arg;
 
-	world_fail(v->world,
+	stage_fail(&v->world->stage,
 		   "visitor %u quest %u has not ended after %d s: status=%u got=%llu sent=%llu",
 		   v->number, v->quest->id, VISITOR_BOUND_MS / 1000, v->status,
 		   (unsigned long long)v->got, (unsigned long long)v->sent);
@@ -456,29 +458,33 @@ static void visitor_ask(struct visitor *v)
 
 	if (v->wire == NULL &&
 	    (v->wire = world_dial_node(w, CABLE_VISITOR, v->node, v->number)) == NULL) {
-		world_note(w, "visitor %u: nobody listens", v->number);
+		stage_note(&w->stage, "visitor %u: nobody listens", v->number);
 		visitor_next(v);
 		return;
 	}
 	v->quest = quest_new(w, v->name, v->number, v->probe);
-	world_note(w, "visitor %u asks quest %u of %s: %s how=%d up=%u down=%u", v->number,
+	stage_note(&w->stage, "visitor %u asks quest %u of %s: %s how=%d up=%u down=%u", v->number,
 		   v->quest->id, w->names[v->name].text, quest_method(v->quest), v->quest->how,
 		   v->quest->up, v->quest->down);
-	v->asked_ms = ev_now_ms(w->ev);
+	v->asked_ms = ev_now_ms(w->stage.ev);
 	v->sent = v->got = v->n_read = 0;
 	v->n_on_wire++;
 	v->status = 0;
 	v->up_done = v->switched = v->shut = false;
 	v->waits_100 = v->quest->expect;
-	v->gulp = v->pause_ms != 0 ? dice_range(&w->dice, 300, 3000) : 100000;
+	v->gulp = v->pause_ms != 0 ? dice_range(&w->stage.dice, 300, 3000) : 100000;
 	v->gulp *= v->quest->down > 200000 ? 20 : 1;
-	v->leave_at = !v->probe && dice_chance(&w->dice, 8) ? 1 + dice_length(&w->dice, 50000) : 0;
-	v->stall_at = !v->probe && dice_chance(&w->dice, 4) ? 1 + dice_length(&w->dice, 50000) : 0;
+	v->leave_at = !v->probe && dice_chance(&w->stage.dice, 8)
+			      ? 1 + dice_length(&w->stage.dice, 50000)
+			      : 0;
+	v->stall_at = !v->probe && dice_chance(&w->stage.dice, 4)
+			      ? 1 + dice_length(&w->stage.dice, 50000)
+			      : 0;
 	visitor_write_head(v);
 	wire_own(v->wire, &visitor_owner, v);
-	ev_timer_set(w->ev, &v->bound, VISITOR_BOUND_MS);
+	ev_timer_set(w->stage.ev, &v->bound, VISITOR_BOUND_MS);
 	if (v->waits_100)
-		ev_timer_set(w->ev, &v->patience, WAIT_100_MS);
+		ev_timer_set(w->stage.ev, &v->patience, WAIT_100_MS);
 	visitor_run(v);
 }
 
@@ -509,8 +515,8 @@ void visitor_come(struct world *w, unsigned name, unsigned n)
 	struct visitor *v = visitor_new(w, name, world_pick_node(w, name));
 
 	v->n_left = n;
-	if (dice_chance(&w->dice, 15))
-		v->pause_ms = dice_range(&w->dice, 1, 60);
+	if (dice_chance(&w->stage.dice, 15))
+		v->pause_ms = dice_range(&w->stage.dice, 1, 60);
 	visitor_ask(v);
 }
 

@@ -1,7 +1,6 @@
 /* Builds a world, lets it live, and holds it to its promises at the end. */
 #include "sim/world.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,50 +12,10 @@
 #define SETTLE_MS (VISITOR_BOUND_MS + 1000)
 /* Idle streams, lingering wires and ghosts are gone after so long, in milliseconds. */
 #define QUIET_MS 45000
-/* Everything that is closed is really gone after so long. */
-#define END_MS 300000
 /* All that was taken away is given back within so long. */
 #define REPAIR_MS 60000
 /* A cable's delay, and what it holds, for an hour or a minute: bad news may be as late. */
 #define LATE_MS 120000
-
-/* ---- trace ---- */
-
-static void world_log(void *arg, enum log_level level, const char *line, size_t len)
-{
-	world_note(arg, "log " STR_FMT, STR_ARG(((struct str){line, len})));
-}
-
-void world_note(struct world *w, const char *fmt, ...)
-{
-	char text[512];
-	size_t len = str_printf(text, sizeof text, "%8llu ", (unsigned long long)ev_now_ms(w->ev));
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text + len, sizeof text - len, fmt, ap);
-	va_end(ap);
-	for (const char *p = text; *p != '\0'; p++) /* FNV-1a */
-		w->trace = (w->trace ^ (uint8_t)*p) * 0x100000001b3;
-	if (w->verbose)
-		puts(text);
-}
-
-void world_fail(struct world *w, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (w->failed)
-		return;
-	w->failed = true;
-	printf("seed %llu, %llu ms: ", (unsigned long long)w->seed,
-	       (unsigned long long)ev_now_ms(w->ev));
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	printf("\n");
-	ev_stop(w->ev);
-}
 
 /* ---- names ---- */
 
@@ -81,7 +40,7 @@ static struct world_name *world_add_name(struct world *w, const char *name)
 static bool world_was_owner(const struct world *w, const struct world_name *n, int account)
 {
 	return n->moved_ms != 0 && n->account_was == account &&
-	       ev_now_ms(w->ev) <= n->moved_ms + LATE_MS;
+	       ev_now_ms(w->stage.ev) <= n->moved_ms + LATE_MS;
 }
 
 void world_own(struct world *w, const char *name, int account)
@@ -96,13 +55,14 @@ void world_own(struct world *w, const char *name, int account)
 	if (n->account == account)
 		return;
 	if (n->freed) {
-		world_note(w, "the name %s goes from account %d to %d", name, n->account, account);
+		stage_note(&w->stage, "the name %s goes from account %d to %d", name, n->account,
+			   account);
 		n->account_was = n->account;
 		n->account = account;
-		n->moved_ms = ev_now_ms(w->ev);
+		n->moved_ms = ev_now_ms(w->stage.ev);
 		n->freed = false;
 	} else if (!world_was_owner(w, n, account)) {
-		world_fail(w, "two accounts have the name %s", name);
+		stage_fail(&w->stage, "two accounts have the name %s", name);
 	}
 }
 
@@ -163,9 +123,9 @@ static bool world_is_served_at(const struct world *w, unsigned name, unsigned no
 
 unsigned world_pick_node(struct world *w, unsigned name)
 {
-	unsigned node = dice_range(&w->dice, 0, w->n_nodes - 1);
+	unsigned node = dice_range(&w->stage.dice, 0, w->n_nodes - 1);
 
-	if (dice_chance(&w->dice, 20) || world_is_served_at(w, name, node))
+	if (dice_chance(&w->stage.dice, 20) || world_is_served_at(w, name, node))
 		return node;
 	return w->n_nodes - 1 - node; /* there are two at most */
 }
@@ -197,23 +157,20 @@ bool world_may_be_off(const struct world *w, const struct world_name *n, uint64_
 
 /* ---- the servers ---- */
 
-void world_ip(unsigned n, char out[32])
-{
-	str_printf(out, 32, "10.%u.%u.%u", 1 + n / 62500, n / 250 % 250, 1 + n % 250);
-}
-
 static void world_on_started(void *arg, const struct core_started *result)
 {
+	struct world *w = arg;
+
 	if (result->e != 0 || result->token[0] != '\0')
-		world_fail(arg, "a server that starts again: %s", err_name(result->e));
+		stage_fail(&w->stage, "a server that starts again: %s", err_name(result->e));
 }
 
 static void world_start_node(struct world_node *n)
 {
 	struct world *w = n->world;
 	struct node_opt opt = {
-		.log = &w->log,
-		.store = w->store,
+		.log = &w->stage.log,
+		.store = w->stage.store,
 		.domain = WORLD_DOMAIN,
 		.url_scheme = "http",
 		.registration = CORE_OPEN,
@@ -222,8 +179,8 @@ static void world_start_node(struct world_node *n)
 		.window_total = 64 * 1024 * 1024,
 	};
 
-	world_note(w, "node %u starts", n->index);
-	CHECK(node_new(w->ev, &opt, &n->node) == 0);
+	stage_note(&w->stage, "node %u starts", n->index);
+	CHECK(node_new(w->stage.ev, &opt, &n->node) == 0);
 	node_start(n->node, world_on_started, w);
 }
 
@@ -237,9 +194,9 @@ static void world_on_up(void *arg)
 
 void world_stop_node(struct world_node *n, uint32_t back_ms)
 {
-	struct ev *ev = n->world->ev;
+	struct ev *ev = n->world->stage.ev;
 
-	world_note(n->world, "node %u stops back_ms=%u", n->index, back_ms);
+	stage_note(&n->world->stage, "node %u stops back_ms=%u", n->index, back_ms);
 	ev_timer_stop(ev, &n->drain);
 	n->draining = false;
 	node_free(n->node);
@@ -255,10 +212,10 @@ struct wire *world_dial_node(struct world *w, enum cable_kind kind, unsigned nod
 
 	if (w->nodes[node].node == NULL)
 		return NULL;
-	world_ip(number, ip);
+	stage_ip(number, ip);
 	CHECK(visit_end_set(&who.peer, str_of(ip), 40000) == 0);
 	CHECK(visit_end_set(&who.local, STR("192.0.2.1"), 80) == 0);
-	cable_new(w, kind, number, &a, &b);
+	cable_new(&w->stage, kind, number, &a, &b);
 	node_serve(w->nodes[node].node, b, &who);
 	return a;
 }
@@ -311,21 +268,21 @@ static void world_on_login(void *arg, const struct core_login *login)
 /* The accounts that hosts share, and a token for each host in each, were made long ago. */
 static void world_make_accounts(struct world *w)
 {
-	struct core_opt opt = {.log = &w->log,
-			       .store = w->store,
+	struct core_opt opt = {.log = &w->stage.log,
+			       .store = w->stage.store,
 			       .domain = WORLD_DOMAIN,
 			       .url_scheme = "http",
 			       .registration = CORE_OPEN};
 	struct core_proof nobody = {.type = CORE_PROOF_NONE};
 	struct world_setup setup = {.world = w};
 
-	CHECK(core_new(w->ev, &opt, &setup.core) == 0);
+	CHECK(core_new(w->stage.ev, &opt, &setup.core) == 0);
 	CHECK(core_start(setup.core, world_on_admin, w) == 0);
-	ev_sim_run_for(w->ev, 1);
+	ev_sim_run_for(w->stage.ev, 1);
 	CHECK(w->admin[0] != '\0');
 	for (unsigned i = 0; i < WORLD_ACCOUNTS; i++)
 		CHECK(core_login(setup.core, &nobody, world_on_login, &setup) != NULL);
-	ev_sim_run_for(w->ev, 1);
+	ev_sim_run_for(w->stage.ev, 1);
 	CHECK(w->n_accounts == WORLD_ACCOUNTS);
 	for (unsigned i = 0; i < WORLD_ACCOUNTS; i++)
 		CHECK(w->accounts[i].n_hosts == WORLD_HOSTS_MAX);
@@ -337,26 +294,19 @@ static void world_make_accounts(struct world *w)
 static struct world *world_open(uint64_t seed, bool verbose)
 {
 	struct world *w = must_calloc(1, sizeof *w);
-	struct store_why why;
 
-	w->seed = w->dice.state = seed;
-	w->verbose = verbose;
-	w->trace = 0xcbf29ce484222325;
-	CHECK(ev_sim_new(seed, &w->ev) == 0);
-	w->log = (struct log){.level = LOG_INFO, .write = world_log, .arg = w};
-	CHECK(store_open(w->ev, &w->log, "memory:", &w->store, &why) == 0);
-	list_init(&w->cables);
+	stage_open(&w->stage, seed, verbose);
 	list_init(&w->visitors);
 	clerk_init(w);
 	world_make_accounts(w);
 	world_add_name(w, "nobody");
-	w->n_nodes = dice_range(&w->dice, 1, WORLD_NODES_MAX);
+	w->n_nodes = dice_range(&w->stage.dice, 1, WORLD_NODES_MAX);
 	for (unsigned i = 0; i < w->n_nodes; i++) {
 		w->nodes[i] = (struct world_node){.world = w, .index = i};
 		w->nodes[i].up = (struct ev_timer){.fn = world_on_up, .arg = &w->nodes[i]};
 		world_start_node(&w->nodes[i]);
 	}
-	w->n_hosts = dice_range(&w->dice, 1, WORLD_HOSTS_MAX);
+	w->n_hosts = dice_range(&w->stage.dice, 1, WORLD_HOSTS_MAX);
 	for (unsigned i = 0; i < w->n_hosts; i++)
 		host_init(w, i);
 	return w;
@@ -390,18 +340,18 @@ static size_t world_count_probes(const struct world *w)
 /* Every agent that lives must be reachable under its names within WORLD_HEAL_MS. */
 static uint32_t world_heal(struct world *w)
 {
-	uint64_t since = ev_now_ms(w->ev);
+	uint64_t since = ev_now_ms(w->stage.ev);
 
 	for (unsigned i = 0; i < w->n_hosts; i++)
 		for (size_t s = 0; w->hosts[i].run != NULL && s < w->hosts[i].n_seats; s++)
 			(void)!world_probe_seat(w, w->hosts[i].run, s);
-	while (!w->failed && world_count_probes(w) > 0) {
-		if (ev_now_ms(w->ev) - since > WORLD_HEAL_MS) {
+	while (!w->stage.failed && world_count_probes(w) > 0) {
+		if (ev_now_ms(w->stage.ev) - since > WORLD_HEAL_MS) {
 			LIST_FOR_EACH (link, &w->visitors) {
 				struct visitor *v = CONTAINER_OF(link, struct visitor, link);
 
 				if (v->probe)
-					world_fail(w,
+					stage_fail(&w->stage,
 						   "%s does not answer %d s after the last "
 						   "fault: status=%u",
 						   w->names[v->name].text, WORLD_HEAL_MS / 1000,
@@ -409,33 +359,34 @@ static uint32_t world_heal(struct world *w)
 			}
 			break;
 		}
-		ev_sim_run_for(w->ev, 100);
+		ev_sim_run_for(w->stage.ev, 100);
 	}
-	return (uint32_t)(ev_now_ms(w->ev) - since);
+	return (uint32_t)(ev_now_ms(w->stage.ev) - since);
 }
 
 /* Everything that was taken away is given back, and whoever was sent away comes again. */
 static void world_repair(struct world *w)
 {
-	uint64_t since = ev_now_ms(w->ev);
+	uint64_t since = ev_now_ms(w->stage.ev);
 
 	if (!w->with_clerk)
 		return;
-	while (!w->failed && clerk_repair(w)) {
-		if (ev_now_ms(w->ev) - since > REPAIR_MS)
-			world_fail(w, "the API does not work again %d s after the last fault",
+	while (!w->stage.failed && clerk_repair(w)) {
+		if (ev_now_ms(w->stage.ev) - since > REPAIR_MS)
+			stage_fail(&w->stage,
+				   "the API does not work again %d s after the last fault",
 				   REPAIR_MS / 1000);
-		ev_sim_run_for(w->ev, 100);
+		ev_sim_run_for(w->stage.ev, 100);
 	}
-	if (!w->failed)
-		ev_sim_run_for(w->ev, CLERK_SETTLE_MS + 1);
+	if (!w->stage.failed)
+		ev_sim_run_for(w->stage.ev, CLERK_SETTLE_MS + 1);
 	for (unsigned i = 0; i < w->n_hosts; i++) {
 		struct host *h = &w->hosts[i];
 
 		if (h->run != NULL && h->run->taken)
 			host_kill(h, 0);
-		ev_timer_stop(w->ev, &h->again);
-		ev_timer_stop(w->ev, &h->start);
+		ev_timer_stop(w->stage.ev, &h->again);
+		ev_timer_stop(w->stage.ev, &h->start);
 		if (h->run == NULL && !h->over)
 			host_start(h);
 	}
@@ -467,31 +418,32 @@ static void world_check_quiet(struct world *w)
 		const struct host *h = &w->hosts[i];
 
 		if (h->run == NULL && !h->over)
-			world_fail(w, "host %u has no agent", i);
+			stage_fail(&w->stage, "host %u has no agent", i);
 		if (h->run != NULL && !h->run->online)
-			world_fail(w, "the agent of host %u was never told that it is back", i);
+			stage_fail(&w->stage, "the agent of host %u was never told that it is back",
+				   i);
 		n_sessions += h->run != NULL ? h->n_sessions : 0;
 		for (size_t s = 0; s < h->n_seats; s++) {
 			n_conns += h->seats[s].site.n_conns;
 			if (h->run != NULL && !h->run->lost[s] && h->run->name[s][0] == '\0')
-				world_fail(w, "seat %u.%zu has never been online", i, s);
+				stage_fail(&w->stage, "seat %u.%zu has never been online", i, s);
 		}
 		LIST_FOR_EACH (link, &h->runs)
 			if (CONTAINER_OF(link, struct run, link) != h->run)
-				world_fail(w, "a twin of host %u's agent still lives", i);
+				stage_fail(&w->stage, "a twin of host %u's agent still lives", i);
 	}
 	if (n_conns > 0)
-		world_fail(w, "%zu connections to targets are left over", n_conns);
+		stage_fail(&w->stage, "%zu connections to targets are left over", n_conns);
 	if (stats.n_conns > 0 || stats.n_exchanges > 0)
-		world_fail(w, "%zu connections and %zu exchanges are left over", stats.n_conns,
-			   stats.n_exchanges);
+		stage_fail(&w->stage, "%zu connections and %zu exchanges are left over",
+			   stats.n_conns, stats.n_exchanges);
 	if (stats.n_sessions != n_sessions)
-		world_fail(w, "%zu sessions instead of %zu", stats.n_sessions, n_sessions);
+		stage_fail(&w->stage, "%zu sessions instead of %zu", stats.n_sessions, n_sessions);
 	if (stats.n_streams != stats.n_sessions)
-		world_fail(w, "%zu streams in %zu sessions are left over", stats.n_streams,
+		stage_fail(&w->stage, "%zu streams in %zu sessions are left over", stats.n_streams,
 			   stats.n_sessions);
 	if (stats.window_used != 0)
-		world_fail(w, "%llu bytes of windows are left over",
+		stage_fail(&w->stage, "%llu bytes of windows are left over",
 			   (unsigned long long)stats.window_used);
 }
 
@@ -507,67 +459,63 @@ static void world_close_all(struct world *w)
 
 	for (unsigned i = 0; i < w->n_hosts; i++) {
 		w->hosts[i].over = true;
-		if (dice_chance(&w->dice, 50))
+		if (dice_chance(&w->stage.dice, 50))
 			host_stop(&w->hosts[i], 0);
 	}
-	if (dice_chance(&w->dice, 50)) {
+	if (dice_chance(&w->stage.dice, 50)) {
 		for (unsigned i = 0; i < w->n_nodes; i++)
 			node_drain(w->nodes[i].node, world_on_drained, &drained[i]);
-		ev_sim_run_for(w->ev, 5000);
+		ev_sim_run_for(w->stage.ev, 5000);
 		for (unsigned i = 0; i < w->n_nodes; i++)
 			if (!drained[i])
-				world_fail(w, "node %u is idle and does not drain", i);
+				stage_fail(&w->stage, "node %u is idle and does not drain", i);
 	}
-	ev_sim_run_for(w->ev, dice_length(&w->dice, 3000));
+	ev_sim_run_for(w->stage.ev, dice_length(&w->stage.dice, 3000));
 	for (unsigned i = 0; i < w->n_hosts; i++)
 		host_end(&w->hosts[i]);
-	ev_sim_run_for(w->ev, dice_length(&w->dice, 100));
+	ev_sim_run_for(w->stage.ev, dice_length(&w->stage.dice, 100));
 	clerk_end(w);
 	for (unsigned i = 0; i < w->n_nodes; i++) {
 		node_free(w->nodes[i].node);
 		w->nodes[i].node = NULL;
-		ev_timer_stop(w->ev, &w->nodes[i].up);
+		ev_timer_stop(w->stage.ev, &w->nodes[i].up);
 	}
-	store_close(w->store);
-	if (!w->failed && ev_sim_run_for(w->ev, END_MS))
-		world_fail(w, "something still happens after the end");
-	if (!w->failed && !list_empty(&w->cables))
-		world_fail(w, "a wire is left over");
+	stage_close(&w->stage);
 }
 
 static void world_free(struct world *w)
 {
 	for (size_t i = 0; i < w->n_quests; i++)
 		free(w->quests[i]);
-	ev_free(w->ev);
+	stage_free(&w->stage);
 	free(w);
 }
 
-bool world_run(uint64_t seed, bool verbose, struct world_result *out)
+bool world_run(uint64_t seed, bool verbose, struct stage_result *out)
 {
 	struct world *w = world_open(seed, verbose);
 	bool ok;
 
 	faults_begin(w);
-	while (!w->failed && ev_now_ms(w->ev) < w->calm_at_ms)
-		ev_sim_run_for(w->ev, w->calm_at_ms - ev_now_ms(w->ev));
+	while (!w->stage.failed && ev_now_ms(w->stage.ev) < w->calm_at_ms)
+		ev_sim_run_for(w->stage.ev, w->calm_at_ms - ev_now_ms(w->stage.ev));
 	faults_end(w);
-	if (!w->failed)
+	if (!w->stage.failed)
 		world_repair(w);
-	if (!w->failed)
+	if (!w->stage.failed)
 		out->heal_ms = world_heal(w);
-	for (uint64_t ms = 0; !w->failed && w->n_visitors > 0 && ms < SETTLE_MS; ms += 1000)
-		ev_sim_run_for(w->ev, 1000);
-	if (!w->failed)
-		ev_sim_run_for(w->ev, QUIET_MS);
-	if (!w->failed)
+	for (uint64_t ms = 0; !w->stage.failed && w->n_visitors > 0 && ms < SETTLE_MS; ms += 1000)
+		ev_sim_run_for(w->stage.ev, 1000);
+	if (!w->stage.failed)
+		ev_sim_run_for(w->stage.ev, QUIET_MS);
+	if (!w->stage.failed)
 		world_check_quiet(w);
-	if (!w->failed)
+	if (!w->stage.failed)
 		world_close_all(w);
-	out->virtual_ms = ev_now_ms(w->ev);
-	out->n_quests = w->n_quests;
-	out->trace = w->trace;
-	ok = !w->failed;
+	out->virtual_ms = ev_now_ms(w->stage.ev);
+	out->n_visits = w->n_quests;
+	out->trace = w->stage.trace;
+	ok = !w->stage.failed;
 	if (ok)
 		world_free(w);
 	return ok;

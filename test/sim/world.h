@@ -13,6 +13,7 @@
 #include "sim/dice.h"
 #include "sim/host.h"
 #include "sim/quest.h"
+#include "sim/stage.h"
 #include "sim/visitor.h"
 
 #define WORLD_DOMAIN	 "sim.test"
@@ -60,18 +61,12 @@ struct world_account {
 };
 
 struct world {
-	uint64_t seed;
-	bool verbose, failed;
+	struct stage stage;
 	bool lucky; /* no faults: every request must succeed */
 	bool with_clerk;
-	struct dice dice;
-	uint64_t trace; /* hash of all that was noted */
-	struct ev *ev;
-	struct log log;
-	struct store *store;
 	struct world_node nodes[WORLD_NODES_MAX];
 	unsigned n_nodes;
-	struct list cables, visitors;
+	struct list visitors;
 	size_t n_visitors, n_names, n_hosts, n_quests;
 	unsigned visitor_number, run_number;
 	struct host hosts[WORLD_HOSTS_MAX];
@@ -87,25 +82,8 @@ struct world {
 	unsigned n_faults, n_arrivals;	/* still to come */
 };
 
-/* What one world was like. */
-struct world_result {
-	uint64_t trace; /* the same for the same seed and code */
-	uint64_t virtual_ms;
-	size_t n_quests;
-	uint32_t heal_ms; /* how long the slowest tunnel took to answer after the last fault */
-};
-
 /* Live through a seed. Returns true if every promise was kept; a broken one is printed. */
-bool world_run(uint64_t seed, bool verbose, struct world_result *out);
-
-/* Something happened: into the trace. */
-void world_note(struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-/* A promise is broken: say so, and stop. */
-void world_fail(struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-/* The address of visitor n, as text. */
-void world_ip(unsigned n, char out[32]);
+bool world_run(uint64_t seed, bool verbose, struct stage_result *out);
 
 /* A fresh wire to a node, or NULL when it is down. number: the visitor's, or the host's. */
 struct wire *world_dial_node(struct world *w, enum cable_kind kind, unsigned node, unsigned number);
