@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / 'bench' / 'out'
 BUILD = pathlib.Path(os.environ.get('KAREZ_BUILD', ROOT / 'build'))
 HOST = 'bench.localhost'
+PASSED = 'passed.example'  # the name of TLS that is passed through; nobody resolves it
 SMALL = 'a small answer of sixty-six bytes, as the prototypes also had it.\n'
 GIB = 1 << 30
 START_S = 20  # how long a server may take to answer for the first time
@@ -105,13 +106,13 @@ class Lab:
         return path
 
     def certificate(self):
-        """(certificate, key) for localhost, one for all chains: ECDSA P-256."""
+        """(certificate, key) for localhost and PASSED, one for all chains: ECDSA P-256."""
         cert, key = self.dir / 'cert.pem', self.dir / 'key.pem'
         if not cert.exists():
             subprocess.run(
                 ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
                  '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext',
-                 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert],
+                 f'subjectAltName=DNS:localhost,DNS:{PASSED},IP:127.0.0.1', '-keyout', key, '-out', cert],
                 check=True, capture_output=True)
         return cert, key
 
@@ -174,7 +175,9 @@ def ask(port, path='/small', timeout=5, trust=None):
         conn = http.client.HTTPConnection('127.0.0.1', port, timeout=timeout)
     else:
         context = ssl.create_default_context(cafile=str(trust))
-        conn = http.client.HTTPSConnection('localhost', port, timeout=timeout, context=context)
+        conn = http.client.HTTPConnection(PASSED, port, timeout=timeout)
+        conn.sock = context.wrap_socket(socket.create_connection(('127.0.0.1', port), timeout),
+                                        server_hostname=PASSED)
     try:
         conn.request('GET', path, headers={'Host': HOST})
         answer = conn.getresponse()
@@ -427,7 +430,7 @@ class KarezPass(Karez):
                 '--unproven-domains']
 
     def wishes(self):
-        return ['--domain', 'localhost']
+        return ['--domain', PASSED]
 
 
 class Haproxy(Chain):
@@ -527,9 +530,9 @@ class HaproxyPass(Haproxy):
     def choose(self, port):
         if port != self.port:
             return 'default_backend next'
-        return """tcp-request inspect-delay 5s
-    tcp-request content accept if { req_ssl_hello_type 1 }
-    use_backend next if { req_ssl_sni -i localhost }"""
+        return f"""tcp-request inspect-delay 5s
+    tcp-request content accept if {{ req_ssl_hello_type 1 }}
+    use_backend next if {{ req_ssl_sni -i {PASSED} }}"""
 
 
 class Ssh(Chain):

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 
-from chains import (GIB, HOST, OUT, SMALL, Nginx, NginxTls, Path, Sink, Wrong)
+from chains import (GIB, HOST, OUT, PASSED, ROOT, SMALL, Nginx, NginxTls, Path, Sink, Wrong)
 
 PACE_CONNS = 100  # enough that even an answer after 100 ms leaves one free at the rate below
 WRK_CONNS = 50
@@ -124,7 +124,10 @@ def wrk(chain, seconds, *headers):
     argv = ['wrk', '-t1', f'-c{WRK_CONNS}', f'-d{seconds}s', '-H', f'Host: {HOST}']
     for header in headers:
         argv += ['-H', header]
-    base = 'http://127.0.0.1' if chain.trust is None else 'https://localhost'
+    base = 'http://127.0.0.1'
+    if chain.trust is not None:
+        argv += ['-s', ROOT / 'bench' / 'here.lua']
+        base = f'https://{PASSED}'
     out = subprocess.run(argv + [f'{base}:{chain.port}/small'], check=True, text=True,
                          capture_output=True, timeout=seconds + 60).stdout
     done = re.search(r'(\d+) requests in', out)
@@ -167,8 +170,8 @@ def fetch(chain, size, to='/dev/null'):
     name = f'{size}.bin'
     chain.lab.body_file(size)
     subprocess.run(['curl', '-sSf', '--cacert', chain.trust, '--resolve',
-                    f'localhost:{chain.port}:127.0.0.1', '-o', to,
-                    f'https://localhost:{chain.port}/bulk/{name}'], check=True, timeout=120)
+                    f'{PASSED}:{chain.port}:127.0.0.1', '-o', to,
+                    f'https://{PASSED}:{chain.port}/bulk/{name}'], check=True, timeout=120)
 
 
 def run_pass(chain, size):

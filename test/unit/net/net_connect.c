@@ -23,6 +23,7 @@ struct trip {
 	int calls, e, fd;
 	int server; /* listening socket */
 	uint16_t port;
+	bool *v4_first;
 };
 
 static int setup(void **state)
@@ -71,6 +72,7 @@ static void trip_start(struct trip *t, const char *host, uint16_t port, uint32_t
 	struct net_connect_opt opt = {.host = host,
 				      .port = port,
 				      .timeout_ms = timeout_ms,
+				      .v4_first = t->v4_first,
 				      .done = trip_on_done,
 				      .arg = t};
 
@@ -116,6 +118,19 @@ static void test_name(void **state)
 	assert_arrived(t);
 }
 
+static int listen_at(const char *ip, uint16_t port)
+{
+	struct net_addr addr;
+	int fd;
+
+	assert_int_equal(net_addr_from_ip(str_of(ip), port, &addr), 0);
+	fd = socket(addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+	assert_int_equal(bind(fd, &addr.sa, addr.len), 0);
+	assert_int_equal(listen(fd, 10), 0);
+	return fd;
+}
+
 /* The resolver is not asked where localhost is: it may not know of ::1, or have no descriptor. */
 static void test_localhost(void **state)
 {
@@ -132,19 +147,13 @@ static void test_localhost(void **state)
 	struct trip *t = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct net_addr addr;
 		int server = -1;
 
 		print_message("%s\n", cases[i].why);
 		net_close(t->server, false);
 		t->server = -1;
-		if (cases[i].ip != NULL) {
-			assert_int_equal(net_addr_from_ip(str_of(cases[i].ip), t->port, &addr), 0);
-			server = socket(addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-			setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-			assert_int_equal(bind(server, &addr.sa, addr.len), 0);
-			assert_int_equal(listen(server, 10), 0);
-		}
+		if (cases[i].ip != NULL)
+			server = listen_at(cases[i].ip, t->port);
 		t->calls = 0;
 		trip_start(t, cases[i].host, t->port, 60000);
 		ev_run(t->ev);
@@ -152,6 +161,49 @@ static void test_localhost(void **state)
 		net_close(t->fd, true);
 		t->fd = -1;
 		net_close(server, false);
+	}
+}
+
+/* Where localhost was found last is where the next attempt begins. */
+static void test_localhost_again(void **state)
+{
+	static const struct {
+		const char *why;
+		bool before, v4, v6;
+		bool after;
+		int family; /* AF_UNSPEC: refused */
+	} cases[] = {
+		{"both, nothing known", false, true, true, false, AF_INET6},
+		{"both, last at IPv4", true, true, true, true, AF_INET},
+		{"IPv4 only, nothing known", false, true, false, true, AF_INET},
+		{"IPv6 only, last at IPv4", true, false, true, false, AF_INET6},
+		{"nobody, last at IPv4", true, false, false, true, AF_UNSPEC},
+	};
+	struct trip *t = *state;
+
+	net_close(t->server, false);
+	t->server = -1;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bool v4_first = cases[i].before;
+		int v4 = cases[i].v4 ? listen_at("127.0.0.1", t->port) : -1;
+		int v6 = cases[i].v6 ? listen_at("::1", t->port) : -1;
+		struct net_addr peer;
+
+		print_message("%s\n", cases[i].why);
+		t->calls = 0;
+		t->v4_first = &v4_first;
+		trip_start(t, "localhost", t->port, 60000);
+		ev_run(t->ev);
+		assert_int_equal(t->e, cases[i].family == AF_UNSPEC ? ERR_REFUSED : 0);
+		assert_int_equal(v4_first, cases[i].after);
+		if (t->e == 0) {
+			net_peer(t->fd, &peer);
+			assert_int_equal(peer.sa.sa_family, cases[i].family);
+		}
+		net_close(t->fd, true);
+		t->fd = -1;
+		net_close(v4, false);
+		net_close(v6, false);
 	}
 }
 
@@ -351,12 +403,19 @@ static void test_out_of_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_TRIP(test_address),	 ON_TRIP(test_name),
-		ON_TRIP(test_localhost), ON_TRIP(test_name_that_cannot_be),
-		ON_TRIP(test_refused),	 ON_TRIP(test_refused_by_name),
-		ON_TRIP(test_unix),	 ON_TRIP(test_unix_path_too_long),
-		ON_TRIP(test_cancel),	 ON_TRIP(test_loop_ends_during_a_lookup),
-		ON_TRIP(test_timeout),	 ON_TRIP(test_out_of_descriptors),
+		ON_TRIP(test_address),
+		ON_TRIP(test_name),
+		ON_TRIP(test_localhost),
+		ON_TRIP(test_localhost_again),
+		ON_TRIP(test_name_that_cannot_be),
+		ON_TRIP(test_refused),
+		ON_TRIP(test_refused_by_name),
+		ON_TRIP(test_unix),
+		ON_TRIP(test_unix_path_too_long),
+		ON_TRIP(test_cancel),
+		ON_TRIP(test_loop_ends_during_a_lookup),
+		ON_TRIP(test_timeout),
+		ON_TRIP(test_out_of_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
