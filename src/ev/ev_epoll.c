@@ -2,7 +2,7 @@
  * Descriptors, by epoll itself and not by libuv.
  *
  * libuv asks the kernel four times for one that is opened, read and closed, and twice for each
- * change of what is wanted; a short connection was 10 % dearer by that (doc/performance.md). Here a
+ * change of what is wanted (doc/decisions/0006-own-turn.md has what that cost). Here a
  * change costs nothing until the loop lies down, and reading that is no longer wanted costs nothing
  * until there is something to read.
  */

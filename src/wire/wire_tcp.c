@@ -24,6 +24,7 @@ struct wire_tcp {
 	bool drained;	   /* the kernel had nothing more when we last asked */
 	bool blocked;	   /* the kernel took less than we offered */
 	bool eof;
+	bool shut_due; /* at the end of the turn, if it still lives then */
 	bool told_broken;
 };
 
@@ -152,9 +153,17 @@ static size_t wire_tcp_room(const struct wire *w)
 	return ((const struct wire_tcp *)w)->blocked ? 0 : WIRE_ROOM_UNKNOWN;
 }
 
+/* When the peer has ended too a close follows as a rule, and does the same at half the price. */
 static void wire_tcp_shut(struct wire *w)
 {
-	net_shut(wire_tcp_of(w)->fd);
+	struct wire_tcp *t = wire_tcp_of(w);
+
+	if (t->eof) {
+		t->shut_due = true;
+		ev_task_run(w->ev, &t->again);
+	} else {
+		net_shut(t->fd);
+	}
 }
 
 static void wire_tcp_want(struct wire *w, int events)
@@ -221,6 +230,9 @@ static void wire_tcp_on_again(void *arg)
 {
 	struct wire_tcp *t = arg;
 
+	if (t->shut_due)
+		net_shut(t->fd);
+	t->shut_due = false;
 	if (t->why != 0) {
 		wire_tcp_break(t, t->why);
 		return;
@@ -259,6 +271,7 @@ int wire_tcp_new(struct ev *ev, int fd, enum net_use use, struct wire **out)
 	t->wire = (struct wire){.ops = &wire_tcp_ops, .ev = ev, .scratch = EV_SCRATCH_NET};
 	t->again = (struct ev_task){.fn = wire_tcp_on_again, .arg = t};
 	t->fd = fd;
+	t->drained = use == NET_TARGET; /* connected just now: who speaks first will be heard */
 	if ((e = ev_io_new(ev, fd, wire_tcp_on_ready, t, &t->io)) != 0) {
 		free(t);
 		return e;
