@@ -30,6 +30,7 @@ class Authority:
         """A certificate by which a client proves that it is `name`; ca: "ca", or "other", which
         nobody trusts; days -1: it expired yesterday."""
         cert = Cert(self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        assert cert.cert not in (self.ca, self.other_ca), "it would take the authority's place"
         more = []
         if names:
             (self.folder / f"{name}.ext").write_text(f"subjectAltName={names}")
