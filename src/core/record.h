@@ -178,6 +178,9 @@ struct record_route {
  */
 bool record_route_key(const struct record_tunnel *r, char out[RECORD_ROUTE_TEXT]);
 
+/* Is this one of its custom domains? host: lower case, no dot at the end. */
+bool record_tunnel_has_host(const struct record_tunnel *r, const char *host);
+
 /* Do they say the same? When they were made and changed does not count. */
 bool record_tunnel_same(const struct record_tunnel *a, const struct record_tunnel *b);
 

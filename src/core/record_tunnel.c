@@ -69,6 +69,14 @@ int record_parse_proxy(struct str s, enum tunnel_proxy *out)
 
 /* ---- what is in it ---- */
 
+bool record_tunnel_has_host(const struct record_tunnel *r, const char *host)
+{
+	for (size_t i = 0; i < r->n_alt_names; i++)
+		if (strcmp(r->alt_names[i], host) == 0)
+			return true;
+	return false;
+}
+
 bool record_route_key(const struct record_tunnel *r, char out[RECORD_ROUTE_TEXT])
 {
 	out[0] = '\0';

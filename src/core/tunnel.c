@@ -204,14 +204,6 @@ static void tunnel_add_host(struct tunnel *t, const char *host)
 	list_push(&t->hosts, &h->link);
 }
 
-static bool tunnel_has_alt_name(const struct record_tunnel *r, const char *host)
-{
-	for (size_t i = 0; i < r->n_alt_names; i++)
-		if (strcmp(r->alt_names[i], host) == 0)
-			return true;
-	return false;
-}
-
 /* Make a tunnel what a record says. Returns 0 or, with nothing changed, ERR_NOMEM. */
 static int tunnel_set(struct tunnel *t, const struct record_tunnel *r, uint64_t version)
 {
@@ -229,7 +221,7 @@ static int tunnel_set(struct tunnel *t, const struct record_tunnel *r, uint64_t 
 	LIST_FOR_EACH_SAFE (link, &t->hosts) {
 		struct tunnel_host *h = CONTAINER_OF(link, struct tunnel_host, link);
 
-		if (r->kind != TUNNEL_HTTP || !tunnel_has_alt_name(r, h->host))
+		if (r->kind != TUNNEL_HTTP || !record_tunnel_has_host(r, h->host))
 			tunnel_drop_host(h);
 	}
 	for (size_t i = 0; i < r->n_alt_names && r->kind == TUNNEL_HTTP; i++)

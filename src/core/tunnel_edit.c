@@ -282,24 +282,16 @@ int tunnel_edit_write(struct tunnel_edit *x, struct txn *t)
 	return manage_refuse(x->m, e, x->taken ? "name" : NULL, "%s", reason);
 }
 
-static bool edit_has(const struct record_tunnel *r, const char *host)
-{
-	for (size_t i = 0; i < r->n_alt_names; i++)
-		if (strcmp(r->alt_names[i], host) == 0)
-			return true;
-	return false;
-}
-
 int tunnel_edit_write_domains(struct tunnel_edit *x, struct txn *t)
 {
 	int64_t now_ms = ev_wall_ms(x->m->core->ev);
 	int e = 0;
 
 	for (size_t i = 0; e == 0 && !x->made && i < x->old->n_alt_names; i++)
-		if (!edit_has(x->r, x->old->alt_names[i]))
+		if (!record_tunnel_has_host(x->r, x->old->alt_names[i]))
 			e = tunnel_txn_leave_domain(t, x->old, x->old->alt_names[i]);
 	for (size_t i = 0; e == 0 && i < x->r->n_alt_names; i++)
-		if (x->made || !edit_has(x->old, x->r->alt_names[i]))
+		if (x->made || !record_tunnel_has_host(x->old, x->r->alt_names[i]))
 			e = tunnel_txn_take_domain(t, x->r, x->r->alt_names[i], now_ms);
 	return e;
 }

@@ -20,14 +20,6 @@ bool tunnel_proofs_asks(const struct tunnel_proofs *p)
 
 /* ---- in the transaction ---- */
 
-static bool proofs_has(const struct record_tunnel *r, const char *host)
-{
-	for (size_t i = 0; r != NULL && i < r->n_alt_names; i++)
-		if (strcmp(r->alt_names[i], host) == 0)
-			return true;
-	return false;
-}
-
 /* Need nobody prove what is nobody's? */
 static bool proofs_is_trusted(const struct tunnel_proofs *p)
 {
@@ -139,7 +131,7 @@ int tunnel_proofs_need(struct tunnel_proofs *p, struct txn *t, const struct reco
 		struct domain_proof fresh = {0};
 		bool needed;
 
-		if (proofs_has(old, r->alt_names[i]))
+		if (old != NULL && record_tunnel_has_host(old, r->alt_names[i]))
 			continue;
 		memcpy(fresh.host, r->alt_names[i], sizeof fresh.host);
 		e = proofs_claims(p, t, r, &fresh, &needed);

@@ -355,14 +355,6 @@ static int tunnel_txn_see_domain(struct txn *t, const char *host, struct record_
 	return e != 0 ? e : record_read_domain(rec.value, out);
 }
 
-static bool tunnel_txn_has(const struct record_tunnel *r, const char *host)
-{
-	for (size_t i = 0; i < r->n_alt_names; i++)
-		if (strcmp(r->alt_names[i], host) == 0)
-			return true;
-	return false;
-}
-
 /* The tunnel that had a domain so far loses it, and with it all that r has now. */
 static int tunnel_txn_strip(struct txn *t, const struct record_domain *d,
 			    const struct record_tunnel *r)
@@ -379,7 +371,7 @@ static int tunnel_txn_strip(struct txn *t, const struct record_domain *d,
 	if (strcmp(other.account, d->account) != 0)
 		return 0;
 	for (size_t i = 0; i < other.n_alt_names; i++)
-		if (!tunnel_txn_has(r, other.alt_names[i]))
+		if (!record_tunnel_has_host(r, other.alt_names[i]))
 			memmove(other.alt_names[kept++], other.alt_names[i],
 				sizeof other.alt_names[0]);
 	if (kept == other.n_alt_names)
@@ -459,7 +451,7 @@ static void tunnel_txn_ask_names(struct tunnel_txn_ahead *a, const struct record
 	if (record_route_key(r, key) && !(r->kind == TUNNEL_TCP && r->port == 0))
 		tunnel_txn_ask_both(a, RECORD_ROUTE, str_of(key));
 	for (size_t i = 0; i < r->n_alt_names; i++)
-		if (other == NULL || !tunnel_txn_has(other, r->alt_names[i]))
+		if (other == NULL || !record_tunnel_has_host(other, r->alt_names[i]))
 			tunnel_txn_ask_both(a, RECORD_DOMAIN, str_of(r->alt_names[i]));
 }
 
