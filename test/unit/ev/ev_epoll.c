@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "unit/ev/tcp_fds.h"
 
 struct scene {
 	struct ev *ev; /* for what waits to be freed */
@@ -32,29 +33,12 @@ static void scene_on_io(void *arg, int events)
 	s->events |= events;
 }
 
-static void make_tcp(int fds[2])
-{
-	struct sockaddr_in addr = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof addr;
-
-	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof addr), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
-	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(fds[1], (struct sockaddr *)&addr, sizeof addr), 0);
-	fds[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	assert_true(fds[0] >= 0);
-	close(listener);
-}
-
 static void scene_open(struct scene *s)
 {
 	*s = (struct scene){.calls = 0};
 	assert_int_equal(ev_sim_new(1, &s->ev), 0);
 	assert_int_equal(ev_epoll_init(&s->set, s->ev), 0);
-	make_tcp(s->fds);
+	tcp_fds(s->fds);
 	assert_int_equal(ev_epoll_io_new(&s->set, s->fds[0], scene_on_io, s, &s->io), 0);
 }
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "unit/ev/tcp_fds.h"
 
 static int setup(void **state)
 {
@@ -208,24 +209,6 @@ static void test_error_is_told_once(void **state)
 	}
 }
 
-/* A TCP connection on loopback. */
-static void make_tcp(int fds[2])
-{
-	struct sockaddr_in addr = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof addr;
-
-	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof addr), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
-	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(fds[1], (struct sockaddr *)&addr, sizeof addr), 0);
-	fds[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	assert_true(fds[0] >= 0);
-	close(listener);
-}
-
 /* What a peer does while nothing is wanted: only its death is told. */
 static void test_while_nothing_is_wanted(void **state)
 {
@@ -248,7 +231,7 @@ static void test_while_nothing_is_wanted(void **state)
 		int fds[2];
 
 		print_message("%s\n", cases[i].why);
-		make_tcp(fds);
+		tcp_fds(fds);
 		ear_open(&e, *state, fds[0]);
 		ev_io_want(e.io, EV_READ);
 		ev_io_want(e.io, 0);
