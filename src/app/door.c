@@ -97,7 +97,10 @@ int door_parse(struct str listen, struct door_where *out)
 int door_open(struct ev *ev, const struct door_opt *opt, struct door **out)
 {
 	struct door *d = calloc(1, sizeof *d);
-	struct net_listen_opt listen = {.accepted = door_on_accepted, .arg = d, .log = opt->log};
+	struct net_listen_opt listen = {.accepted = door_on_accepted,
+					.arg = d,
+					.log = opt->log,
+					.spoken_to = true};
 	int e;
 
 	if (d == NULL)

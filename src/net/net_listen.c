@@ -128,6 +128,8 @@ static int net_listen_bind(int fd, const struct net_listen_opt *opt)
 		net_listen_remove_stale(addr);
 		return bind(fd, &addr->sa, addr->len) == 0 ? 0 : err_from_errno(errno);
 	}
+	if (opt->spoken_to)
+		net_defer(fd);
 	net_tune(fd, NET_VISITOR); /* accepted sockets inherit it: no calls for each */
 	if (addr->sa.sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);

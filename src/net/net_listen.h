@@ -14,6 +14,9 @@ struct net_listen_opt {
 	struct net_addr addr;
 	int backlog; /* 0: the kernel's maximum */
 	bool paused; /* begin as net_listener_pause() leaves it */
+	/* Whoever connects has to speak first: accept nobody before that, or a second later. For
+	 * TCP; it saves a turn of the loop for each connection. */
+	bool spoken_to;
 	/*
 	 * A connection was accepted.
 	 *   fd    owned by the callee from now on, non-blocking.

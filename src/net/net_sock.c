@@ -86,6 +86,11 @@ void net_tune(int fd, enum net_use use)
 	net_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, NET_USER_TIMEOUT_MS);
 }
 
+void net_defer(int fd)
+{
+	net_set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1); /* seconds, in steps of repeated SYN-ACKs */
+}
+
 void net_local(int fd, struct net_addr *out)
 {
 	memset(out, 0, sizeof *out);

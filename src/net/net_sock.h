@@ -51,6 +51,10 @@ enum net_use {
 /* Harmless on unix sockets. */
 void net_tune(int fd, enum net_use use);
 
+/* A listening TCP socket shall show a connection when there is something to read from it, or after
+ * a second of silence. */
+void net_defer(int fd);
+
 /* The local or the remote end; len 0 when the kernel does not say. */
 void net_local(int fd, struct net_addr *out);
 void net_peer(int fd, struct net_addr *out);

@@ -25,7 +25,7 @@ struct door {
 	struct log log;
 	int n_warned, n_recovered;
 	int fds[MAX_FDS], n_fds, stop_at;
-	bool free_in_callback, pause_in_callback;
+	bool spoken_to, free_in_callback, pause_in_callback;
 	struct net_addr peer; /* of the last one */
 	char dir[32], path[64];
 };
@@ -92,7 +92,8 @@ static int door_open(struct door *d, const struct net_addr *addr)
 	struct net_listen_opt opt = {.addr = *addr,
 				     .accepted = door_on_accepted,
 				     .arg = d,
-				     .log = &d->log};
+				     .log = &d->log,
+				     .spoken_to = d->spoken_to};
 
 	return net_listen(d->ev, &opt, &d->listener);
 }
@@ -220,6 +221,34 @@ static void test_many_at_once(void **state)
 	let_in(d, N);
 	for (int i = 0; i < N; i++)
 		close(fds[i]);
+}
+
+/* Who came first says nothing: the others are shown before it, and it is shown all the same. */
+static void test_whoever_speaks_is_shown_first(void **state)
+{
+	struct door *d = *state;
+	const struct net_addr *addr;
+	int silent, speaks, leaves;
+	char got[8];
+
+	d->spoken_to = true;
+	assert_int_equal(door_open_at(d, "127.0.0.1:0"), 0);
+	addr = net_listener_addr(d->listener);
+	silent = visit(addr);
+	speaks = visit(addr);
+	assert_int_equal(write(speaks, "hello", 5), 5);
+	let_in(d, 1);
+	assert_int_equal(read(d->fds[0], got, sizeof got), 5);
+	leaves = visit(addr);
+	assert_int_equal(shutdown(leaves, SHUT_WR), 0);
+	let_in(d, 1);
+	assert_int_equal(read(d->fds[1], got, sizeof got), 0);
+	let_in(d, 1);
+	assert_int_equal(read(d->fds[2], got, sizeof got), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(silent);
+	close(speaks);
+	close(leaves);
 }
 
 static void test_in_use(void **state)
@@ -569,6 +598,7 @@ int main(void)
 		AT_DOOR(test_tcp),
 		AT_DOOR(test_every_address_takes_ipv4_too),
 		AT_DOOR(test_many_at_once),
+		AT_DOOR(test_whoever_speaks_is_shown_first),
 		AT_DOOR(test_in_use),
 		AT_DOOR(test_not_our_address),
 		AT_DOOR(test_free_in_callback),
