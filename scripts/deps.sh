@@ -10,10 +10,11 @@ set -eu
 
 declare -A packages=(
     [build]="gcc libc6-dev make pkg-config meson ninja-build libuv1-dev libssl-dev libnghttp2-dev libsqlite3-dev
-        libjansson-dev libyaml-dev libc-ares-dev libcurl4-openssl-dev libhiredis-dev"
+        libjansson-dev libyaml-dev libc-ares-dev libcurl4-openssl-dev libhiredis-dev libssh-dev"
     [quickstart]="curl python3"
     [test]="python3 libcmocka-dev python3-pytest python3-websockets python3-jsonschema curl openssl clang libclang-rt-14-dev mandoc
-        valgrind redis-server redis-sentinel haproxy netcat-openbsd"
+        valgrind redis-server redis-sentinel haproxy netcat-openbsd openssh-client openssh-server dropbear-bin putty-tools
+        ssh-audit python3-asyncssh python3-paramiko"
     [fuzz]="clang libclang-rt-14-dev"
     [bench]="gcc libc6-dev python3 python3-matplotlib haproxy nginx-light wrk openssh-server openssh-client openssl"
     [format]="clang-format"
@@ -22,6 +23,11 @@ declare -A packages=(
 # Package -> service that it starts unless told not to.
 declare -A service=([haproxy]=haproxy [nginx-light]=nginx [openssh-server]=ssh
     [redis-server]=redis-server [redis-sentinel]=redis-sentinel)
+
+# Package -> the first version on Debian 12 that will do: before it, libssh did not look at what proves that a message of AES-GCM
+# is whole. karezd tests that at its start as well.
+declare -A least=([libssh-dev]=0.10.6-0+deb12u3)
+codename=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME-}")
 
 why() {
     case $1 in
@@ -41,7 +47,18 @@ usage() {
 }
 
 installed() {
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+    local status version
+    read -r status version < <(dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2>/dev/null) || return 1
+    [ "$status" = installed ] || return 1
+    [ -z "${least[$1]-}" ] || [ "$codename" != bookworm ] || dpkg --compare-versions "$version" ge "${least[$1]}"
+}
+
+# Does everything that was missing stand as it should now?
+all_installed() {
+    local package
+    for package in "${missing[@]}"; do
+        installed "$package" || return 1
+    done
 }
 
 # Tell the packages' scripts not to start daemons, unless the machine has a policy of its own.
@@ -110,13 +127,19 @@ apt() {
 trap guard_off EXIT
 trap 'exit 130' INT TERM
 guard_on
-# Where the lists of packages are too old to name or find one of them, fetch them anew.
+# Where the lists of packages are too old to name or find one of them, or the version that is needed, fetch them anew.
 if ! apt-cache show --no-all-versions "${missing[@]}" >/dev/null 2>&1 ||
-    ! apt install --no-install-recommends "${missing[@]}"; then
+    ! apt install --no-install-recommends "${missing[@]}" || ! all_installed; then
     apt update
     apt install --no-install-recommends "${missing[@]}"
 fi
 guard_off
+for package in "${missing[@]}"; do
+    if ! installed "$package"; then
+        echo "deps: $package is not here, or older than ${least[$package]-what is needed}; has this machine Debian's security updates?" >&2
+        exit 1
+    fi
+done
 
 for package in "${missing[@]}"; do
     unit=${service[$package]-}

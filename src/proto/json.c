@@ -294,6 +294,16 @@ int json_add_text(struct json *list, struct str value)
 	return json_add(list, &j);
 }
 
+int json_add_number(struct json *list, uint64_t value)
+{
+	struct json *j;
+
+	if (value > JSON_NUMBER_MAX)
+		return ERR_TOOBIG;
+	j = (struct json *)json_integer((json_int_t)value);
+	return json_add(list, &j);
+}
+
 static int json_write_into(const struct json *j, size_t cap, struct buf *b)
 {
 	size_t room = cap > b->len ? MIN(cap - b->len, (size_t)JSON_WRITE_GUESS) : 0, len;

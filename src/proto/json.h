@@ -108,6 +108,7 @@ void json_unset(struct json *obj, const char *key);
 
 /* Append to a list; errors and ownership as above. */
 int json_add_text(struct json *list, struct str value) MUST_CHECK;
+int json_add_number(struct json *list, uint64_t value) MUST_CHECK;
 int json_add(struct json *list, struct json **value) MUST_CHECK;
 
 /*

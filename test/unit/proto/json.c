@@ -215,10 +215,11 @@ static void test_making(void **state)
 	assert_int_equal(json_set_bool(inner, "y", true), 0);
 	assert_int_equal(json_add(list, &inner), 0);
 	assert_null(inner);
+	assert_int_equal(json_add_number(list, 22), 0);
 	assert_int_equal(json_set(j, "l", &list), 0);
 	assert_null(list);
 	expect_text(j, "{\"t\":\"a \\\"b\\\"\\n\xc3\xa9\",\"e\":\"\",\"n\":9223372036854775807,"
-		       "\"b\":false,\"l\":[\"x\",{\"y\":true}]}");
+		       "\"b\":false,\"l\":[\"x\",{\"y\":true},22]}");
 
 	assert_int_equal(json_set_text(j, "t", STR("new")), 0);
 	json_unset(j, "l");
@@ -240,6 +241,8 @@ static void test_what_cannot_be_made(void **state)
 	assert_int_equal(json_set_number(j, "n", JSON_NUMBER_MAX + 1), ERR_TOOBIG);
 	assert_int_equal(json_set_bool(list, "b", true), ERR_INVAL);
 	assert_int_equal(json_add_text(j, STR("x")), ERR_INVAL);
+	assert_int_equal(json_add_number(j, 1), ERR_INVAL);
+	assert_int_equal(json_add_number(list, JSON_NUMBER_MAX + 1), ERR_TOOBIG);
 	assert_int_equal(json_add_text(list, STR("\xc3")), ERR_INVAL);
 	assert_int_equal(json_new_object(&inner), 0);
 	assert_int_equal(json_add(j, &inner), ERR_INVAL);
