@@ -200,6 +200,11 @@ static int karezd_ca_revoke(const struct karezd_ca_settings *set, const char *di
 	printf("A server that runs with --agent-crl %s/crl.pem ends their sessions within "
 	       "seconds.\n",
 	       dir);
+	if (why[0] != '\0')
+		fprintf(stderr,
+			"karezd: %s: the certificate that it was about is not known here; if it is "
+			"to be revoked, mend the line\n",
+			why);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "core/names.h"
 #include "ingress/sni_ingress.h"
 #include "wire/wire_tls.h"
 
@@ -108,8 +109,7 @@ static bool tls_front_is_ours(void *arg, struct str sni)
 	char name[HOSTNAME_MAX + 1];
 	struct str before;
 
-	return str_eq(sni, str_of(f->opt.domain)) || str_eq(sni, str_of(f->opt.api_host)) ||
-	       str_eq(sni, STR("localhost")) ||
+	return names_own(f->opt.domain, f->opt.api_host, sni) ||
 	       hostname_under(sni, str_of(f->opt.domain), &before) ||
 	       (str_copy(name, sizeof name, sni) == 0 && tls_context_has_name(f->opt.tls, name)) ||
 	       core_tunnel_at(f->opt.core, sni) != NULL;

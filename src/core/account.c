@@ -189,12 +189,17 @@ static int account_new_credential(struct txn *t, const struct account_new *n,
 	return e;
 }
 
-int account_new_write(struct txn *t, const struct account_new *n)
+int account_new_write(struct txn *t, const struct account_new *n,
+		      const struct record_credential *first)
 {
 	struct record_account r = n->record;
 	int e = 0;
 
-	if (n->token[0] != '\0') {
+	if (first != NULL) {
+		r.n_credentials++;
+		e = credential_put(t, STR(""), first);
+	}
+	if (e == 0 && n->token[0] != '\0') {
 		r.n_credentials++;
 		e = account_new_credential(t, n, CREDENTIAL_TOKEN);
 	}

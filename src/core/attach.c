@@ -25,7 +25,8 @@ struct attach {
 	void (*done)(void *arg, const struct core_attached *result);
 	void *arg;
 	bool random;
-	bool again;	       /* a record that is there stays as it is */
+	bool again; /* a record that is there stays as it is */
+	bool by_route, temporary;
 	enum tunnel_kind kind; /* as asked for */
 	unsigned priority;
 	unsigned tries; /* of random names */
@@ -72,6 +73,7 @@ static void attach_answer(struct attach *a, int e)
 		memcpy(words, a->reason, sizeof words);
 	result.reason = words;
 	memcpy(result.name, a->name, sizeof result.name);
+	result.port = e == 0 ? a->r.port : 0;
 	while (e == 0 && result.n_urls < CORE_URLS_MAX &&
 	       core_url(c, &a->r, result.n_urls, result.urls[result.n_urls]) == 0)
 		result.n_urls++;
@@ -149,18 +151,30 @@ static int attach_judge(struct attach *a)
 static int attach_to_existing(struct attach *a, struct txn *t, const struct store_record *rec)
 {
 	int e = attach_judge(a);
+	bool stays = a->r.temporary; /* it is asked for by its name */
 
 	a->version = rec->version;
 	if (e != 0)
 		return e;
-	if (!a->again && strcmp(a->r.target, a->target) != 0) {
-		memcpy(a->r.target, a->target, sizeof a->r.target);
+	if (stays || (!a->again && strcmp(a->r.target, a->target) != 0)) {
+		if (!a->again)
+			memcpy(a->r.target, a->target, sizeof a->r.target);
+		a->r.temporary = false;
 		e = tunnel_txn_put(t, rec, &a->r);
-		a->hint_only = e == 0;
-		if (e != 0 && e != ERR_AGAIN)
+		a->hint_only = e == 0 && !stays;
+		if (e != 0 && e != ERR_AGAIN && !stays)
 			txn_discard(t); /* no hint then, and nothing half done */
 	}
-	return e == ERR_AGAIN ? e : 0;
+	return e == ERR_AGAIN || stays ? e : 0;
+}
+
+/* A temporary tunnel of another kind that nobody serves makes room. */
+static bool attach_is_idle(const struct attach *a)
+{
+	const struct member *m = a->member;
+
+	return strcmp(a->r.account, m->grant->who.account) == 0 && a->r.kind != a->kind &&
+	       temporary_is_idle(m->core, &a->r);
 }
 
 static int attach_to_new(struct attach *a, struct txn *t)
@@ -187,6 +201,8 @@ static int attach_run(struct txn *t, void *arg)
 		return attach_to_new(a, t);
 	if (e == 0 && a->random)
 		return tunnel_txn_taken(str_of(a->name), a->reason);
+	if (e == 0 && attach_is_idle(a))
+		return (e = tunnel_txn_drop(t, &a->r)) != 0 ? e : attach_to_new(a, t);
 	return e != 0 ? e : attach_to_existing(a, t, rec);
 }
 
@@ -250,6 +266,7 @@ static void attach_on_changed(void *arg, const struct manage_answer *answer)
 	} else {
 		a->r = answer->tunnels[0];
 		a->version = answer->version;
+		a->random = false; /* it has a name now, which may be one that was there */
 		memcpy(a->name, a->r.name, sizeof a->name);
 		e = attach_judge(a);
 	}
@@ -264,6 +281,8 @@ static int attach_start_change(struct attach *a, const struct manage_tunnel_chan
 	struct manage_asker by = {&a->member->grant->who, attach_on_changed, a};
 	struct manage_tunnel_change ch = {.mode = MANAGE_ENSURE,
 					  .keep = a->again,
+					  .by_route = a->by_route,
+					  .temporary = a->temporary,
 					  .expected = STORE_ANY};
 
 	if (wanted != NULL) {
@@ -293,13 +312,16 @@ int attach_begin(struct member *m, const struct core_wish *wish,
 	a->arg = arg;
 	a->random = wish->name.len == 0;
 	a->again = wish->again;
+	a->by_route = wish->by_route;
+	a->temporary = wish->temporary;
 	a->kind = wish->kind;
 	a->priority = wish->priority;
 	a->now_ms = ev_wall_ms(m->core->ev);
 	a->refused = tunnel_txn_check_target(wish->target, a->target, a->reason);
 	if (a->refused == 0 && !a->random)
 		a->refused = names_check(wish->name, m->core->opt.domain, a->name, a->reason);
-	if (a->refused == 0 && !m->expelled && (wish->change != NULL || a->kind != TUNNEL_HTTP))
+	if (a->refused == 0 && !m->expelled &&
+	    (wish->change != NULL || a->kind != TUNNEL_HTTP || a->temporary))
 		e = attach_start_change(a, wish->change);
 	else
 		e = attach_start(a);

@@ -13,7 +13,7 @@
 #include "core/place.h"
 
 _Static_assert(CORE_LOGINS_MAX + CORE_ATTACHES_MAX + CORE_LOOKUPS_MAX + CORE_MANAGES_MAX +
-			       CORE_REFRESHES_MAX + CORE_PLACES_MAX <
+			       CORE_REFRESHES_MAX + CORE_PLACES_MAX + CORE_DROPS_MAX <
 		       STORE_PENDING_MAX,
 	       "more questions than the store takes");
 
@@ -52,10 +52,13 @@ int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
 	list_init(&c->gone_agents);
 	c->register_left = CORE_REGISTER_BURST;
 	c->register_ms = ev_now_ms(ev);
-	if ((e = refresh_new(c, &c->refresh)) == 0 && (e = places_new(c)) == 0)
+	if ((e = refresh_new(c, &c->refresh)) == 0 &&
+	    (e = temporary_new(c, &c->temporaries)) == 0 && (e = places_new(c)) == 0)
 		MOVE(*out, c);
-	if (c != NULL)
+	if (c != NULL) {
+		temporary_free(c->temporaries);
 		refresh_free(c->refresh);
+	}
 	free(c);
 	return e;
 }
@@ -65,6 +68,8 @@ void core_free(struct core *c)
 	if (c == NULL)
 		return;
 	CHECK(c->n_members == 0);
+	temporary_free(c->temporaries);
+	c->temporaries = NULL;
 	while (!list_empty(&c->calls)) {
 		struct core_call *call = CONTAINER_OF(c->calls.next, struct core_call, link);
 
@@ -112,6 +117,7 @@ int core_call_begin(struct core *c, struct core_call *call, enum core_call_kind 
 		[CORE_LOGIN] = CORE_LOGINS_MAX,	     [CORE_ATTACH] = CORE_ATTACHES_MAX,
 		[CORE_LOOKUP] = CORE_LOOKUPS_MAX,    [CORE_MANAGE] = CORE_MANAGES_MAX,
 		[CORE_REFRESH] = CORE_REFRESHES_MAX, [CORE_PLACE] = CORE_PLACES_MAX,
+		[CORE_DROP] = CORE_DROPS_MAX,
 	};
 
 	if (c->n_calls[kind] >= max[kind])

@@ -54,6 +54,10 @@ struct core_ports {
 	 *   bind  an IP, "localhost" (both loopback addresses), or "": wherever the server lets
 	 *         tunnels listen.
 	 *   port  > 0.
+	 * A port of ours with the same number at other addresses is not in the way: both stand side
+	 * by side until one is given up. let() of the new one comes before give_up() of the old
+	 * one; then visitors who are on the way to the old one are still let in, and none is
+	 * refused.
 	 * Returns 0, ERR_INUSE, ERR_DENIED (the system, or the server's operator, does not let us),
 	 * ERR_INVAL (no address of this machine), ERR_NOFILE, ERR_NOMEM.
 	 */
@@ -131,12 +135,18 @@ struct core_agent {
 /* What somebody presents to prove an account. */
 struct core_proof {
 	enum core_proof_type {
-		CORE_PROOF_NONE,   /* nothing: an account is made on the fly, if that is open */
-		CORE_PROOF_BEARER, /* a token, or an account's number as the API takes it */
+		CORE_PROOF_NONE,    /* nothing: an account is made on the fly, if that is open */
+		CORE_PROOF_BEARER,  /* a token, or an account's number as the API takes it */
 		CORE_PROOF_SSH_KEY, /* "SHA256:<base64>" of a key whose signature was verified */
 		CORE_PROOF_CERTIFICATE, /* the name in a verified certificate; "": it has none */
 	} type;
 	struct str text; /* any bytes */
+	/*
+	 * CORE_PROOF_SSH_KEY: the key itself, one line as ssh_key_parse() writes it. Where anybody
+	 * may make an account, one is made for a key that nobody knows, and the key proves it from
+	 * then on; empty, or where accounts are not open: such a key is ERR_AUTH.
+	 */
+	struct str line;
 };
 
 struct core_login {
@@ -148,7 +158,7 @@ struct core_login {
 	const char *reason;	       /* a sentence for a person when e is not 0 */
 	struct access_who who;	       /* when e is 0 */
 	char number[CORE_NUMBER_TEXT]; /* of an account made just now, else "" */
-	char token[CORE_TOKEN_TEXT];   /* the same */
+	char token[CORE_TOKEN_TEXT];   /* the same; "" also when its proof is a key */
 };
 
 /*
@@ -165,6 +175,16 @@ void core_login_cancel(struct login *l);
 /* ---- members: sessions of agents that are logged in ---- */
 
 struct member;
+
+/* A request, or a connection, that is over. Texts are NUL-terminated, as the visitor sent them. */
+struct core_served {
+	const char *method; /* NULL: a connection whose words nobody looked at */
+	const char *path;   /* path and query; NULL as above */
+	unsigned status;    /* 0: none, or it ended before there was an answer */
+	uint64_t ms;
+	uint64_t up, down; /* bytes of content: to the target, and back */
+	int why;	   /* 0, or an ERR_*: how a connection was broken */
+};
 
 struct member_owner {
 	/* All are called from the loop; the owner may call member_leave() in them. */
@@ -185,6 +205,8 @@ struct member_owner {
 	 */
 	void (*detached)(void *arg, const char *tunnel, int code, const char *reason,
 			 uint64_t drain_ms);
+	/* Only with member_opt.watch: something that this session has served is over. Borrowed. */
+	void (*served)(void *arg, const struct visit *visit, const struct core_served *what);
 	/*
 	 * The core wants the session closed; say why to the agent: ERR_REPLACED, ERR_AUTH
 	 * (revoked, or over), ERR_DISABLED, ERR_DELETED (the account), ERR_DISCONNECTED.
@@ -192,14 +214,25 @@ struct member_owner {
 	void (*expelled)(void *arg, int code, const char *reason);
 };
 
+/* What carries a session. */
+enum core_session_kind { CORE_SESSION_MUX, CORE_SESSION_SSH, CORE_SESSION_KINDS };
+
+/* "mux", "ssh". */
+const char *core_session_kind_name(enum core_session_kind kind);
+
 struct member_opt {
-	struct session *session; /* borrowed: its owner calls member_leave() before it dies */
+	struct session *session;      /* borrowed: its owner calls member_leave() before it dies */
 	const struct access_who *who; /* as core_login() gave it; copied */
 	struct core_agent agent;
 	struct visit_end peer;
 	const struct member_owner *owner;
 	void *arg;
+	bool watch; /* owner->served() is wanted */
+	enum core_session_kind kind;
 };
+
+/* With member_opt.watch: from now on owner->served() is wanted, or is not any more. */
+void member_watch(struct member *m, bool watch);
 
 /*
  * The same agent, epoch and carrier again replaces the member before (expelled with ERR_REPLACED).
@@ -223,6 +256,11 @@ struct core_wish {
 	 * manage_tunnel_change(), whose members mode and expected do not count. NULL: nothing.
 	 */
 	const struct manage_tunnel_change *change;
+	/* Without a name: the account's tunnel of this kind that has the port, or the first of the
+	 * custom domains, in *change is meant, if there is one. */
+	bool by_route;
+	/* A record that has to be made is dropped again when nobody serves it any more. */
+	bool temporary;
 	/* Its process has served it before: a record that is there stays as it is, target and all;
 	 * what else is wished counts only for one that has to be made. */
 	bool again;
@@ -242,6 +280,7 @@ struct core_attached {
 	 * "tcp://a.example:9000", "tls://app.example.org:443". */
 	char urls[CORE_URLS_MAX][CORE_URL_TEXT];
 	size_t n_urls;
+	uint16_t port; /* of a tcp tunnel, else 0 */
 };
 
 /*
@@ -261,10 +300,10 @@ int member_attach(struct member *m, const struct core_wish *wish,
 #define CORE_SERVICES_MAX 256
 
 /*
- * Serve whatever tunnels of the account name this agent, or name no agent and one of these services;
- * now and whenever a record changes. Each is told by assigned(), and by detached() when it is over.
- *   services  [n] names, copied; once more replaces the list.
- * Returns 0, ERR_TOOBIG (n, or a name), ERR_NOMEM.
+ * Serve whatever tunnels of the account name this agent, or name no agent and one of these
+ * services; now and whenever a record changes. Each is told by assigned(), and by detached() when
+ * it is over. services  [n] names, copied; once more replaces the list. Returns 0, ERR_TOOBIG (n,
+ * or a name), ERR_NOMEM.
  */
 int member_offer(struct member *m, const struct str *services, size_t n,
 		 unsigned priority) MUST_CHECK;
@@ -349,9 +388,22 @@ struct core_visitor {
 void core_visitor_begin(struct core *c, struct core_visitor *v, const struct visit *visit);
 void core_visitor_end(struct core_visitor *v);
 
+/* Does anybody watch what they serve? If not, the words of a request need not be kept. */
+bool core_is_watched(const struct core *c);
+
+/*
+ * Something that the visitor asked for is over: whoever serves it is told if they watch; nearly
+ * free when nobody does.
+ *   v  its visit and place count: those of the session that served it. Best after
+ *      core_visitor_end(): whoever is told may end the session, and its visitors with it.
+ */
+void core_visitor_served(struct core *c, const struct core_visitor *v,
+			 const struct core_served *what);
+
 /* What is told about a session and a visitor. Values. */
 struct core_session_info {
 	uint64_t number;
+	enum core_session_kind kind;
 	char account[CORE_ID_TEXT], agent[CORE_AGENT_TEXT];
 	unsigned carrier;
 	uint64_t epoch;
@@ -381,11 +433,11 @@ struct core_visitor_info {
 
 /*
  * Which session should serve a visitor now? The one that moves the fewest bytes, then the one with
- * the fewest streams; so a small request does not queue behind a download. One that is draining, whose
- * target fails or whose pings are late is passed over.
- * Returns the number of the session's place at this tunnel, or 0 when there is none. It never
- * repeats and is gone as soon as the session stops serving the tunnel: streams kept under another
- * number may belong to an agent that must not be asked any more.
+ * the fewest streams; so a small request does not queue behind a download. One that is draining,
+ * whose target fails or whose pings are late is passed over. Returns the number of the session's
+ * place at this tunnel, or 0 when there is none. It never repeats and is gone as soon as the
+ * session stops serving the tunnel: streams kept under another number may belong to an agent that
+ * must not be asked any more.
  */
 uint64_t tunnel_choose(const struct tunnel *t);
 
@@ -463,8 +515,7 @@ void core_check_cancel(struct core_check *k); /* NULL is allowed */
  * The fingerprint of a secret of visitors, as struct rights keeps it, under the store's key.
  * Returns 0, ERR_NOMEM, or ERR_AGAIN: nobody has logged in yet, so the key has not been read.
  */
-int core_fingerprint(const struct core *c, struct str secret,
-		     char out[DIGEST_HEX_TEXT]) MUST_CHECK;
+int core_fingerprint(const struct core *c, struct str secret, char out[DIGEST_HEX_TEXT]) MUST_CHECK;
 
 /* May a tunnel's auth hook be there, by opt->auth_hosts? Asked when it is set and each time. */
 bool core_allows_hook(const struct core *c, const struct url *hook);

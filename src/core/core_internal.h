@@ -6,6 +6,7 @@
 #include "core/core.h"
 #include "core/digest.h"
 #include "core/record.h"
+#include "ev/log_pace.h"
 
 /*
  * Questions under way at most, by kind: each has one call at the store at a time, so together they
@@ -17,6 +18,7 @@
 #define CORE_MANAGES_MAX   256
 #define CORE_REFRESHES_MAX 32
 #define CORE_PLACES_MAX	   17
+#define CORE_DROPS_MAX	   8
 
 /* Accounts that strangers may make: so many at once, then one more each second. */
 #define CORE_REGISTER_BURST    256
@@ -31,6 +33,7 @@
 
 struct core_call;
 struct refresh;
+struct temporaries;
 struct txn;
 
 /* The next step of a call: the store has answered. It may free the call. */
@@ -43,6 +46,7 @@ enum core_call_kind {
 	CORE_MANAGE,
 	CORE_REFRESH,
 	CORE_PLACE, /* place_list.c */
+	CORE_DROP,  /* temporary.c */
 	CORE_CALL_KINDS,
 };
 
@@ -88,13 +92,15 @@ struct core {
 	struct secret secret;
 	uint64_t place_number, member_number, rounds; /* given last */
 	uint64_t loop_key[2];
-	unsigned register_left;	  /* accounts that may be made now */
-	uint64_t register_ms;	  /* when register_left was counted last */
-	struct refresh *refresh;  /* owned */
-	struct places *placing;	  /* owned: what place.c keeps */
-	size_t n_lists;		  /* of MANAGE_LISTS_MAX */
-	struct member *rechecked; /* weak: its leaving clears it; see tunnel_recheck() */
-	struct member *assigning; /* the same, see place_assign() */
+	unsigned register_left;		 /* accounts that may be made now */
+	uint64_t register_ms;		 /* when register_left was counted last */
+	struct refresh *refresh;	 /* owned */
+	struct places *placing;		 /* owned: what place.c keeps */
+	struct temporaries *temporaries; /* owned; NULL: the core is going */
+	size_t n_watching;		 /* members that want to hear of what they have served */
+	size_t n_lists;			 /* of MANAGE_LISTS_MAX */
+	struct member *rechecked;	 /* weak: its leaving clears it; see tunnel_recheck() */
+	struct member *assigning;	 /* the same, see place_assign() */
 };
 
 /* An account of which sessions live here. */
@@ -106,6 +112,9 @@ struct owner {
 	uint64_t sessions_max;
 	uint64_t version;   /* of the record that said so; 0: not read yet */
 	struct list grants; /* of grant.of_owner; it lives as long as one is there */
+	/* Of lines that its agents can cause as often as they like: targets that come and go, and
+	 * tunnels that are given to those who offer and taken back. */
+	struct log_pace health_pace, offer_pace;
 };
 
 /* A credential from which sessions live here, as its record says now. */
@@ -179,6 +188,7 @@ struct tunnel {
 	size_t sessions_max;
 	struct list hosts;   /* of tunnel_host.link, owned */
 	struct list serving; /* of serving.of_tunnel */
+	bool temporary;	     /* its record goes when nobody serves it any more */
 	size_t n_serving;
 	size_t n_up;		    /* of them, those that are not down */
 	uint64_t dials;		    /* so far */
@@ -253,8 +263,10 @@ struct account_new {
 };
 void account_new_make(struct core *c, struct account_new *n);
 
-/* Write it: the account, its number and first token. Errors as txn_put(). */
-int account_new_write(struct txn *t, const struct account_new *n) MUST_CHECK;
+/* Write it: the account, its number and first token, those of them that it has; and one credential
+ * more, which may be NULL. Errors as txn_put(). */
+int account_new_write(struct txn *t, const struct account_new *n,
+		      const struct record_credential *first) MUST_CHECK;
 
 /* Read and write an account. Return as txn_get() and txn_put(), ERR_IO when it is damaged. */
 int account_get(struct txn *t, struct str id, struct record_account *out,
@@ -317,6 +329,14 @@ void grant_on_account(struct core *c, const struct store_record *rec);
 void grant_on_credential(struct core *c, const struct store_record *rec);
 
 /* ---- member.c ---- */
+
+/* It stands in the way of another session of its account: if it was silent, ask for a sign of life
+ * now. */
+void member_rouse(struct member *m);
+
+/* Does it give way at once? A session of SSH that owes an answer: agents that have a name of their
+ * own take the place of their ghosts anyway, and come back when they are no ghosts. */
+bool member_is_ghost(const struct member *m);
 
 /* It serves nothing from now on; its owner is told at the end of the turn. */
 void member_expel(struct member *m, int why, const char *reason);
@@ -399,6 +419,30 @@ void visitor_leave_place(struct core *c, uint64_t place, uint64_t ms);
 /* A tunnel is deleted or switched off: its visitors end now, also those of sessions that it was
  * taken away from before. */
 void visitor_leave_tunnel(struct core *c, const char *tunnel);
+
+/* ---- temporary.c ---- */
+
+int temporary_new(struct core *c, struct temporaries **out) MUST_CHECK;
+/* What is still to be dropped is left to the next start. NULL is allowed. */
+void temporary_free(struct temporaries *l);
+
+/*
+ * Nobody serves a temporary tunnel any more: its record is dropped, unless somebody serves it
+ * again by then, or has changed it.
+ *   version  of the record, as it was known when the last session went.
+ */
+void temporary_left(struct core *c, const char *name, uint64_t version);
+
+/* Is this a temporary tunnel that nobody serves? Then it stands in nobody's way who might use it.
+ */
+bool temporary_is_idle(struct core *c, const struct record_tunnel *r);
+
+/*
+ * Drop those that an earlier process has left; one that cannot be dropped stays until later.
+ *   done  called once, never before this returns: 0, or ERR_CLOSED.
+ * Returns 0 or, without a callback, ERR_NOMEM.
+ */
+int temporary_start(struct core *c, void (*done)(void *arg, int e), void *arg) MUST_CHECK;
 
 /* ---- attach.c ---- */
 

@@ -109,6 +109,19 @@ int domain_ask(struct domain_proofs *p)
 	return e;
 }
 
+void domain_give_up(struct domain_proofs *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct domain_proof *d = &p->list[i];
+
+		if (d->questions[0].handle == NULL && d->questions[1].handle == NULL)
+			continue;
+		d->e = ERR_TIMEOUT;
+		d->old_proven = true;
+	}
+	domain_cancel(p);
+}
+
 void domain_cancel(struct domain_proofs *p)
 {
 	for (size_t i = 0; p->waiting > 0 && i < p->n; i++) {

@@ -72,6 +72,9 @@ int domain_claim(const uint8_t key[DIGEST_LEN], const struct domain_claimant *wh
  */
 int domain_ask(struct domain_proofs *p) MUST_CHECK;
 
+/* Do not wait any longer, and never call back: of hosts that are not answered e is ERR_TIMEOUT. */
+void domain_give_up(struct domain_proofs *p);
+
 /* Never call back. Harmless when nothing is asked. */
 void domain_cancel(struct domain_proofs *p);
 

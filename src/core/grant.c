@@ -140,6 +140,56 @@ out:
 	return e;
 }
 
+/* The session of an account that owes an answer for longest, NULL when there is none. */
+static struct member *grant_find_ghost(const struct owner *o)
+{
+	struct member *ghost = NULL;
+
+	LIST_FOR_EACH (of_owner, &o->grants) {
+		const struct grant *g = CONTAINER_OF(of_owner, struct grant, of_owner);
+
+		LIST_FOR_EACH (of_grant, &g->members) {
+			struct member *m = CONTAINER_OF(of_grant, struct member, of_grant);
+
+			if (member_is_ghost(m) &&
+			    (ghost == NULL ||
+			     m->opt.session->heard_ms < ghost->opt.session->heard_ms))
+				ghost = m;
+		}
+	}
+	return ghost;
+}
+
+/* Those that are silent have to show that they live. */
+static void grant_rouse(const struct owner *o)
+{
+	LIST_FOR_EACH (of_owner, &o->grants) {
+		const struct grant *g = CONTAINER_OF(of_owner, struct grant, of_owner);
+
+		LIST_FOR_EACH (of_grant, &g->members) {
+			struct member *m = CONTAINER_OF(of_grant, struct member, of_grant);
+
+			if (!m->expelled)
+				member_rouse(m);
+		}
+	}
+}
+
+/* The account has as many sessions as it may: one that owes an answer gives way. Is there room now?
+ */
+static bool grant_make_room(struct owner *o)
+{
+	struct member *ghost = grant_find_ghost(o);
+
+	if (ghost == NULL)
+		grant_rouse(o);
+	else
+		member_expel(ghost, ERR_REPLACED,
+			     "this connection did not answer any more, and gave way to another one "
+			     "of its account");
+	return o->n_members < o->sessions_max;
+}
+
 int grant_join(struct member *m, const struct access_who *who, char reason[CORE_REASON_TEXT])
 {
 	struct core *c = m->core;
@@ -158,7 +208,7 @@ int grant_join(struct member *m, const struct access_who *who, char reason[CORE_
 	/* what is known here is newer than the login */
 	if ((e = access_decide(g != NULL ? &g->who : who, &ask, reason)) != 0)
 		return e;
-	if (n >= max) {
+	if (n >= max && (o == NULL || !grant_make_room(o))) {
 		str_printf(reason, CORE_REASON_TEXT,
 			   "this account has %zu sessions, which is its limit; end one of them "
 			   "first, or ask the server's operator for more",

@@ -42,6 +42,10 @@ struct login {
 	enum core_proof_type type;
 	size_t presented_len;
 	char presented[PRESENTED_CAP];
+	char *line;		  /* owned: of a key that may prove a new account; or NULL */
+	bool registers;		  /* nobody knows the key: this try makes an account */
+	bool unknown;		  /* this run has found nobody */
+	bool made;		  /* this run makes an account */
 	int refused;		  /* why it cannot be, found before it began */
 	bool no_touch;		  /* times of use cannot be written: go without */
 	bool touched;		  /* this run writes them */
@@ -53,6 +57,7 @@ struct login {
 static void login_free(struct login *l)
 {
 	txn_cancel(l->txn);
+	free(l->line);
 	explicit_bzero(l, sizeof *l);
 	free(l);
 }
@@ -257,6 +262,46 @@ static int login_find_realm(struct login *l, struct txn *t, struct login_found *
 	return login_find(t, key, f);
 }
 
+/* Who it is that has an account now. */
+static void login_fill_new(struct login *l, const char *credential)
+{
+	struct access_who *who = &l->result.who;
+
+	memcpy(who->account, l->new.record.id, sizeof who->account);
+	memcpy(who->credential, credential, sizeof who->credential);
+	who->enabled = true;
+	who->sessions_max = l->new.record.quota.sessions;
+	memcpy(l->result.number, l->new.number, sizeof l->result.number);
+	memcpy(l->result.token, l->new.token, sizeof l->result.token);
+}
+
+/* An account whose first credential is the key, which nobody else has: see core_proof.line. */
+static int login_register_key(struct login *l, struct txn *t, const char *proof)
+{
+	struct record_credential key = {.type = CREDENTIAL_SSH_KEY,
+					.name = "first key",
+					.created_ms = l->new.record.created_ms,
+					.used_ms = l->new.record.created_ms};
+
+	memcpy(key.account, l->new.record.id, sizeof key.account);
+	memcpy(key.id, l->new.token_id, sizeof key.id);
+	str_printf(key.proof, sizeof key.proof, "%s", proof);
+	str_printf(key.shown, sizeof key.shown, "%s", l->line);
+	l->made = true;
+	login_fill_new(l, key.id);
+	return account_new_write(t, &l->new, &key);
+}
+
+/* Nobody knows what was presented. */
+static int login_unknown(struct login *l, struct txn *t, const char *key)
+{
+	if (l->registers)
+		return login_register_key(l, t, key);
+	l->unknown = true;
+	return l->type == CORE_PROOF_CERTIFICATE ? login_refuse_certificate(l)
+						 : login_refuse(l, ERR_AUTH, unknown);
+}
+
 static int login_prove(struct login *l, struct txn *t)
 {
 	char key[RECORD_PROOF_TEXT];
@@ -268,8 +313,7 @@ static int login_prove(struct login *l, struct txn *t)
 	if ((e = login_find(t, key, &f)) == ERR_NOTFOUND)
 		e = login_find_realm(l, t, &f);
 	if (e == ERR_NOTFOUND)
-		return l->type == CORE_PROOF_CERTIFICATE ? login_refuse_certificate(l)
-							 : login_refuse(l, ERR_AUTH, unknown);
+		return login_unknown(l, t, key);
 	if (e != 0)
 		return e;
 	if ((e = login_decide(l, &f.cred, &f.account)) != 0)
@@ -279,15 +323,9 @@ static int login_prove(struct login *l, struct txn *t)
 
 static int login_register(struct login *l, struct txn *t)
 {
-	struct access_who *who = &l->result.who;
-
-	memcpy(who->account, l->new.record.id, sizeof who->account);
-	memcpy(who->credential, l->new.token_id, sizeof who->credential);
-	who->enabled = true;
-	who->sessions_max = l->new.record.quota.sessions;
-	memcpy(l->result.number, l->new.number, sizeof l->result.number);
-	memcpy(l->result.token, l->new.token, sizeof l->result.token);
-	return account_new_write(t, &l->new);
+	l->made = true;
+	login_fill_new(l, l->new.token_id);
+	return account_new_write(t, &l->new, NULL);
 }
 
 static int login_run(struct txn *t, void *arg)
@@ -295,7 +333,7 @@ static int login_run(struct txn *t, void *arg)
 	struct login *l = arg;
 
 	memset(&l->result, 0, sizeof l->result);
-	l->touched = false;
+	l->touched = l->made = l->unknown = false;
 	if (l->refused != 0)
 		return login_refuse(l, l->refused, l->reason);
 	return l->type == CORE_PROOF_NONE ? login_register(l, t) : login_prove(l, t);
@@ -307,11 +345,11 @@ static void login_log(const struct login *l)
 {
 	const struct access_who *who = &l->result.who;
 
-	if (l->type == CORE_PROOF_NONE)
+	if (l->made)
 		log_info(l->core->opt.log, "event=account-made account=%s automatic=yes",
 			 who->account);
 	/* an API may be asked a thousand times a second: once a minute is enough */
-	if (l->type == CORE_PROOF_NONE || l->touched)
+	if (l->made || l->touched)
 		log_info(l->core->opt.log, "event=login account=%s credential=%s", who->account,
 			 who->credential);
 }
@@ -339,6 +377,25 @@ static void login_answer(struct login *l, int e)
 }
 
 static int login_txn(struct login *l);
+static int login_may_register(const struct login *l, char reason[CORE_REASON_TEXT]);
+
+/* A key that nobody knows, where anybody may make an account: once more, and to the end. */
+static void login_go_register(struct login *l)
+{
+	int e;
+
+	l->result.e = login_may_register(l, l->reason);
+	if (l->result.e != 0) {
+		login_answer(l, 0);
+		return;
+	}
+	l->registers = true;
+	account_new_make(l->core, &l->new);
+	l->new.record.automatic = true;
+	l->new.token[0] = '\0'; /* the key is what it keeps */
+	if ((e = login_txn(l)) != 0)
+		login_answer(l, e);
+}
 
 static void login_on_done(void *arg, int e)
 {
@@ -346,6 +403,10 @@ static void login_on_done(void *arg, int e)
 	bool again = e != 0 && e != ERR_CLOSED && l->touched;
 
 	l->txn = NULL;
+	if (e == 0 && l->unknown && l->line != NULL && !l->registers) {
+		login_go_register(l);
+		return;
+	}
 	if (again) { /* a full disk lets nobody wait in front of the door */
 		l->no_touch = true;
 		l->touched = false;
@@ -402,6 +463,12 @@ struct login *core_login(struct core *c, const struct core_proof *proof,
 	l->presented_len = MIN(proof->text.len, sizeof l->presented);
 	if (l->presented_len > 0)
 		memcpy(l->presented, proof->text.p, l->presented_len);
+	if (l->type == CORE_PROOF_SSH_KEY && proof->line.len > 0 &&
+	    proof->line.len < RECORD_PUBLIC_TEXT && c->opt.registration == CORE_OPEN &&
+	    (l->line = str_dup(proof->line)) == NULL) {
+		login_free(l);
+		return NULL;
+	}
 	if (login_txn(l) != 0) {
 		login_free(l);
 		return NULL;

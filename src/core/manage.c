@@ -101,6 +101,15 @@ void manage_go(struct manage *m, int (*run)(struct txn *t, void *m))
 
 /* ---- what the calls share ---- */
 
+/* Agents are told which option of theirs helps; others have no such option. */
+static void manage_cut_flag(char *reason)
+{
+	struct str s = str_of(reason), flag = STR(" with --name");
+
+	if (str_ends_nocase(s, flag))
+		reason[s.len - flag.len] = '\0';
+}
+
 int manage_refuse(struct manage *m, int e, const char *field, const char *fmt, ...)
 {
 	va_list ap;
@@ -108,6 +117,8 @@ int manage_refuse(struct manage *m, int e, const char *field, const char *fmt, .
 	va_start(ap, fmt);
 	vsnprintf(m->reason, sizeof m->reason, fmt, ap);
 	va_end(ap);
+	if (m->kind != CORE_ATTACH)
+		manage_cut_flag(m->reason);
 	m->answer.field = field;
 	return e;
 }

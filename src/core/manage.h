@@ -38,6 +38,9 @@ struct manage_answer {
 	const struct record_account *accounts;
 	const struct record_credential *credentials;
 	const struct record_tunnel *tunnels;
+	/* A whole list: the same, owned, for done() to take it (and leave NULL) who wants to have
+	 * it for longer and free() it; else NULL. */
+	struct record_tunnel **whole;
 	const struct record_invite *invites;
 	const struct core_session_info *sessions;
 	const struct core_visitor_info *visitors;
@@ -201,7 +204,15 @@ struct manage_tunnel_change {
 		MANAGE_ENSURE, /* made, or what is set is changed; nothing is written when all is so
 				  already. Its kind stays: another one is ERR_INVAL */
 	} mode;
-	bool keep; /* MANAGE_ENSURE: what is there stays as it is */
+	bool keep; /* MANAGE_ENSURE: what is there stays as it is, but see temporary */
+	/*
+	 * MANAGE_ENSURE without a name: the account's tunnel of that kind is meant which has
+	 * to.port, or to.alt_names[0] (normalised; its other domains stay), if there is one.
+	 */
+	bool by_route;
+	/* MANAGE_ENSURE: what is made goes when nobody serves it any more, and what is there stays
+	 * temporary if it is. Any other change makes a temporary tunnel one that stays. */
+	bool temporary;
 	unsigned set;
 	struct record_tunnel to;
 	uint64_t expected;
@@ -238,11 +249,11 @@ struct manage_tunnel_entry {
 struct manage_tunnel_list {
 	const struct manage_tunnel_entry *entries; /* [n], copied with all it points to */
 	size_t n;
-	bool all;	    /* of all accounts, for administrators; else the asker's own */
-	bool known_agents;  /* an agent that was never here is ERR_NOTFOUND */
-	bool dry_run;	    /* say what would be, change nothing */
-	bool keep_http;	    /* http tunnels that are not in the list stay as they are */
-	bool keep_rest;	    /* what an entry does not set stays as its tunnel has it */
+	bool all;	   /* of all accounts, for administrators; else the asker's own */
+	bool known_agents; /* an agent that was never here is ERR_NOTFOUND */
+	bool dry_run;	   /* say what would be, change nothing */
+	bool keep_http;	   /* http tunnels that are not in the list stay as they are */
+	bool keep_rest;	   /* what an entry does not set stays as its tunnel has it */
 };
 
 /*

@@ -163,7 +163,7 @@ static int account_run_make(struct txn *t, void *arg)
 	    (e = manage_text(&a->m, "name", a->name, sizeof a->new.record.name,
 			     a->new.record.name)) != 0)
 		return e;
-	return account_new_write(t, &a->new);
+	return account_new_write(t, &a->new, NULL);
 }
 
 static void account_on_made(struct manage *m, int e)

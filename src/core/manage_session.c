@@ -73,6 +73,7 @@ static void manage_tell_session(const struct serving *serving, struct core_sessi
 	const struct session *s = m->opt.session;
 
 	*out = (struct core_session_info){.number = m->number,
+					  .kind = m->opt.kind,
 					  .carrier = m->opt.agent.carrier,
 					  .epoch = m->opt.agent.epoch,
 					  .peer = m->opt.peer,

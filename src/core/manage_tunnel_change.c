@@ -35,13 +35,15 @@ static int change_run(struct txn *t, void *arg)
 	    (e = tunnel_edit_merge(x)) != 0)
 		return e;
 	c->version = x->made ? 0 : x->rec->version;
-	c->written = x->mode != MANAGE_ENSURE || !x->same;
+	/* whoever is to serve a temporary one writes it: see temporary.c */
+	c->written = x->mode != MANAGE_ENSURE || !x->same || (!x->made && c->old.temporary);
 	if (!c->written) {
 		c->r = c->old;
 		return 0;
 	}
 	e = tunnel_edit_port(x, t);
-	c->m.to_the_end = x->held != NULL; /* what was taken for it must become its own */
+	/* what was taken for it must become its own, and nobody forgets to drop it */
+	c->m.to_the_end = x->held != NULL || c->r.temporary;
 	if (e != 0 || (e = tunnel_edit_write(x, t)) != 0 ||
 	    (e = tunnel_proofs_need(&c->proofs, t, x->r, x->made ? NULL : x->old)) != 0)
 		return e;
@@ -52,7 +54,7 @@ static void change_done(struct change *c)
 {
 	uint64_t version = txn_version(c->txn, RECORD_TUNNEL, str_of(c->r.name));
 
-	if (c->written)
+	if (c->written && !c->edit.same)
 		log_info(c->m.core->opt.log, "event=%s tunnel=%s account=%s by=%s",
 			 c->edit.made ? "tunnel-made" : "tunnel-changed", c->r.name, c->r.account,
 			 c->m.who.account);
@@ -60,6 +62,18 @@ static void change_done(struct change *c)
 	c->m.answer.version = version != 0 ? version : c->version;
 	c->m.answer.tunnels = &c->r;
 	c->m.answer.n = 1;
+}
+
+/* Whoever wanted to serve it may be gone, or not be let. */
+static void change_end(struct change *c, int e)
+{
+	struct core *core = c->m.core;
+	struct record_tunnel r = c->r;
+	uint64_t version = c->m.answer.version;
+
+	manage_end(&c->m, e);
+	if (e == 0 && temporary_is_idle(core, &r))
+		temporary_left(core, r.name, version);
 }
 
 static void change_next(struct manage *m, int e)
@@ -81,7 +95,7 @@ static void change_next(struct manage *m, int e)
 				  "no free name was found for this tunnel; choose one");
 	else if (e == 0)
 		change_done(c);
-	manage_end(m, e);
+	change_end(c, e);
 }
 
 static void change_clean(struct manage *m)
@@ -112,6 +126,8 @@ struct manage *manage_tunnel_change(struct core *core, const struct manage_asker
 	x->m = &c->m;
 	x->mode = ch->mode;
 	x->keep = ch->mode == MANAGE_ENSURE && ch->keep;
+	x->by_route = ch->mode == MANAGE_ENSURE && ch->by_route && name.len == 0;
+	x->temporary = ch->mode == MANAGE_ENSURE && ch->temporary;
 	x->set = ch->set;
 	x->to = &c->to;
 	x->old = &c->old;

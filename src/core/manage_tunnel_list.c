@@ -2,7 +2,9 @@
  * A whole list of tunnels in place of what is there: one transaction. It reads all that is there,
  * finds out what each entry means, asks ahead for what will be read, has domains proven, takes
  * ports, and then drops and writes in this order, so that what one tunnel gives up another one may
- * have. Effects come when all of it is written, in one turn.
+ * have. Effects come when all of it is written, in one turn. Before that, the loop is left to
+ * others again and again: what they change is seen by the records' versions when all is written,
+ * and ports are held from the moment in which they were found free.
  */
 #include "core/manage.h"
 
@@ -41,32 +43,28 @@ struct replace {
 	struct entry_host *host_room; /* owned; for all of them */
 	bool *ports;		      /* owned; [65536]: an entry has it */
 	size_t n_made, n_changed, n_dropped;
+
+	/* Where the run is. */
+	size_t step, at; /* in its steps, and in what the step is for each of */
+	int result;	 /* of this step so far */
+	bool waits;	 /* for records that steps before have asked for */
+	bool paused;
+};
+
+/*
+ * A step of the run: once for all; for each entry; or for each tunnel that is to go. One that waits
+ * for a record, or for the DNS, does not stop the others of its step. Returns 0, ERR_AGAIN,
+ * ERR_RESOLVE, or what is wrong.
+ */
+struct replace_step {
+	int (*all)(struct replace *l, struct txn *t);
+	int (*each)(struct replace *l, struct txn *t, struct entry *en);
+	int (*gone)(struct replace *l, struct txn *t, const struct there_tunnel *is);
+	unsigned in_one_go; /* so many hold the loop for about 1 ms; 0: all of them do not */
+	bool gathers;	    /* while it waits, the next step is taken: it asks for records, too */
 };
 
 /* ---- what the steps are made of ---- */
-
-/*
- * Each entry, as far as it goes: one that waits for a record or for the DNS does not stop the
- * others. Returns 0, ERR_AGAIN, ERR_RESOLVE, or what is wrong with one.
- */
-static int replace_each(struct replace *l, struct txn *t,
-			int (*step)(struct replace *l, struct txn *t, struct entry *en))
-{
-	int e, result = 0;
-
-	for (size_t i = 0; i < l->opt.n; i++) {
-		e = step(l, t, &l->entries[i]);
-		if (e == ERR_AGAIN || (e == ERR_RESOLVE && tunnel_proofs_asks(&l->proofs))) {
-			result = result == ERR_AGAIN ? result : e;
-			continue;
-		}
-		if (e != 0 && l->m.reason[0] != '\0')
-			l->m.answer.entry = i;
-		if (e != 0)
-			return e;
-	}
-	return result;
-}
 
 static struct entry *replace_wanted(const struct replace *l, struct str name)
 {
@@ -184,15 +182,6 @@ static int replace_nameless(struct replace *l, struct txn *t, struct entry *en)
 	return replace_want(l, en);
 }
 
-static int replace_name(struct replace *l, struct txn *t)
-{
-	int e = replace_each(l, t, replace_check);
-
-	if (e == 0)
-		e = replace_each(l, t, replace_named);
-	return e != 0 ? e : replace_each(l, t, replace_nameless);
-}
-
 /* ---- what they will be ---- */
 
 /* Of a list of all accounts: is there such an account? */
@@ -210,7 +199,7 @@ static int replace_check_account(struct replace *l, struct txn *t, const struct 
 	return manage_refuse(&l->m, e, "account", "there is no such account");
 }
 
-static int replace_plan_one(struct replace *l, struct txn *t, struct entry *en)
+static int replace_plan(struct replace *l, struct txn *t, struct entry *en)
 {
 	struct tunnel_edit *x = &en->edit;
 	char reason[CORE_REASON_TEXT];
@@ -230,14 +219,21 @@ static int replace_plan_one(struct replace *l, struct txn *t, struct entry *en)
 	return 0;
 }
 
-static int replace_plan(struct replace *l, struct txn *t)
+/* Room for what is compared. */
+static int replace_compare(struct replace *l, struct txn *t)
 {
-	l->n_made = l->n_changed = 0;
-	return replace_each(l, t, replace_plan_one);
+	size_t n = 1;
+
+	for (size_t i = 0; i < l->opt.n; i++)
+		n += l->r[i].n_alt_names;
+	memset(l->ports, 0, (UINT16_MAX + 1) * sizeof l->ports[0]);
+	free(l->host_room);
+	l->host_room = calloc(n, sizeof l->host_room[0]);
+	return l->host_room == NULL ? ERR_NOMEM : 0;
 }
 
 /* Has another entry the same port or domain? */
-static int replace_single_one(struct replace *l, struct txn *t, struct entry *en)
+static int replace_single(struct replace *l, struct txn *t, struct entry *en)
 {
 	const struct record_tunnel *r = en->edit.r;
 	size_t used = l->hosts.n;
@@ -260,24 +256,11 @@ static int replace_single_one(struct replace *l, struct txn *t, struct entry *en
 	return 0;
 }
 
-static int replace_single(struct replace *l, struct txn *t)
-{
-	size_t n = 1;
-
-	for (size_t i = 0; i < l->opt.n; i++)
-		n += l->r[i].n_alt_names;
-	memset(l->ports, 0, (UINT16_MAX + 1) * sizeof l->ports[0]);
-	free(l->host_room);
-	if ((l->host_room = calloc(n, sizeof l->host_room[0])) == NULL)
-		return ERR_NOMEM;
-	return replace_each(l, t, replace_single_one);
-}
-
-static int replace_agents_one(struct replace *l, struct txn *t, struct entry *en)
+static int replace_agents(struct replace *l, struct txn *t, struct entry *en)
 {
 	const struct record_tunnel *r = en->edit.r;
 
-	for (size_t i = 0; i < r->n_agents; i++)
+	for (size_t i = 0; l->opt.known_agents && i < r->n_agents; i++)
 		if (seen_find(l->m.core, r->account, r->agents[i]) == NULL &&
 		    !there_names(&l->there, r->account, r->agents[i]))
 			return manage_refuse(&l->m, ERR_NOTFOUND, "transport.agents",
@@ -287,53 +270,35 @@ static int replace_agents_one(struct replace *l, struct txn *t, struct entry *en
 	return 0;
 }
 
-static int replace_agents(struct replace *l, struct txn *t)
-{
-	return l->opt.known_agents ? replace_each(l, t, replace_agents_one) : 0;
-}
-
 /* May the asker delete what is not in the list? */
-static int replace_may_drop(struct replace *l, struct txn *t)
+static int replace_may_drop(struct replace *l, struct txn *t, const struct there_tunnel *is)
 {
+	struct access_ask ask = {.act = ACCESS_CHANGE,
+				 .account = is->account,
+				 .tunnel = is->by_name.key,
+				 .kind = is->kind,
+				 .port = is->port,
+				 .now_ms = ev_wall_ms(l->m.core->ev)};
 	char reason[CORE_REASON_TEXT];
+	int e = access_decide(&l->m.who, &ask, reason);
 
-	l->n_dropped = 0;
-	for (size_t i = 0; i < l->there.n; i++) {
-		const struct there_tunnel *is = &l->there.tunnels[i];
-		struct access_ask ask = {.act = ACCESS_CHANGE,
-					 .account = is->account,
-					 .tunnel = is->by_name.key,
-					 .kind = is->kind,
-					 .port = is->port,
-					 .now_ms = ev_wall_ms(l->m.core->ev)};
-		int e = replace_goes(l, is) ? access_decide(&l->m.who, &ask, reason) : 0;
-
-		if (e != 0)
-			return manage_refuse(&l->m, e, NULL,
-					     "the tunnel \"" STR_FMT "\" is not in the list, but "
-					     "cannot be deleted: %s",
-					     STR_ARG(is->by_name.key), reason);
-		l->n_dropped += replace_goes(l, is);
-	}
+	if (e != 0)
+		return manage_refuse(&l->m, e, NULL,
+				     "the tunnel \"" STR_FMT "\" is not in the list, but "
+				     "cannot be deleted: %s",
+				     STR_ARG(is->by_name.key), reason);
+	l->n_dropped++;
 	return 0;
 }
 
 /* ---- ports ---- */
 
-/*
- * To be asked about another address, a port may have to leave the one where it lets visitors in:
- * not for a mere question.
- */
 static int replace_port_said(struct replace *l, struct txn *t, struct entry *en)
 {
 	struct tunnel_edit *x = &en->edit;
 	int e = x->same || en->chooses ? 0 : tunnel_edit_read_old(x);
 
-	if (x->same || en->chooses || e != 0)
-		return e;
-	if (l->opt.dry_run && !x->made && x->old->kind == TUNNEL_TCP && x->old->port == x->r->port)
-		return 0;
-	return tunnel_edit_port(x, t);
+	return x->same || en->chooses || e != 0 ? e : tunnel_edit_port(x, t);
 }
 
 static int replace_port_chosen(struct replace *l, struct txn *t, struct entry *en)
@@ -343,17 +308,9 @@ static int replace_port_chosen(struct replace *l, struct txn *t, struct entry *e
 	return !en->chooses || e != 0 ? e : tunnel_edit_port(&en->edit, t);
 }
 
-/* What is said comes first, so that nothing of it is chosen for another one. */
-static int replace_ports(struct replace *l, struct txn *t)
-{
-	int e = replace_each(l, t, replace_port_said);
-
-	return e != 0 ? e : replace_each(l, t, replace_port_chosen);
-}
-
 /* ---- records ---- */
 
-static int replace_ahead_one(struct replace *l, struct txn *t, struct entry *en)
+static int replace_ahead(struct replace *l, struct txn *t, struct entry *en)
 {
 	struct tunnel_edit *x = &en->edit;
 	int e = x->same ? 0 : tunnel_edit_read_old(x);
@@ -361,55 +318,30 @@ static int replace_ahead_one(struct replace *l, struct txn *t, struct entry *en)
 	return x->same || e != 0 ? e : tunnel_txn_ahead(t, x->made ? NULL : x->old, x->r);
 }
 
-static int replace_ahead(struct replace *l, struct txn *t)
+static int replace_ahead_gone(struct replace *l, struct txn *t, const struct there_tunnel *is)
 {
-	int e, result = replace_each(l, t, replace_ahead_one);
+	int e = record_read_tunnel(is->rec->key, is->rec->value, &l->old);
 
-	for (size_t i = 0; i < l->there.n; i++) {
-		const struct there_tunnel *is = &l->there.tunnels[i];
-
-		if (result != 0 && result != ERR_AGAIN)
-			return result;
-		if (!replace_goes(l, is))
-			continue;
-		e = record_read_tunnel(is->rec->key, is->rec->value, &l->old);
-		if (e == 0)
-			e = tunnel_txn_ahead(t, &l->old, NULL);
-		result = e == 0 ? result : e;
-	}
-	return result;
+	return e != 0 ? e : tunnel_txn_ahead(t, &l->old, NULL);
 }
 
 /* ---- domains: before any port is taken, since the DNS may be long in answering ---- */
 
-static int replace_prove_one(struct replace *l, struct txn *t, struct entry *en)
+static int replace_prove(struct replace *l, struct txn *t, struct entry *en)
 {
 	struct tunnel_edit *x = &en->edit;
 	int e = x->same ? 0 : tunnel_edit_read_old(x);
 
+	l->proofs.drawn = x->random && x->made;
 	return x->same || e != 0 ? e
 				 : tunnel_proofs_need(&l->proofs, t, x->r, x->made ? NULL : x->old);
 }
 
-static int replace_prove(struct replace *l, struct txn *t)
+static int replace_drop(struct replace *l, struct txn *t, const struct there_tunnel *is)
 {
-	return replace_each(l, t, replace_prove_one);
-}
+	int e = record_read_tunnel(is->rec->key, is->rec->value, &l->old);
 
-static int replace_drop(struct replace *l, struct txn *t)
-{
-	int e = 0;
-
-	for (size_t i = 0; i < l->there.n && e == 0; i++) {
-		const struct there_tunnel *is = &l->there.tunnels[i];
-
-		if (!replace_goes(l, is))
-			continue;
-		e = record_read_tunnel(is->rec->key, is->rec->value, &l->old);
-		if (e == 0)
-			e = tunnel_txn_drop(t, &l->old);
-	}
-	return e;
+	return e != 0 ? e : tunnel_txn_drop(t, &l->old);
 }
 
 static int replace_write_one(struct replace *l, struct txn *t, struct entry *en)
@@ -432,16 +364,65 @@ static int replace_write_made(struct replace *l, struct txn *t, struct entry *en
 	return en->edit.made ? replace_write_one(l, t, en) : 0;
 }
 
-static int replace_write(struct replace *l, struct txn *t)
-{
-	int e = replace_each(l, t, replace_write_changed), made = 0;
+/* ---- the transaction ---- */
 
-	if (e == 0 || e == ERR_AGAIN)
-		made = replace_each(l, t, replace_write_made);
-	return e != 0 ? e : made;
+/* In this order. What is said of ports comes first, so that nothing of it is chosen for another. */
+static const struct replace_step replace_steps[] = {
+	{.all = replace_may},
+	{.all = replace_read},
+	{.each = replace_check},
+	{.each = replace_named},
+	{.each = replace_nameless},
+	{.each = replace_plan, .in_one_go = 128},
+	{.all = replace_compare},
+	{.each = replace_single},
+	{.each = replace_agents},
+	{.gone = replace_may_drop},
+	{.each = replace_ahead, .in_one_go = 128, .gathers = true},
+	{.gone = replace_ahead_gone, .in_one_go = 128},
+	{.each = replace_prove, .in_one_go = 128},
+	{.each = replace_port_said, .in_one_go = 64},
+	{.each = replace_port_chosen, .in_one_go = 64},
+	{.gone = replace_drop, .in_one_go = 32},
+	{.each = replace_write_changed, .in_one_go = 64, .gathers = true},
+	{.each = replace_write_made, .in_one_go = 64},
+};
+
+/* The i-th of what the step is for each of. */
+static int replace_one(struct replace *l, struct txn *t, const struct replace_step *s, size_t i)
+{
+	int e;
+
+	if (s->gone != NULL)
+		return replace_goes(l, &l->there.tunnels[i]) ? s->gone(l, t, &l->there.tunnels[i])
+							     : 0;
+	e = s->each(l, t, &l->entries[i]);
+	if (e != 0 && e != ERR_AGAIN && l->m.reason[0] != '\0')
+		l->m.answer.entry = i;
+	return e;
 }
 
-/* ---- the transaction ---- */
+static int replace_take(struct replace *l, struct txn *t, const struct replace_step *s)
+{
+	size_t n = s->gone != NULL ? l->there.n : l->opt.n;
+	int e;
+
+	if (s->all != NULL)
+		return s->all(l, t);
+	while (l->at < n) {
+		e = replace_one(l, t, s, l->at);
+		if (e == ERR_AGAIN || (e == ERR_RESOLVE && tunnel_proofs_asks(&l->proofs)))
+			l->result = l->result == ERR_AGAIN ? l->result : e;
+		else if (e != 0)
+			return e;
+		l->at++;
+		if (s->in_one_go != 0 && l->at % s->in_one_go == 0 && (e = txn_pause(t)) != 0) {
+			l->paused = true;
+			return e;
+		}
+	}
+	return l->result;
+}
 
 static void replace_forget(struct replace *l)
 {
@@ -451,25 +432,37 @@ static void replace_forget(struct replace *l)
 	l->m.reason[0] = '\0';
 	l->m.answer.field = NULL;
 	l->m.answer.entry = SIZE_MAX;
+	l->n_made = l->n_changed = l->n_dropped = 0;
+	l->step = l->at = 0;
+	l->result = 0;
+	l->waits = false;
 }
 
 static int replace_run(struct txn *t, void *arg)
 {
-	static int (*const steps[])(struct replace * l, struct txn * t) = {
-		replace_may,	replace_read,	replace_name,	  replace_plan,
-		replace_single, replace_agents, replace_may_drop, replace_ahead,
-		replace_prove,	replace_ports,	replace_drop,	  replace_write,
-	};
 	struct replace *l = arg;
-	int e = 0;
 
-	replace_forget(l);
-	tunnel_proofs_begin(&l->proofs);
-	for (size_t i = 0; i < ARRAY_LEN(steps) && e == 0; i++)
-		e = steps[i](l, t);
-	if (e == 0 && l->opt.dry_run)
+	if (!txn_goes_on(t)) {
+		replace_forget(l);
+		tunnel_proofs_begin(&l->proofs);
+	}
+	l->paused = false;
+	while (l->step < ARRAY_LEN(replace_steps)) {
+		const struct replace_step *s = &replace_steps[l->step];
+		int e = replace_take(l, t, s);
+
+		if (e != 0 && (e != ERR_AGAIN || l->paused || !s->gathers))
+			return e;
+		l->waits |= e == ERR_AGAIN;
+		if (l->waits && !s->gathers)
+			return ERR_AGAIN;
+		l->step++;
+		l->at = 0;
+		l->result = 0;
+	}
+	if (l->opt.dry_run)
 		txn_discard(t);
-	return e;
+	return 0;
 }
 
 /* ---- its end ---- */
@@ -481,6 +474,7 @@ static void replace_done(struct replace *l)
 			 "event=tunnels-replaced made=%zu changed=%zu deleted=%zu by=%s", l->n_made,
 			 l->n_changed, l->n_dropped, l->m.who.account);
 	l->m.answer.tunnels = l->r;
+	l->m.answer.whole = &l->r;
 	l->m.answer.n = l->opt.n;
 }
 

@@ -82,6 +82,7 @@ int member_join(struct core *c, const struct member_opt *opt, struct member **ou
 		core_store_reason(e, reason);
 		goto out;
 	}
+	c->n_watching += m->opt.watch;
 	m->number = ++c->member_number;
 	m->since_ms = ev_wall_ms(c->ev);
 	c->n_members++;
@@ -106,8 +107,41 @@ void member_leave(struct member *m)
 	ev_task_cancel(&m->expel);
 	seen_leave(m);
 	grant_leave(m);
+	m->core->n_watching -= m->opt.watch;
 	m->core->n_members--;
 	free(m);
+}
+
+void member_watch(struct member *m, bool watch)
+{
+	m->core->n_watching += (size_t)watch - (size_t)m->opt.watch;
+	m->opt.watch = watch;
+}
+
+const char *core_session_kind_name(enum core_session_kind kind)
+{
+	static const char *const names[CORE_SESSION_KINDS] = {"mux", "ssh"};
+
+	return kind < CORE_SESSION_KINDS ? names[kind] : NULL;
+}
+
+/*
+ * A session that nobody has heard of for a while and that is in somebody's way: it shows soon that
+ * it lives, or dies. A stock client has no name of its own, so its ghost cannot be told from it.
+ */
+#define MEMBER_PING_MS 2000
+
+void member_rouse(struct member *m)
+{
+	struct session *s = m->opt.session;
+
+	if (ev_now_ms(s->ev) - s->heard_ms > SESSION_QUIET_MS)
+		session_ping(s, MEMBER_PING_MS);
+}
+
+bool member_is_ghost(const struct member *m)
+{
+	return m->opt.kind == CORE_SESSION_SSH && !m->expelled && session_is_late(m->opt.session);
 }
 
 int member_attach(struct member *m, const struct core_wish *wish,

@@ -21,9 +21,9 @@ struct str names_last_label(struct str name)
 	return name;
 }
 
-bool names_own(const struct core_opt *opt, struct str host)
+bool names_own(const char *domain, const char *api_host, struct str host)
 {
-	return str_eq(host, str_of(opt->domain)) || str_eq(host, str_of(opt->api_host)) ||
+	return str_eq(host, str_of(domain)) || str_eq(host, str_of(api_host)) ||
 	       str_eq(host, STR("localhost"));
 }
 

@@ -13,8 +13,11 @@ struct str names_last_label(struct str name);
 /* May nobody have it? Decided by the label right before the domain. name: lower case. */
 bool names_reserved(struct str name);
 
-/* Is this host the server itself, so that it can be nobody's tunnel? host: lower case. */
-bool names_own(const struct core_opt *opt, struct str host);
+/*
+ * Is this host the server itself, so that it can be nobody's tunnel? host: lower case.
+ *   domain, api_host  as in struct core_opt: NUL-terminated; api_host may be NULL.
+ */
+bool names_own(const char *domain, const char *api_host, struct str host);
 
 /*
  * Judge and normalise a name that somebody asks for.

@@ -101,7 +101,7 @@ enum core_sni core_sni(struct core *c, struct str host, struct str *name)
 {
 	const struct place *p;
 
-	if (c->snis.n == 0 || names_own(&c->opt, host))
+	if (c->snis.n == 0 || names_own(c->opt.domain, c->opt.api_host, host))
 		return CORE_SNI_NOBODY;
 	p = place_of_name(c, host);
 	if (p == NULL)

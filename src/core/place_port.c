@@ -64,26 +64,6 @@ static int place_port_take(const struct port_hold *h, const char *bind, struct p
 	return e;
 }
 
-/*
- * Take it at an address where it is not held. When our own socket is in the way, that one goes
- * first, and comes back if it was somebody else's after all.
- */
-static int place_port_take_at(struct port_hold *h, const char *bind, struct port **out)
-{
-	int e = place_port_take(h, bind, out);
-
-	if (e != ERR_INUSE || h->taken == NULL)
-		return e;
-	h->core->opt.ports.give_up(h->taken);
-	h->taken = NULL;
-	if ((e = place_port_take(h, bind, out)) == 0)
-		return 0;
-	(void)!place_port_take(h, h->bind, &h->taken);
-	if (h->place != NULL)
-		place_port_show(h->place);
-	return e;
-}
-
 /* ---- what a record says ---- */
 
 /* Told when it changes, not with every new try. */
@@ -102,6 +82,13 @@ static void place_port_say(struct port_hold *h, const struct place *p, int e)
 			 h->port);
 }
 
+static int place_port_let(const struct place *p, struct port *taken)
+{
+	const char *tunnel = p->enabled && p->served ? p->name : NULL;
+
+	return p->core->opt.ports.let(taken, tunnel);
+}
+
 void place_port_show(struct place *p)
 {
 	struct port_hold *h = p->hold;
@@ -109,7 +96,7 @@ void place_port_show(struct place *p)
 
 	if (h == NULL || h->taken == NULL)
 		return;
-	e = h->core->opt.ports.let(h->taken, p->enabled && p->served ? p->name : NULL);
+	e = place_port_let(p, h->taken);
 	if (strcmp(h->bind, p->bind) == 0)
 		place_port_say(h, p, e);
 }
@@ -141,7 +128,10 @@ static bool place_port_claim(struct place *p)
 	return true;
 }
 
-/* The hold is to be at the address that the place's record says. */
+/*
+ * The hold is to be at the address that the place's record says. Visitors come in at the new one
+ * before the old one goes, and the old one stays as long as that cannot be.
+ */
 static void place_port_settle(struct place *p)
 {
 	struct port_hold *h = p->hold;
@@ -154,8 +144,11 @@ static void place_port_settle(struct place *p)
 	if (r != NULL && r->taken != NULL && strcmp(r->bind, p->bind) == 0)
 		MOVE(taken, r->taken);
 	else
-		e = place_port_take_at(h, p->bind, &taken);
+		e = place_port_take(h, p->bind, &taken);
+	if (e == 0 && h->taken != NULL)
+		e = place_port_let(p, taken);
 	if (e != 0) {
+		h->core->opt.ports.give_up(taken);
 		place_port_say(h, p, e);
 		return;
 	}
@@ -200,7 +193,7 @@ static int place_port_reserve(struct port_hold *h, struct reservation *r)
 	if (h->taken != NULL && strcmp(h->bind, r->bind) == 0)
 		return 0;
 	if (h->taken != NULL || !here)
-		return place_port_take_at(h, r->bind, &r->taken);
+		return place_port_take(h, r->bind, &r->taken);
 	if ((e = place_port_take(h, r->bind, &h->taken)) != 0)
 		return e;
 	memcpy(h->bind, r->bind, sizeof h->bind);
@@ -247,9 +240,5 @@ void place_release(struct core *c, struct reservation *r)
 	h->reservation = NULL;
 	c->opt.ports.give_up(r->taken);
 	free(r);
-	if (h->place != NULL) { /* what it had before, if that had to make room */
-		place_port_settle(h->place);
-		place_port_show(h->place);
-	}
 	place_port_drop(h);
 }

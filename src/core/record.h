@@ -10,6 +10,7 @@
  *	claim		<label right before the domain>	whose all names under it are
  *	domain		<host>				a custom domain, and the tunnel it leads to
  *	route		tcp/<port>, name/<tunnel>	a tunnel, known while nobody serves it
+ *	temporary	<tunnel>			it is one that goes when nobody serves it
  *	invite		<fingerprint of the code>	who may register
  *	owned		<account>/<kind>/<key>		what an account has, for listing
  *	secret		what it is for			bytes, not JSON
@@ -31,6 +32,7 @@
 #define RECORD_CLAIM	  STR("claim")
 #define RECORD_DOMAIN	  STR("domain")
 #define RECORD_ROUTE	  STR("route")
+#define RECORD_TEMPORARY  STR("temporary")
 #define RECORD_INVITE	  STR("invite")
 #define RECORD_OWNED	  STR("owned")
 #define RECORD_SECRET	  STR("secret")
@@ -140,6 +142,7 @@ struct record_tunnel {
 	char account[CORE_ID_TEXT];	    /* whose it is */
 	enum tunnel_kind kind;		    /* usual: http */
 	bool enabled;			    /* usual: true */
+	bool temporary;			    /* it goes when nobody serves it any more */
 	char target[RECORD_TARGET_MAX + 1]; /* a hint for people; may be empty */
 	char alt_names[RECORD_ALT_NAMES_MAX][HOSTNAME_MAX + 1]; /* custom domains, proven */
 	size_t n_alt_names;

@@ -123,7 +123,7 @@ static bool record_same_rights(const struct rights *a, const struct rights *b)
 bool record_tunnel_same(const struct record_tunnel *a, const struct record_tunnel *b)
 {
 	return strcmp(a->name, b->name) == 0 && strcmp(a->account, b->account) == 0 &&
-	       a->kind == b->kind && a->enabled == b->enabled &&
+	       a->kind == b->kind && a->enabled == b->enabled && a->temporary == b->temporary &&
 	       strcmp(a->target, b->target) == 0 && a->n_alt_names == b->n_alt_names &&
 	       record_same_texts(a->alt_names[0], b->alt_names[0], sizeof a->alt_names[0],
 				 a->n_alt_names) &&
@@ -277,6 +277,7 @@ int record_read_tunnel(struct str key, struct str value, struct record_tunnel *o
 	    (e = record_must_text(j, "account", out->account, sizeof out->account)) != 0 ||
 	    (e = record_read_words(j, out)) != 0 || (e = record_read_place(j, out)) != 0 ||
 	    (e = record_flag(j, "enabled", &out->enabled)) != 0 ||
+	    (e = record_flag(j, "temporary", &out->temporary)) != 0 ||
 	    (e = record_text(j, "target", out->target, sizeof out->target)) != 0 ||
 	    (e = record_number(j, "sessions_max", &out->sessions_max)) != 0 ||
 	    (e = record_flag(j, "rewrite", &out->rewrite)) != 0 ||
@@ -422,6 +423,15 @@ static int record_set_number(struct json *j, const char *key, uint64_t value, ui
 	return 0;
 }
 
+/* The same of a flag that is usually not set. */
+static int record_set_flag(struct json *j, const char *key, bool value)
+{
+	if (value)
+		return json_set_bool(j, key, true);
+	json_unset(j, key);
+	return 0;
+}
+
 /* What only some tunnels have leaves no member behind in the others. */
 static int record_set_place(struct json *j, const struct record_tunnel *r)
 {
@@ -452,6 +462,7 @@ int record_write_tunnel(struct str old, const struct record_tunnel *r, struct bu
 	    (e = json_set_text(j, "kind", str_of(tunnel_kind_name(r->kind)))) == 0 &&
 	    (e = json_set_text(j, "target", str_of(r->target))) == 0 &&
 	    (e = json_set_bool(j, "enabled", r->enabled)) == 0 &&
+	    (e = record_set_flag(j, "temporary", r->temporary)) == 0 &&
 	    (e = record_set_place(j, r)) == 0 &&
 	    (e = json_set_text(j, "policy", str_of(record_policy(r->policy)))) == 0 &&
 	    (e = json_set_number(j, "sessions_max", r->sessions_max)) == 0 &&

@@ -369,7 +369,7 @@ static int start_make_admin(struct txn *t, void *arg)
 	s->made = e == ERR_NOTFOUND;
 	if (!s->made || (e = start_keep(s)) != 0)
 		return e;
-	if ((e = account_new_write(t, &s->admin)) != 0)
+	if ((e = account_new_write(t, &s->admin, NULL)) != 0)
 		return e;
 	return start_put_number(t, STR("admin"), "account", 0, s->admin.record.id);
 }
@@ -463,6 +463,17 @@ static void start_on_places(void *arg, int e)
 	start_end(arg, e);
 }
 
+/* Their ports must not be taken again. */
+static void start_on_temporary(void *arg, int e)
+{
+	struct start *s = arg;
+
+	if (e != 0)
+		start_end(s, e);
+	else
+		place_start(s->core, start_on_places, s);
+}
+
 static void start_on_done(void *arg, int e)
 {
 	struct start *s = arg;
@@ -470,7 +481,9 @@ static void start_on_done(void *arg, int e)
 	if (e == 0) {
 		start_log(s);
 		if (!start_advance(s)) {
-			place_start(s->core, start_on_places, s);
+			e = temporary_start(s->core, start_on_temporary, s);
+			if (e != 0)
+				start_end(s, e);
 			return;
 		}
 		if ((e = start_go(s)) == 0)

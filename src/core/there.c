@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "core/tunnel_txn.h"
 
+/* Records that are looked at in one go: less than 2 ms. */
+#define THERE_STEP 256
+
 struct there_agent {
 	struct map_entry entry; /* in there.agents */
 	char key[CORE_ID_TEXT + CORE_AGENT_TEXT];
@@ -37,7 +40,7 @@ void there_forget(struct there *w)
 	map_free(&w->agents);
 	map_free(&w->names);
 	map_free(&w->places);
-	w->n = 0;
+	w->n = w->looked = 0;
 }
 
 void there_free(struct there *w)
@@ -165,6 +168,13 @@ static int there_add(struct there *w, const struct store_record *rec, const char
 	return e;
 }
 
+/* One more has been looked at. Returns 0 or, to be returned, ERR_AGAIN: others have the loop first.
+ */
+static int there_looked(struct there *w, struct txn *t)
+{
+	return ++w->looked % THERE_STEP == 0 ? txn_pause(t) : 0;
+}
+
 static int there_add_known(struct there *w, struct txn *t, const struct store_record *rec)
 {
 	const struct store_record *known;
@@ -179,13 +189,15 @@ static int there_read_all(struct there *w, struct txn *t)
 {
 	struct store_page page = {.kind = RECORD_TUNNEL, .limit = STORE_PAGE_MAX};
 	struct txn_page found = {.more = true};
+	size_t n = 0;
 	int e = 0;
 
 	while (found.more && e == 0) {
 		e = txn_list(t, &page, &found);
 		for (size_t i = 0; e == 0 && i < found.n; i++) {
 			page.after = found.recs[i].key;
-			e = there_add_known(w, t, &found.recs[i]);
+			if (n++ >= w->looked && (e = there_add_known(w, t, &found.recs[i])) == 0)
+				e = there_looked(w, t);
 		}
 	}
 	return e;
@@ -209,6 +221,7 @@ static int there_read_own(struct there *w, struct txn *t, const char *account)
 	struct store_page page = {.kind = RECORD_OWNED, .after = prefix, .limit = STORE_PAGE_MAX};
 	struct txn_page found = {.more = true};
 	int e, result = 0;
+	size_t n = 0;
 
 	while (found.more) {
 		if ((e = txn_list(t, &page, &found)) != 0)
@@ -218,13 +231,17 @@ static int there_read_own(struct there *w, struct txn *t, const char *account)
 
 			if (!str_starts(key, prefix))
 				return result;
+			page.after = key;
+			if (n++ < w->looked)
+				continue;
 			e = there_read_one(w, t,
 					   (struct str){key.p + prefix.len, key.len - prefix.len},
 					   account);
 			if (e != 0 && e != ERR_AGAIN)
 				return e;
 			result = e != 0 ? e : result;
-			page.after = key;
+			if ((e = there_looked(w, t)) != 0)
+				return e;
 		}
 	}
 	return result;

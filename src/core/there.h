@@ -22,6 +22,7 @@ struct there_tunnel {
 struct there {
 	struct there_tunnel *tunnels; /* owned; [n] */
 	size_t n;
+	size_t looked; /* records that were looked at in this run, also those left out */
 	struct map names, places;
 	struct map agents; /* of struct there_agent, owned: whom they name */
 };
@@ -34,7 +35,8 @@ void there_forget(struct there *w);
 void there_free(struct there *w);
 
 /*
- * Read them, in a transaction's run. One that is damaged is left out.
+ * Read them, in a transaction's run, which may pause in between and then calls this again. One that
+ * is damaged is left out.
  *   account  whose; NULL: everybody's.
  * Returns as txn_get(); ERR_TOOBIG: more than THERE_MAX.
  */

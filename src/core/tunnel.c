@@ -21,6 +21,16 @@ static void tunnel_log(const struct member *m, const char *event, const char *na
 		 (unsigned long long)m->opt.agent.epoch, (unsigned long long)m->number);
 }
 
+/* What a session takes up or gives up: paced when it does so by a mere offer. */
+static void tunnel_log_serving(const struct serving *s, const char *event)
+{
+	const struct member *m = s->member;
+	struct owner *o = m->grant->owner;
+
+	if (!s->assigned || log_pace_take(&o->offer_pace, m->core->ev, m->core->opt.log))
+		tunnel_log(m, event, s->tunnel->name);
+}
+
 struct serving *tunnel_find_serving(struct member *m, struct str name)
 {
 	struct tunnel *t = core_tunnel(m->core, name);
@@ -70,7 +80,7 @@ void tunnel_leave(struct serving *s, const char *event)
 	struct tunnel *t = s->tunnel;
 	bool was_full = t->n_serving >= t->sessions_max;
 
-	tunnel_log(m, event, t->name);
+	tunnel_log_serving(s, event);
 	list_del(&s->of_tunnel);
 	list_del(&s->of_member);
 	if (!s->down)
@@ -79,8 +89,11 @@ void tunnel_leave(struct serving *s, const char *event)
 		place_on_room(t->core, t->name);
 	if (m->n_serving-- == CORE_TUNNELS_PER_SESSION)
 		offer_look(m);
-	if (--t->n_serving == 0)
+	if (--t->n_serving == 0) {
+		if (t->temporary)
+			temporary_left(t->core, t->name, t->settings->version);
 		tunnel_free(t);
+	}
 	free(s);
 }
 
@@ -97,10 +110,13 @@ void tunnel_take_away(struct serving *s, int code, const char *reason)
 
 void tunnel_set_health(struct serving *s, bool up)
 {
+	struct member *m = s->member;
+
 	if (s->down == !up)
 		return;
 	s->down = !up;
-	tunnel_log(s->member, up ? "target-up" : "target-down", s->tunnel->name);
+	if (log_pace_take(&m->grant->owner->health_pace, m->core->ev, m->core->opt.log))
+		tunnel_log(m, up ? "target-up" : "target-down", s->tunnel->name);
 	tunnel_count_up(s->tunnel, up);
 }
 
@@ -150,6 +166,41 @@ static void tunnel_oust_ghosts(struct tunnel *t, const struct member *m)
 	}
 }
 
+/* The session that owes an answer for longest and gives way to m, NULL when there is none. */
+static struct serving *tunnel_find_silent(struct tunnel *t, const struct member *m)
+{
+	struct serving *silent = NULL;
+
+	LIST_FOR_EACH (link, &t->serving) {
+		struct serving *s = CONTAINER_OF(link, struct serving, of_tunnel);
+
+		if (s->member != m && member_is_ghost(s->member) &&
+		    (silent == NULL ||
+		     s->member->opt.session->heard_ms < silent->member->opt.session->heard_ms))
+			silent = s;
+	}
+	return silent;
+}
+
+/* One more than may serve it does: m was admitted in the place of one that is silent. */
+static void tunnel_oust_silent(struct tunnel *t, const struct member *m)
+{
+	struct serving *s;
+
+	if (t->n_serving <= t->sessions_max || (s = tunnel_find_silent(t, m)) == NULL)
+		return;
+	tunnel_take_away(s, ERR_REPLACED,
+			 "this connection did not answer any more; another one of its account has "
+			 "taken over");
+}
+
+/* It has as many sessions as may be: those that are silent have to show that they live. */
+static void tunnel_rouse(struct tunnel *t)
+{
+	LIST_FOR_EACH (link, &t->serving)
+		member_rouse(CONTAINER_OF(link, struct serving, of_tunnel)->member);
+}
+
 static int tunnel_admit(struct tunnel *t, struct member *m, char reason[CORE_REASON_TEXT])
 {
 	if (strcmp(t->account, m->grant->who.account) != 0) {
@@ -164,7 +215,9 @@ static int tunnel_admit(struct tunnel *t, struct member *m, char reason[CORE_REA
 			   t->name);
 		return ERR_REPLACED;
 	}
-	if (t->n_serving >= t->sessions_max && tunnel_find_ghost(t, m) == NULL) {
+	if (t->n_serving >= t->sessions_max && tunnel_find_ghost(t, m) == NULL &&
+	    tunnel_find_silent(t, m) == NULL) {
+		tunnel_rouse(t);
 		str_printf(reason, CORE_REASON_TEXT,
 			   "%zu sessions serve this tunnel already, which is its limit (%zu); end "
 			   "one of them first, or raise the tunnel's limit of sessions",
@@ -217,6 +270,7 @@ static int tunnel_set(struct tunnel *t, const struct record_tunnel *r, uint64_t 
 	t->policy = r->policy;
 	t->sessions_max = r->sessions_max; /* those who serve already stay */
 	t->port = r->port;
+	t->temporary = r->temporary;
 	memcpy(t->account, r->account, sizeof t->account);
 	LIST_FOR_EACH_SAFE (link, &t->hosts) {
 		struct tunnel_host *h = CONTAINER_OF(link, struct tunnel_host, link);
@@ -402,8 +456,9 @@ static void tunnel_add(struct tunnel *t, struct serving *s)
 	t->n_serving++;
 	m->n_serving++;
 	tunnel_count_up(t, true);
-	tunnel_log(m, s->assigned ? "assign" : "attach", t->name);
+	tunnel_log_serving(s, s->assigned ? "assign" : "attach");
 	tunnel_oust_ghosts(t, m);
+	tunnel_oust_silent(t, m);
 }
 
 int tunnel_serve(struct member *m, const struct record_tunnel *r, uint64_t version,

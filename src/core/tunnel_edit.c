@@ -75,24 +75,84 @@ static int edit_existing(struct tunnel_edit *x)
 	return manage_expect(x->m, x->expected, x->rec->version);
 }
 
+/* Which tunnel of the account has the route that is asked for? ERR_NOTFOUND: none. */
+static int edit_route_name(struct tunnel_edit *x, struct txn *t, char out[HOSTNAME_MAX + 1])
+{
+	struct record_domain d = {.account = ""};
+	struct record_route route = {.account = ""};
+	char key[RECORD_ROUTE_TEXT];
+	bool own;
+	int e = ERR_NOTFOUND;
+
+	if (x->to->kind == TUNNEL_TCP && (x->set & MANAGE_T_PORT) && x->to->port != 0) {
+		str_printf(key, sizeof key, "tcp/%u", x->to->port);
+		e = tunnel_txn_route(t, str_of(key), &route);
+	} else if ((x->set & MANAGE_T_ALT_NAMES) && x->to->n_alt_names > 0) {
+		e = tunnel_txn_domain(t, x->to->alt_names[0], &d);
+		memcpy(route.account, d.account, sizeof route.account);
+		memcpy(route.tunnel, d.tunnel, sizeof route.tunnel);
+	}
+	own = e == 0 && strcmp(route.account, x->account) == 0;
+	memcpy(out, route.tunnel, sizeof route.tunnel);
+	return e != 0 || own ? e : ERR_NOTFOUND;
+}
+
+/* A tunnel that is found by its route has been asked for as if by its name. */
+static int edit_by_route(struct tunnel_edit *x, struct txn *t)
+{
+	char name[HOSTNAME_MAX + 1];
+	int e = edit_route_name(x, t, name);
+
+	x->random = true;
+	if (e == 0)
+		e = tunnel_txn_get(t, str_of(name), x->old, &x->rec);
+	if (e != 0)
+		return e == ERR_NOTFOUND ? 0 : e;
+	x->found =
+		strcmp(x->old->account, x->account) == 0 && x->old->kind == x->to->kind &&
+		(x->old->kind == TUNNEL_TCP ? x->old->port == x->to->port
+					    : record_tunnel_has_host(x->old, x->to->alt_names[0]));
+	if (x->found) {
+		x->random = false;
+		memcpy(x->name, name, sizeof x->name);
+	}
+	return 0;
+}
+
+/* A temporary tunnel that nobody serves keeps its owner from nothing. */
+static bool edit_is_idle(const struct tunnel_edit *x)
+{
+	bool own = edit_is_own(x, x->old->account) && edit_is_own(x, x->account);
+	bool other =
+		x->mode == MANAGE_ENSURE && (x->set & MANAGE_T_KIND) && x->old->kind != x->to->kind;
+
+	return own && !x->random && (x->mode == MANAGE_CREATE || other) &&
+	       temporary_is_idle(x->m->core, x->old);
+}
+
 int tunnel_edit_find(struct tunnel_edit *x, struct txn *t)
 {
 	struct manage_tunnel_ask ask = {ACCESS_CHANGE, str_of(x->name)};
 	int e;
 
-	x->made = x->taken = x->same = false;
+	x->made = x->taken = x->same = x->found = false;
+	x->idle[0] = '\0';
 	if (x->mode == MANAGE_PATCH) {
 		e = manage_tunnel(x->m, t, &ask, x->old, &x->rec);
 		return e != 0 ? e : manage_expect(x->m, x->expected, x->rec->version);
 	}
+	if (x->by_route && (e = edit_by_route(x, t)) != 0)
+		return e;
 	if ((e = edit_may_make(x)) != 0)
 		return e;
 	if (x->name_e != 0)
 		return manage_refuse(x->m, x->name_e, "name", "%s", x->name_reason);
 	e = tunnel_txn_get(t, str_of(x->name), x->old, &x->rec);
-	if (e == 0)
+	if (e == 0 && !edit_is_idle(x))
 		return edit_existing(x);
-	if (e != ERR_NOTFOUND)
+	if (e == 0)
+		e = tunnel_txn_drop(t, x->old);
+	if (e != 0 && e != ERR_NOTFOUND)
 		return e;
 	x->made = true;
 	x->rec = NULL;
@@ -244,7 +304,8 @@ int tunnel_edit_merge(struct tunnel_edit *x)
 
 	if (x->keep && !x->made) {
 		*r = *x->old;
-		x->same = true;
+		r->temporary = x->temporary && r->temporary;
+		x->same = r->temporary == x->old->temporary;
 		return 0;
 	}
 	if (stays)
@@ -261,7 +322,8 @@ int tunnel_edit_merge(struct tunnel_edit *x)
 		r->kind = x->to->kind;
 	if ((e = edit_may_be(x)) != 0 || (e = tunnel_edit_check_kind(x, r->kind)) != 0)
 		return e;
-	edit_set(r, x->to, x->set);
+	r->temporary = x->temporary && (x->made || x->old->temporary);
+	edit_set(r, x->to, x->found ? x->set & ~(unsigned)MANAGE_T_ALT_NAMES : x->set);
 	if ((x->set & MANAGE_T_USERS) && (e = edit_set_users(x)) != 0)
 		return e;
 	edit_fit_kind(r);
@@ -271,11 +333,26 @@ int tunnel_edit_merge(struct tunnel_edit *x)
 
 /* ---- writing ---- */
 
+/* Whoever has the port, and nobody serves it, makes room. */
+static int edit_drop_idle(struct tunnel_edit *x, struct txn *t)
+{
+	const struct store_record *rec;
+	struct record_tunnel r;
+	int e;
+
+	if (x->idle[0] == '\0')
+		return 0;
+	e = tunnel_txn_get(t, str_of(x->idle), &r, &rec);
+	return e != 0 ? e : tunnel_txn_drop(t, &r);
+}
+
 int tunnel_edit_write(struct tunnel_edit *x, struct txn *t)
 {
 	char reason[CORE_REASON_TEXT] = "";
-	int e = x->made ? tunnel_txn_make(t, x->r, reason) : tunnel_txn_put(t, x->rec, x->r);
+	int e = edit_drop_idle(x, t);
 
+	if (e == 0)
+		e = x->made ? tunnel_txn_make(t, x->r, reason) : tunnel_txn_put(t, x->rec, x->r);
 	if (reason[0] == '\0')
 		return e;
 	x->taken = e == ERR_EXISTS;

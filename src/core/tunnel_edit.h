@@ -21,6 +21,7 @@ struct tunnel_edit {
 	struct manage *m; /* borrowed: the call that it is part of */
 	enum manage_mode mode;
 	bool keep;
+	bool by_route, temporary; /* see manage_tunnel_change() */
 	unsigned set;
 	struct record_tunnel *to;    /* borrowed: what is set; brought into its usual form */
 	struct record_tunnel *old;   /* borrowed: room for what is there */
@@ -43,6 +44,9 @@ struct tunnel_edit {
 	bool made;
 	bool same;  /* what is there says all of it already */
 	bool taken; /* the name is somebody else's */
+	bool found; /* by its route */
+	/* A temporary tunnel that nobody serves, and that has the port: it goes. "": none. */
+	char idle[HOSTNAME_MAX + 1];
 
 	/* Kept. */
 	unsigned n_names;	  /* random ones that were tried */

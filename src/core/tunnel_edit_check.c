@@ -61,7 +61,7 @@ static int check_domain_alone(struct tunnel_edit *x, const char *field, size_t i
 		if (strcmp(to->alt_names[k], to->alt_names[i]) == 0)
 			return manage_refuse(x->m, ERR_INVAL, field,
 					     "\"%s\" stands twice in the list", to->alt_names[i]);
-	if (names_own(&x->m->core->opt, str_of(to->alt_names[i])))
+	if (names_own(x->m->core->opt.domain, x->m->core->opt.api_host, str_of(to->alt_names[i])))
 		return manage_refuse(
 			x->m, ERR_INVAL, field,
 			"\"%s\" is this server's own name; only names elsewhere can be "

@@ -95,12 +95,29 @@ static int port_owner(struct tunnel_edit *x, struct txn *t, uint16_t port,
 	return e;
 }
 
+/* Does it go when it is asked to? Fills x->idle. */
+static int port_ask_idle(struct tunnel_edit *x, struct txn *t, const struct record_route *owner)
+{
+	const struct store_record *rec;
+	struct record_tunnel r;
+	int e;
+
+	if (strcmp(owner->account, x->r->account) != 0)
+		return 0;
+	if ((e = tunnel_txn_get(t, str_of(owner->tunnel), &r, &rec)) != 0)
+		return e;
+	if (temporary_is_idle(x->m->core, &r))
+		memcpy(x->idle, r.name, sizeof x->idle);
+	return 0;
+}
+
 static int port_check_owner(struct tunnel_edit *x, struct txn *t)
 {
 	struct record_route owner;
 	int e = port_owner(x, t, x->r->port, &owner);
 
-	if (e != 0 || owner.tunnel[0] == '\0')
+	if (e != 0 || owner.tunnel[0] == '\0' || (e = port_ask_idle(x, t, &owner)) != 0 ||
+	    x->idle[0] != '\0')
 		return e;
 	if (strcmp(owner.account, x->r->account) == 0)
 		return manage_refuse(x->m, ERR_INUSE, FIELD_PORT,

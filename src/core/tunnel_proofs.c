@@ -52,10 +52,27 @@ static int proofs_claims(struct tunnel_proofs *p, struct txn *t, const struct re
 	return domain_claim(key, &who, out->host, &out->old);
 }
 
+/* A tunnel without a name of its own gets another one with each try: no record can lead to it. */
+static int proofs_unproven_drawn(struct tunnel_proofs *p, const char *field,
+				 const struct domain_proof *d)
+{
+	const char *base = domain_base(d->host);
+
+	return manage_refuse(
+		p->m, ERR_INVAL, field,
+		"\"%s\" is not proven to be yours%s%s%s: make a DNS record \"_karez.%s "
+		"TXT %s\" and try again when it can be seen, or choose a name for the "
+		"tunnel: then a CNAME record of \"%s\" may lead to it instead",
+		d->host, d->e != 0 ? ", and the DNS gave no answer (" : "",
+		d->e != 0 ? err_text(d->e) : "", d->e != 0 ? ")" : "", base, d->claim.text, base);
+}
+
 static int proofs_unproven(struct tunnel_proofs *p, const char *field, const struct domain_proof *d)
 {
 	const char *base = domain_base(d->host);
 
+	if (p->drawn)
+		return proofs_unproven_drawn(p, field, d);
 	if (d->e != 0)
 		return manage_refuse(p->m, ERR_INVAL, field,
 				     "\"%s\" is not proven to be yours, and the DNS gave no answer "
@@ -152,15 +169,67 @@ static void proofs_end_asking(struct tunnel_proofs *p)
 	if (!list_linked(&p->asking.link))
 		return;
 	core_call_end(&p->asking);
-	domain_cancel(&p->batch);
+	ev_timer_stop(p->m->core->ev, &p->deadline);
+	for (size_t i = 0; i < ARRAY_LEN(p->lots); i++) {
+		domain_cancel(&p->lots[i].lot);
+		p->lots[i].lot.n = 0;
+	}
 }
 
-/* Ask about the next ones. Returns 0 or ERR_LIMIT. */
+static void proofs_on_answers(void *arg);
+
+/* Returns 0 or ERR_LIMIT. */
+static int proofs_ask_lot(struct tunnel_proofs *p, struct tunnel_proofs_lot *l)
+{
+	struct domain_proofs *lot = &l->lot;
+	int e;
+
+	*l = (struct tunnel_proofs_lot){.p = p, .at = p->at};
+	lot->resolver = &p->m->core->opt.resolver;
+	lot->done = proofs_on_answers;
+	lot->arg = l;
+	lot->n = MIN(p->n - p->at, ARRAY_LEN(lot->list));
+	memcpy(lot->list, p->list + p->at, lot->n * sizeof p->list[0]);
+	if ((e = domain_ask(lot)) != 0)
+		lot->n = 0;
+	p->at += lot->n;
+	return e;
+}
+
+/* Ask about the next ones, as many as may be. Returns 0, or ERR_LIMIT: nothing is asked. */
 static int proofs_next(struct tunnel_proofs *p)
 {
-	p->batch.n = MIN(p->n - p->at, ARRAY_LEN(p->batch.list));
-	memcpy(p->batch.list, p->list + p->at, p->batch.n * sizeof p->list[0]);
-	return domain_ask(&p->batch);
+	bool asks = false;
+	int e = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(p->lots); i++) {
+		if (p->lots[i].lot.n == 0 && p->at < p->n && e == 0)
+			e = proofs_ask_lot(p, &p->lots[i]);
+		asks |= p->lots[i].lot.n > 0;
+	}
+	return asks ? 0 : e;
+}
+
+/* It is over with them, whatever was said. */
+static void proofs_keep(struct tunnel_proofs_lot *l)
+{
+	memcpy(l->p->list + l->at, l->lot.list, l->lot.n * sizeof l->lot.list[0]);
+	l->lot.n = 0;
+}
+
+static bool proofs_is_asking(const struct tunnel_proofs *p)
+{
+	for (size_t i = 0; i < ARRAY_LEN(p->lots); i++)
+		if (p->lots[i].lot.n > 0)
+			return true;
+	return false;
+}
+
+static void proofs_end(struct tunnel_proofs *p)
+{
+	p->known = p->n;
+	proofs_end_asking(p);
+	manage_go(p->m, p->run);
 }
 
 static void proofs_refuse_busy(struct tunnel_proofs *p)
@@ -172,18 +241,28 @@ static void proofs_refuse_busy(struct tunnel_proofs *p)
 
 static void proofs_on_answers(void *arg)
 {
+	struct tunnel_proofs_lot *l = arg;
+	struct tunnel_proofs *p = l->p;
+
+	proofs_keep(l);
+	if (proofs_next(p) != 0)
+		proofs_refuse_busy(p);
+	else if (!proofs_is_asking(p))
+		proofs_end(p);
+}
+
+static void proofs_on_deadline(void *arg)
+{
 	struct tunnel_proofs *p = arg;
 
-	memcpy(p->list + p->at, p->batch.list, p->batch.n * sizeof p->list[0]);
-	p->at += p->batch.n;
-	if (p->at < p->n) {
-		if (proofs_next(p) != 0)
-			proofs_refuse_busy(p);
-		return;
+	for (size_t i = 0; i < ARRAY_LEN(p->lots); i++) {
+		domain_give_up(&p->lots[i].lot);
+		if (p->lots[i].lot.n > 0)
+			proofs_keep(&p->lots[i]);
 	}
-	p->known = p->n;
-	proofs_end_asking(p);
-	manage_go(p->m, p->run);
+	for (; p->at < p->n; p->at++)
+		p->list[p->at].e = ERR_TIMEOUT;
+	proofs_end(p);
 }
 
 static void proofs_on_core_gone(struct core_call *call)
@@ -194,12 +273,15 @@ static void proofs_on_core_gone(struct core_call *call)
 static void proofs_on_ask(void *call)
 {
 	struct tunnel_proofs *p = CONTAINER_OF(call, struct tunnel_proofs, asking);
+	struct ev *ev = p->m->core->ev;
+	uint64_t now = ev_now_ms(ev);
 
 	p->rounds++;
 	p->at = p->known;
-	p->batch.resolver = &p->m->core->opt.resolver;
-	p->batch.done = proofs_on_answers;
-	p->batch.arg = p;
+	if (p->until_ms == 0)
+		p->until_ms = now + TUNNEL_PROOFS_MS;
+	p->deadline = (struct ev_timer){.fn = proofs_on_deadline, .arg = p};
+	ev_timer_set(ev, &p->deadline, p->until_ms > now ? p->until_ms - now : 0);
 	if (proofs_next(p) != 0)
 		proofs_refuse_busy(p);
 }

@@ -12,19 +12,31 @@
 /* Domains that one call may have proven. */
 #define TUNNEL_PROOFS_MAX 1000
 
+/* Lots of RECORD_ALT_NAMES_MAX that are asked about at once, and how long one call waits for all
+ * the answers that it needs. */
+#define TUNNEL_PROOFS_AT_ONCE 3
+#define TUNNEL_PROOFS_MS      20000
+
 /* Times that the DNS is asked, when others change the same domains meanwhile. */
 #define TUNNEL_PROOFS_ROUNDS 3
 
 /* Embedded in a call. All zero but for m and run. */
 struct tunnel_proofs {
-	struct manage *m;		    /* borrowed: the call */
+	struct manage *m; /* borrowed: the call */
+	bool drawn;	  /* set before tunnel_proofs_need(): the next try draws another name */
 	int (*run)(struct txn *t, void *m); /* what is tried again */
 	struct domain_proof *list;	    /* owned; [n], room for cap */
 	size_t n, cap, known;		    /* known: of them, those with an answer */
-	size_t at;			    /* those before have been asked about in this round */
+	size_t at; /* those before are being, or have been, asked about in this round */
 	unsigned rounds;
-	struct core_call asking;    /* as long as the DNS is asked */
-	struct domain_proofs batch; /* those that are being asked about */
+	struct core_call asking;  /* as long as the DNS is asked */
+	struct ev_timer deadline; /* the same */
+	uint64_t until_ms;	  /* when that is; 0: the DNS was not asked yet */
+	struct tunnel_proofs_lot {
+		struct tunnel_proofs *p;
+		size_t at;		  /* where they stand in the list */
+		struct domain_proofs lot; /* n 0: nothing is asked */
+	} lots[TUNNEL_PROOFS_AT_ONCE];
 };
 
 /* A run begins. */
@@ -42,7 +54,8 @@ int tunnel_proofs_need(struct tunnel_proofs *p, struct txn *t, const struct reco
 /* Has the run that ended with ERR_RESOLVE ended because the DNS must be asked? */
 bool tunnel_proofs_asks(const struct tunnel_proofs *p);
 
-/* Ask, then run again; what cannot be is answered. */
+/* Ask, then run again; what cannot be is answered. What has no answer when TUNNEL_PROOFS_MS are
+ * over is not proven. */
 void tunnel_proofs_ask(struct tunnel_proofs *p);
 
 /* Never call back, and free what is owned. */

@@ -291,13 +291,32 @@ static int tunnel_txn_write(struct txn *t, struct str old, const struct record_t
 	return e;
 }
 
+/*
+ * Who starts must find the temporary ones without reading all tunnels. A note that leads nowhere
+ * does no harm: the next start drops it.
+ */
+static int tunnel_txn_note(struct txn *t, const struct record_tunnel *r, bool was)
+{
+	struct str name = str_of(r->name);
+	struct store_record rec;
+	int e;
+
+	if (r->temporary == was)
+		return 0;
+	if (!r->temporary)
+		return txn_drop(t, RECORD_TEMPORARY, name);
+	e = txn_see(t, RECORD_TEMPORARY, name, &rec);
+	return e == ERR_NOTFOUND ? txn_put(t, RECORD_TEMPORARY, name, STR("{}")) : e;
+}
+
 int tunnel_txn_put(struct txn *t, const struct store_record *rec, const struct record_tunnel *r)
 {
 	char was[RECORD_ROUTE_TEXT], is[RECORD_ROUTE_TEXT];
 	struct record_tunnel old;
 	int e = record_read_tunnel(rec->key, rec->value, &old);
 
-	if (e != 0 || (e = tunnel_txn_write(t, rec->value, r)) != 0)
+	if (e != 0 || (e = tunnel_txn_write(t, rec->value, r)) != 0 ||
+	    (e = tunnel_txn_note(t, r, old.temporary)) != 0)
 		return e;
 	record_route_key(&old, was);
 	record_route_key(r, is);
@@ -314,7 +333,7 @@ int tunnel_txn_make(struct txn *t, const struct record_tunnel *r, char reason[CO
 	if ((e = txn_line(t, r->account)) != 0 ||
 	    (e = tunnel_txn_count(t, r->account, reason)) != 0 ||
 	    (e = tunnel_txn_claim(t, r->account, names_last_label(name), reason)) != 0 ||
-	    (e = tunnel_txn_write(t, STR(""), r)) != 0 ||
+	    (e = tunnel_txn_write(t, STR(""), r)) != 0 || (e = tunnel_txn_note(t, r, false)) != 0 ||
 	    (e = tunnel_txn_own(t, r->account, RECORD_TUNNEL, name)) != 0)
 		return e;
 	return tunnel_txn_take_route(t, r);
@@ -332,6 +351,8 @@ int tunnel_txn_drop(struct txn *t, const struct record_tunnel *r)
 		if ((e = tunnel_txn_leave_domain(t, r, r->alt_names[i])) != 0)
 			return e;
 	if ((e = tunnel_txn_leave_route(t, r)) != 0 || (e = txn_drop(t, RECORD_TUNNEL, name)) != 0)
+		return e;
+	if (r->temporary && (e = txn_drop(t, RECORD_TEMPORARY, name)) != 0)
 		return e;
 	return owned_drop(t, r->account, RECORD_TUNNEL, name);
 }

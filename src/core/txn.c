@@ -38,6 +38,8 @@ struct txn {
 	struct txn_opt opt;
 	unsigned tries;
 	bool ended;
+	bool paused, goes_on; /* the run that was, the one that is: see txn_pause() */
+	struct ev_timer pause;
 	struct txn_block *blocks;  /* owned: what is read */
 	struct txn_block *written; /* owned: what this run writes */
 	struct txn_item *items;	   /* in blocks */
@@ -119,6 +121,7 @@ static void txn_leave_line(struct txn *t);
 
 static void txn_free(struct txn *t)
 {
+	ev_timer_stop(t->opt.core->ev, &t->pause);
 	txn_leave_line(t);
 	txn_forget(t);
 	free(t->writes);
@@ -256,8 +259,16 @@ static void txn_run(void *arg)
 	struct txn *t = arg;
 	int e;
 
-	txn_discard(t);
+	t->goes_on = t->paused;
+	t->paused = false;
+	if (!t->goes_on)
+		txn_discard(t);
 	e = t->opt.run(t, t->opt.arg);
+	if (e == ERR_AGAIN && t->paused) {
+		ev_timer_set(t->opt.core->ev, &t->pause, 0); /* a task would run in this turn */
+		return;
+	}
+	t->paused = false; /* it has found something worse */
 	if (e == ERR_AGAIN && t->wanted != NULL && !t->call.asked && t->place != TXN_WAITS)
 		e = txn_ask(t);
 	if (e == ERR_AGAIN) {
@@ -285,6 +296,7 @@ int txn_start(const struct txn_opt *opt, struct txn **out)
 	t->wanted_end = &t->wanted;
 	map_init(&t->map, (const uint8_t *)opt->core->loop_key);
 	t->call.closed = txn_on_core_gone;
+	t->pause = (struct ev_timer){.fn = txn_run, .arg = t};
 	if ((e = core_call_begin(opt->core, &t->call, opt->kind, txn_run)) != 0) {
 		free(t);
 		return e;
@@ -304,6 +316,19 @@ void txn_cancel(struct txn *t)
 struct core *txn_core(const struct txn *t)
 {
 	return t->opt.core;
+}
+
+int txn_pause(struct txn *t)
+{
+	if (t->wanted != NULL)
+		return 0;
+	t->paused = true;
+	return ERR_AGAIN;
+}
+
+bool txn_goes_on(const struct txn *t)
+{
+	return t->goes_on;
 }
 
 /* ---- standing in line ---- */

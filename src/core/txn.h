@@ -52,8 +52,9 @@ struct core *txn_core(const struct txn *t);
 
 /*
  * Read a record.
- *   *out  set on success; borrowed until the transaction ends or run returns ERR_AGAIN.
- * Returns 0, ERR_AGAIN (return it), ERR_NOTFOUND, ERR_LIMIT, ERR_NOMEM, or the store's error.
+ *   *out  set on success; borrowed until the transaction ends or run returns ERR_AGAIN but for a
+ * pause. Returns 0, ERR_AGAIN (return it), ERR_NOTFOUND, ERR_LIMIT, ERR_NOMEM, or the store's
+ * error.
  */
 int txn_get(struct txn *t, struct str kind, struct str key,
 	    const struct store_record **out) MUST_CHECK;
@@ -64,6 +65,17 @@ int txn_get(struct txn *t, struct str kind, struct str key,
  * Returns 0 (it is here, or known not to be there), ERR_AGAIN, ERR_LIMIT, ERR_NOMEM.
  */
 int txn_want(struct txn *t, struct str kind, struct str key) MUST_CHECK;
+
+/*
+ * Leave the loop to others for a turn, in the middle of a long run: it is called again then, with
+ * all that it has read and written so far in place, and txn_goes_on() says so. Whoever was first in
+ * line stays so. When records have changed meanwhile, the write finds that out.
+ * Returns ERR_AGAIN (return it), or 0: records are waited for anyhow, so it begins anew soon.
+ */
+int txn_pause(struct txn *t) MUST_CHECK;
+
+/* Is this run the rest of one that has paused? */
+bool txn_goes_on(const struct txn *t);
 
 /*
  * Read a record as it will be when what this run has written so far is written. What is not written

@@ -10,6 +10,7 @@
 #include "ingress/http_ingress_internal.h"
 #include "ingress/recode.h"
 #include "ingress/refusal.h"
+#include "ingress/served.h"
 #include "wire/pump.h"
 #include "wire/relay.h"
 
@@ -33,6 +34,7 @@ struct exchange {
 
 	struct visit visit; /* for another stream */
 	struct core_visitor seen;
+	struct served served;
 	enum http_method method;
 	enum page_kind kind;
 	bool visitor_10;   /* the visitor speaks HTTP/1.0 */
@@ -50,8 +52,11 @@ static void exchange_run(struct exchange *x);
 
 /* ---- the end ---- */
 
-static void exchange_release(struct exchange *x)
+/* why: 0, or how it was cut short. Whoever watches is told. */
+static void exchange_release(struct exchange *x, int why)
 {
+	struct served_end end = {x->up.n_bytes, x->down.n_bytes, why, 0};
+
 	core_visitor_end(&x->seen);
 	list_del(&x->link);
 	x->in->n_exchanges--;
@@ -60,6 +65,7 @@ static void exchange_release(struct exchange *x)
 	pump_free(&x->down);
 	buf_free(&x->again);
 	buf_free(&x->reply);
+	served_tell(&x->served, x->in->opt.core, &x->seen, &end);
 	ev_free_later(x->in->ev, x);
 }
 
@@ -70,7 +76,7 @@ static void exchange_abort(struct exchange *x)
 
 	wire_close(x->stream, ERR_RESET);
 	x->stream = NULL;
-	exchange_release(x);
+	exchange_release(x, ERR_RESET);
 	http_conn_return(c, HTTP_ABORT);
 }
 
@@ -87,7 +93,8 @@ static void exchange_fail(struct exchange *x, int why)
 	}
 	wire_close(x->stream, ERR_RESET);
 	x->stream = NULL;
-	exchange_release(x);
+	x->served.status = page_status(why);
+	exchange_release(x, why);
 	http_conn_return(c, HTTP_UNUSED);
 	page_reply(c, why, kind, host);
 }
@@ -127,7 +134,7 @@ static void exchange_finish(struct exchange *x)
 	else
 		wire_close(x->stream, whole ? 0 : ERR_RESET);
 	x->stream = NULL;
-	exchange_release(x);
+	exchange_release(x, 0);
 	if (!whole)
 		http_conn_return(c, HTTP_CLOSE_UNREAD);
 	else
@@ -213,6 +220,7 @@ static bool exchange_retry(struct exchange *x, int why)
 	if (exchange_open(x, t, false) != 0 ||
 	    buf_add(&x->up.pending, request.p, request.len, REWRITE_MAX) != 0)
 		return false;
+	x->served.head_up += request.len;
 	exchange_run(x);
 	return true;
 }
@@ -237,27 +245,35 @@ struct upgraded {
 	struct relay *relay; /* borrowed: gone when upgraded_on_done() is called */
 	struct visit visit;
 	struct core_visitor seen;
+	struct served served;
 	struct ev_timer leaving;
 };
 
-static void upgraded_release(struct upgraded *u)
+static void upgraded_release(struct upgraded *u, const struct relay_result *r)
 {
+	struct served_end end = {r->a_to_b, r->b_to_a, r->why, 0};
+
 	core_visitor_end(&u->seen);
 	list_del(&u->link);
 	u->in->n_upgraded--;
 	ev_timer_stop(u->in->ev, &u->leaving);
+	served_tell(&u->served, u->in->opt.core, &u->seen, &end);
 	ev_free_later(u->in->ev, u);
 }
 
 static void upgraded_on_done(void *arg, const struct relay_result *result)
 {
-	upgraded_release(arg);
+	upgraded_release(arg, result);
 }
 
 static void upgraded_end(struct upgraded *u)
 {
+	struct relay_result r;
+
+	relay_carried(u->relay, &r);
+	r.why = ERR_CLOSED;
 	relay_close(u->relay, ERR_CLOSED);
-	upgraded_release(u);
+	upgraded_release(u, &r);
 }
 
 static void upgraded_on_leaving(void *arg)
@@ -276,11 +292,15 @@ static void upgraded_on_leave(struct core_visitor *v, uint64_t ms)
 		exchange_set_leaving(u->in->ev, &u->leaving, ms);
 }
 
-/* It is a visitor as before, at the same place. x is readable until the turn ends. */
-static void upgraded_begin(struct upgraded *u, const struct exchange *x)
+/* It is a visitor as before, at the same place, and its request is not over. x is readable until
+ * the turn ends. */
+static void upgraded_begin(struct upgraded *u, const struct exchange *x,
+			   const struct served *served)
 {
 	struct http_ingress *in = x->in;
 
+	u->served = *served;
+	u->served.head_up = u->served.head_down = 0;
 	u->in = in;
 	u->visit = x->visit;
 	u->leaving = (struct ev_timer){.fn = upgraded_on_leaving, .arg = u};
@@ -298,6 +318,7 @@ static void exchange_upgrade(struct exchange *x)
 	struct upgraded *u = calloc(1, sizeof *u);
 	struct relay_opt opt = {.b = x->stream, .done = upgraded_on_done, .arg = u};
 	struct http_conn *c = x->conn;
+	struct served served = x->served;
 
 	if (u == NULL || wire_write_all(x->visitor, buf_str(&x->down.pending)) != 0) {
 		free(u);
@@ -305,13 +326,14 @@ static void exchange_upgrade(struct exchange *x)
 		return;
 	}
 	x->stream = NULL;
-	exchange_release(x);
+	x->served = (struct served){0}; /* u's */
+	exchange_release(x, 0);
 	opt.a = http_conn_take(c);
-	upgraded_begin(u, x);
+	upgraded_begin(u, x, &served);
 	if (relay_new(in->ev, &opt, &u->relay) != 0) {
 		wire_close(opt.a, ERR_NOMEM);
 		wire_close(opt.b, ERR_NOMEM);
-		upgraded_release(u);
+		upgraded_release(u, &(struct relay_result){.why = ERR_NOMEM});
 	}
 }
 
@@ -344,11 +366,13 @@ static void exchange_set_down(struct exchange *x, const struct http_response *re
 static int exchange_on_response(struct exchange *x, const struct http_response *res)
 {
 	struct rewrite_answer how = {0};
+	int e;
 
 	if (res->status == 101) {
 		if (!x->upgrade || res->head.upgrade.len == 0)
 			return ERR_PROTO;
 		x->replied = x->switching = true;
+		x->served.status = res->status;
 		return rewrite_response(&x->down.pending, res, &how);
 	}
 	if (res->status < 200) {
@@ -359,7 +383,10 @@ static int exchange_on_response(struct exchange *x, const struct http_response *
 	x->replied = true;
 	buf_free(&x->again);
 	exchange_set_down(x, res, &how);
-	return rewrite_response(&x->down.pending, res, &how);
+	e = rewrite_response(&x->down.pending, res, &how);
+	x->served.status = res->status;
+	x->served.head_down = x->down.pending.len;
+	return e;
 }
 
 /*
@@ -570,6 +597,7 @@ static int exchange_init(struct exchange *x, struct tunnel *t, const struct http
 	head = buf_str(&x->up.pending);
 	if (x->up.left == 0 && (e = buf_add(&x->again, head.p, head.len, REWRITE_MAX)) != 0)
 		return e;
+	x->served.head_up = head.len;
 	return exchange_open(x, t, !x->upgrade && !x->announced);
 }
 
@@ -598,6 +626,7 @@ void exchange_start(struct http_ingress *in, struct http_conn *c, struct tunnel 
 	in->n_exchanges++;
 	core_visitor_begin(in->opt.core, &x->seen, &x->visit);
 	x->seen.leave = exchange_on_leave;
+	served_begin(&x->served, in->opt.core, in->ev, req);
 	x->visitor = http_conn_borrow(c, &exchange_owner, x);
 	x->up.src = x->down.dst = x->visitor;
 	exchange_run(x);

@@ -141,6 +141,11 @@ static void page_send(struct http_conn *c, const struct page_row *row, const str
 	http_conn_reply(c, &page);
 }
 
+unsigned page_status(int e)
+{
+	return page_row_of(e)->status;
+}
+
 void page_reply(struct http_conn *c, int e, enum page_kind kind, struct str host)
 {
 	page_send(c, page_row_of(e), &(struct page_refused){.kind = kind, .host = host});

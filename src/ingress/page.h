@@ -18,6 +18,9 @@ enum page_kind page_kind_of(const struct http_request *req);
  */
 void page_reply(struct http_conn *c, int e, enum page_kind kind, struct str host);
 
+/* The status of that page. */
+unsigned page_status(int e);
+
 /* Why the rights of a tunnel let somebody not in. */
 enum page_refusal {
 	PAGE_ADDRESS,	 /* 403: not from there */

@@ -1,4 +1,10 @@
-/* A port is a few listeners that are let in, and shut, together. */
+/*
+ * A port is a few listeners that are let in, and shut, together.
+ *
+ * When its tunnel moves to other addresses, both ports are there for a moment, and share what they
+ * have in common. The old one is given up then: whoever connects from there on finds the new one
+ * only, but who had begun before is accepted by the old one, for as long as that may take.
+ */
 #include "ingress/port_socket.h"
 
 #include <stdlib.h>
@@ -10,6 +16,12 @@
 #include "net/net_sock.h"
 #include "wire/wire_tcp.h"
 
+/* How long a connection takes to be made that began before its listener was left. */
+#define PORT_LEAVE_MS 3000
+
+/* Ports are found by their number. */
+#define PORT_BUCKETS 256
+
 struct port_socket {
 	struct ev *ev;
 	struct port_socket_opt opt;
@@ -17,7 +29,7 @@ struct port_socket {
 	size_t n_at;
 	bool any; /* every address of this machine: at[] is one that stands for all */
 	bool stopped;
-	struct list ports; /* of port.link, weak: a port takes itself out */
+	struct list ports[PORT_BUCKETS]; /* of port.link, weak: a port takes itself out */
 };
 
 /* One address of a port. */
@@ -32,17 +44,50 @@ struct port {
 	struct port_socket *ps;		/* borrowed: outlives its ports */
 	struct proxy_entrance entrance; /* used with opt.proxy */
 	char *tunnel;			/* owned; NULL: visitors are refused */
+	struct ev_timer leaving;	/* set: it was given up, the last ones may come */
+	uint16_t number;
 	size_t n;
 	struct port_listener at[]; /* [n] */
 };
 
+static struct list *port_bucket(struct port_socket *ps, uint16_t number)
+{
+	return &ps->ports[number % PORT_BUCKETS];
+}
+
+/* The one of its number that is not left; p itself does not count. NULL: there is none. */
+static struct port *port_heir(const struct port *p)
+{
+	struct list *bucket = port_bucket(p->ps, p->number);
+
+	LIST_FOR_EACH (link, bucket) {
+		struct port *other = CONTAINER_OF(link, struct port, link);
+
+		if (other != p && other->number == p->number && !ev_timer_is_set(&other->leaving))
+			return other;
+	}
+	return NULL;
+}
+
 /* ---- visitors ---- */
+
+/* Are those who come there let in? By a port that is left as long as its tunnel is where it went.
+ */
+static bool port_lets(const struct port *p)
+{
+	const struct port *heir;
+
+	if (p->tunnel == NULL || p->ps->stopped || !ev_timer_is_set(&p->leaving))
+		return p->tunnel != NULL && !p->ps->stopped;
+	heir = port_heir(p);
+	return heir != NULL && heir->tunnel != NULL && strcmp(heir->tunnel, p->tunnel) == 0;
+}
 
 static void port_go(struct port *p, struct wire *w, const struct proxy_visitor *v)
 {
 	struct visit who = {.ingress = VISIT_TCP, .visitor = v->peer, .local = v->local};
 
-	if (p->tunnel == NULL || p->ps->stopped)
+	if (!port_lets(p))
 		wire_close(w, ERR_NOSESSION);
 	else
 		p->ps->opt.accepted(p->ps->opt.arg, w, &who, p->tunnel);
@@ -78,10 +123,20 @@ static void port_on_accepted(void *arg, int fd, const struct net_addr *peer)
 
 /* ---- taking and giving up ---- */
 
-static void port_socket_give_up(struct port *p)
+/* May those of this number stand side by side for now? */
+static void port_share(struct port_socket *ps, uint16_t number, bool on)
 {
-	if (p == NULL)
-		return;
+	LIST_FOR_EACH (link, port_bucket(ps, number)) {
+		struct port *p = CONTAINER_OF(link, struct port, link);
+
+		for (size_t i = 0; p->number == number && i < p->n; i++)
+			net_listener_share(p->at[i].listener, on);
+	}
+}
+
+static void port_free(struct port *p)
+{
+	ev_timer_stop(p->ps->ev, &p->leaving);
 	if (p->ps->opt.proxy != NULL)
 		proxy_entrance_end(&p->entrance);
 	for (size_t i = 0; i < p->n; i++)
@@ -90,6 +145,47 @@ static void port_socket_give_up(struct port *p)
 	free(p->tunnel);
 	p->tunnel = NULL;
 	ev_free_later(p->ps->ev, p);
+}
+
+static void port_on_left(void *arg)
+{
+	port_free(arg);
+}
+
+/* There is one port for each number that is left, at most: the last one. */
+static void port_end_left(struct port_socket *ps, uint16_t number)
+{
+	LIST_FOR_EACH_SAFE (link, port_bucket(ps, number)) {
+		struct port *p = CONTAINER_OF(link, struct port, link);
+
+		if (p->number == number && ev_timer_is_set(&p->leaving))
+			port_free(p);
+	}
+}
+
+/* Its tunnel has moved: accept who is on the way. Returns false when nobody can be. */
+static bool port_leave(struct port *p)
+{
+	struct port *heir = port_heir(p);
+	int e = 0;
+
+	if (p->tunnel == NULL || heir == NULL || heir->tunnel == NULL ||
+	    strcmp(heir->tunnel, p->tunnel) != 0)
+		return false;
+	for (size_t i = 0; i < p->n && e == 0; i++)
+		e = net_listener_hide(p->at[i].listener);
+	if (e == 0)
+		ev_timer_set(p->ps->ev, &p->leaving, PORT_LEAVE_MS);
+	return e == 0;
+}
+
+static void port_socket_give_up(struct port *p)
+{
+	if (p == NULL)
+		return;
+	port_end_left(p->ps, p->number);
+	if (!port_leave(p))
+		port_free(p);
 }
 
 /* A machine without IPv6 has only the other "every address". */
@@ -102,20 +198,21 @@ static int port_listen_any_v4(const struct net_listen_opt *opt, struct port_list
 }
 
 /* Take one more address. */
-static int port_add(struct port *p, const struct net_addr *addr, uint16_t port)
+static int port_add(struct port *p, const struct net_addr *addr)
 {
 	struct port_listener *l = &p->at[p->n];
 	struct net_listen_opt opt = {.addr = *addr,
 				     .paused = true,
+				     .shares = port_heir(p) != NULL,
 				     .accepted = port_on_accepted,
 				     .arg = l,
 				     .log = p->ps->opt.log};
 	int e;
 
 	if (addr->sa.sa_family == AF_INET6)
-		opt.addr.in6.sin6_port = htons(port);
+		opt.addr.in6.sin6_port = htons(p->number);
 	else
-		opt.addr.in.sin_port = htons(port);
+		opt.addr.in.sin_port = htons(p->number);
 	l->port = p;
 	l->is_any = net_addr_is_any(addr);
 	e = net_listen(p->ps->ev, &opt, &l->listener);
@@ -152,37 +249,37 @@ static bool port_socket_allows_ip(const struct port_socket *ps, const struct net
 }
 
 /* One address that a person has asked for. */
-static int port_add_ip(struct port *p, struct str ip, uint16_t port)
+static int port_add_ip(struct port *p, struct str ip)
 {
 	struct net_addr addr;
 	int e = net_addr_from_ip(ip, 0, &addr);
 
 	if (e != 0)
 		return e;
-	return port_socket_allows_ip(p->ps, &addr) ? port_add(p, &addr, port) : ERR_DENIED;
+	return port_socket_allows_ip(p->ps, &addr) ? port_add(p, &addr) : ERR_DENIED;
 }
 
 /* Both loopback addresses; the second one where there is IPv6, and it is allowed. */
-static int port_add_localhost(struct port *p, uint16_t port)
+static int port_add_localhost(struct port *p)
 {
 	int e;
 
-	if ((e = port_add_ip(p, STR("127.0.0.1"), port)) != 0)
+	if ((e = port_add_ip(p, STR("127.0.0.1"))) != 0)
 		return e;
-	e = port_add_ip(p, STR("::1"), port);
+	e = port_add_ip(p, STR("::1"));
 	return e == ERR_IO || e == ERR_INVAL || e == ERR_DENIED ? 0 : e;
 }
 
-static int port_add_all(struct port *p, const char *bind, uint16_t port)
+static int port_add_all(struct port *p, const char *bind)
 {
 	int e = 0;
 
 	if (strcmp(bind, "localhost") == 0)
-		return port_add_localhost(p, port);
+		return port_add_localhost(p);
 	if (bind[0] != '\0')
-		return port_add_ip(p, str_of(bind), port);
+		return port_add_ip(p, str_of(bind));
 	for (size_t i = 0; i < p->ps->n_at && e == 0; i++)
-		e = port_add(p, &p->ps->at[i], port);
+		e = port_add(p, &p->ps->at[i]);
 	return e;
 }
 
@@ -197,18 +294,22 @@ static int port_socket_take(void *arg, const char *bind, uint16_t port, struct p
 	if (p == NULL)
 		return ERR_NOMEM;
 	p->ps = ps;
-	list_push(&ps->ports, &p->link);
+	p->number = port;
+	p->leaving = (struct ev_timer){.fn = port_on_left, .arg = p};
+	list_push(port_bucket(ps, port), &p->link);
 	if (ps->opt.proxy != NULL) {
 		proxy_entrance_init(&p->entrance, ps->opt.proxy);
 		p->entrance.come = port_on_come;
 		p->entrance.arg = p;
 	}
-	if ((e = port_add_all(p, bind, port)) != 0) {
-		port_socket_give_up(p);
-		return e;
-	}
-	*out = p;
-	return 0;
+	port_share(ps, port, true);
+	e = port_add_all(p, bind);
+	port_share(ps, port, false);
+	if (e == 0)
+		*out = p;
+	else
+		port_free(p);
+	return e;
 }
 
 /* ---- letting in ---- */
@@ -221,6 +322,17 @@ static void port_shut(struct port *p)
 		proxy_entrance_end(&p->entrance);
 	free(p->tunnel);
 	p->tunnel = NULL;
+}
+
+static int port_listen(struct port *p)
+{
+	int e = 0;
+
+	port_share(p->ps, p->number, true); /* the one that it takes the place of listens */
+	for (size_t i = 0; i < p->n && e == 0; i++)
+		e = net_listener_resume(p->at[i].listener);
+	port_share(p->ps, p->number, false);
+	return e;
 }
 
 static int port_socket_let(struct port *p, const char *tunnel)
@@ -240,20 +352,17 @@ static int port_socket_let(struct port *p, const char *tunnel)
 	}
 	free(p->tunnel);
 	p->tunnel = copy;
-	for (size_t i = 0; i < p->n; i++) {
-		if ((e = net_listener_resume(p->at[i].listener)) != 0) {
-			port_shut(p);
-			return e;
-		}
-	}
-	return 0;
+	if ((e = port_listen(p)) != 0)
+		port_shut(p);
+	return e;
 }
 
 void port_socket_stop(struct port_socket *ps)
 {
 	ps->stopped = true;
-	LIST_FOR_EACH (link, &ps->ports)
-		port_shut(CONTAINER_OF(link, struct port, link));
+	for (size_t i = 0; i < PORT_BUCKETS; i++)
+		LIST_FOR_EACH (link, &ps->ports[i])
+			port_shut(CONTAINER_OF(link, struct port, link));
 }
 
 /* ---- life ---- */
@@ -319,7 +428,8 @@ int port_socket_new(struct ev *ev, const struct port_socket_opt *opt, struct por
 		return ERR_NOMEM;
 	ps->ev = ev;
 	ps->opt = *opt;
-	list_init(&ps->ports);
+	for (size_t i = 0; i < PORT_BUCKETS; i++)
+		list_init(&ps->ports[i]);
 	if ((e = port_socket_read_bind(ps)) != 0) {
 		free(ps);
 		return e;
@@ -332,6 +442,12 @@ void port_socket_free(struct port_socket *ps)
 {
 	if (ps == NULL)
 		return;
-	CHECK(list_empty(&ps->ports));
+	for (size_t i = 0; i < PORT_BUCKETS; i++)
+		LIST_FOR_EACH_SAFE (link, &ps->ports[i]) {
+			struct port *p = CONTAINER_OF(link, struct port, link);
+
+			CHECK(ev_timer_is_set(&p->leaving)); /* given up */
+			port_free(p);
+		}
 	ev_free_later(ps->ev, ps);
 }

@@ -12,6 +12,7 @@
 #include "ev/log_pace.h"
 #include "ingress/announce.h"
 #include "ingress/refusal.h"
+#include "ingress/served.h"
 #include "wire/relay.h"
 
 struct tcp_ingress {
@@ -62,21 +63,33 @@ static void tcp_conn_release(struct tcp_conn *c)
 	ev_free_later(ev, c);
 }
 
-/* r: of the relay; what went before it was there is ours to add. */
-static void tcp_conn_log(const struct tcp_conn *c, const struct relay_result *r)
+static void tcp_conn_log(const struct tcp_conn *c, const struct served_end *end)
 {
-	uint64_t up = c->sent + r->a_to_b;
 	char id[ANNOUNCE_ID_TEXT];
 
 	if (c->in->opt.log->level < LOG_DEBUG)
 		return;
-	up -= MIN(up, c->header_len);
 	announce_id_format(&c->in->ids, c->number, id);
 	log_debug(c->in->opt.log,
 		  "event=visitor id=%s tunnel=%s peer=%s:%u up=%llu down=%llu ms=%lld code=%s", id,
 		  c->visit.tunnel, c->visit.visitor.ip, c->visit.visitor.port,
-		  (unsigned long long)up, (unsigned long long)r->b_to_a,
-		  (long long)(ev_wall_ms(c->in->ev) - c->seen.since_ms), err_name(r->why));
+		  (unsigned long long)end->up, (unsigned long long)end->down, (long long)end->ms,
+		  err_name(end->why));
+}
+
+/* All of it has ended. r: of the relay; what went before it was there is ours to add. */
+static void tcp_conn_over(struct tcp_conn *c, const struct relay_result *r)
+{
+	int64_t ms = ev_wall_ms(c->in->ev) - c->seen.since_ms;
+	struct served_end end = {.up = c->sent + r->a_to_b,
+				 .down = r->b_to_a,
+				 .why = r->why,
+				 .ms = ms > 0 ? (uint64_t)ms : 0};
+
+	end.up -= MIN(end.up, c->header_len);
+	tcp_conn_log(c, &end);
+	tcp_conn_release(c);
+	served_tell_connection(c->in->opt.core, &c->seen, &end); /* it may end other visitors */
 }
 
 /* Both sides end now. */
@@ -87,11 +100,10 @@ static void tcp_conn_end(struct tcp_conn *c, int why)
 	if (c->relay != NULL)
 		relay_carried(c->relay, &r);
 	r.why = why;
-	tcp_conn_log(c, &r);
 	relay_close(c->relay, why);
 	wire_close(c->visitor, why);
 	wire_close(c->stream, why);
-	tcp_conn_release(c);
+	tcp_conn_over(c, &r);
 }
 
 /* Nobody serves this visitor: one line, unless there are too many. */
@@ -108,10 +120,7 @@ static void tcp_ingress_say(struct tcp_ingress *in, const struct visit *visit, c
 
 static void tcp_conn_on_done(void *arg, const struct relay_result *result)
 {
-	struct tcp_conn *c = arg;
-
-	tcp_conn_log(c, result);
-	tcp_conn_release(c);
+	tcp_conn_over(arg, result);
 }
 
 static void tcp_conn_on_leaving(void *arg)

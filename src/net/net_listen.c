@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -122,7 +123,7 @@ static int net_listen_bind_alone(int fd, const struct net_addr *addr)
 static int net_listen_bind(int fd, const struct net_listen_opt *opt)
 {
 	const struct net_addr *addr = &opt->addr;
-	int off = 0;
+	int on = 1, off = 0;
 
 	if (addr->sa.sa_family == AF_UNIX) {
 		net_listen_remove_stale(addr);
@@ -133,6 +134,8 @@ static int net_listen_bind(int fd, const struct net_listen_opt *opt)
 	net_tune(fd, NET_VISITOR); /* accepted sockets inherit it: no calls for each */
 	if (addr->sa.sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+	if (opt->shares)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
 	if (opt->paused)
 		return net_listen_bind_alone(fd, addr);
 	net_listen_share(fd, 1);
@@ -175,6 +178,27 @@ void net_listener_pause(struct net_listener *l)
 	ev_io_free(l->io);
 	l->io = NULL;
 	net_listen_refuse(l->fd);
+}
+
+/* Linux lets sockets of one user listen on one port when each of them says so at that moment. */
+void net_listener_share(struct net_listener *l, bool on)
+{
+	int value = on;
+
+	setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof value);
+}
+
+/*
+ * A listener of one interface is not looked at for connections that come in by another one, and no
+ * interface has this number. Those that have begun go on: they know their listener.
+ */
+int net_listener_hide(struct net_listener *l)
+{
+	int nowhere = INT_MAX;
+
+	if (setsockopt(l->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0)
+		return 0;
+	return errno == EPERM ? ERR_DENIED : ERR_UNSUPPORTED;
 }
 
 int net_listen(struct ev *ev, const struct net_listen_opt *opt, struct net_listener **out)

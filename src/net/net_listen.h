@@ -14,6 +14,8 @@ struct net_listen_opt {
 	struct net_addr addr;
 	int backlog; /* 0: the kernel's maximum */
 	bool paused; /* begin as net_listener_pause() leaves it */
+	/* Those whom net_listener_share() allows it are not in the way; it may share, too. */
+	bool shares;
 	/* Whoever connects has to speak first: accept nobody before that, or a second later. For
 	 * TCP; it saves a turn of the loop for each connection. */
 	bool spoken_to;
@@ -49,6 +51,21 @@ void net_listener_pause(struct net_listener *l);
  * Returns 0 or, paused as before, ERR_INUSE, ERR_NOFILE, ERR_NOMEM.
  */
 int net_listener_resume(struct net_listener *l) MUST_CHECK;
+
+/*
+ * May another listener of this process have the address, or one that stands for it, as well? Only
+ * for IP addresses, and only for the moment in which that one binds or listens: meanwhile, and as
+ * long as what has joined then listens, a program of the same user that asks for SO_REUSEPORT
+ * might join, too.
+ */
+void net_listener_share(struct net_listener *l, bool on);
+
+/*
+ * Who connects from now on does not find this listener, as if it were gone, and comes to another
+ * one that stands for the same address; who was on the way is accepted still. For ever.
+ * Returns 0, or ERR_UNSUPPORTED, ERR_DENIED with nothing changed: Linux before 5.7.
+ */
+int net_listener_hide(struct net_listener *l) MUST_CHECK;
 
 /* The address in force, with the port the kernel chose for port 0. */
 const struct net_addr *net_listener_addr(const struct net_listener *l);

@@ -74,9 +74,10 @@ int tls_ca_issue(const struct tls_ca_issue *opt, int64_t now_ms, struct tls_ca_i
 /*
  * Revoke all certificates of a name, or the one of a serial (either case): crl.pem is written anew,
  * aside, and takes the old one's place at once.
- *   *n  set to those that were not revoked before.
- * Returns 0, ERR_NOTFOUND (no authority there, or it has issued none such), ERR_IO, ERR_TLS,
- * ERR_TOOBIG, ERR_NOMEM.
+ *   *n   set to those that were not revoked before.
+ *   why  set on success, too: names a damaged line of the list of what was issued, whose
+ * certificate is not known and so not revoked; "": there is none. Returns 0, ERR_NOTFOUND (no
+ * authority there, or it has issued none such), ERR_IO, ERR_TLS, ERR_TOOBIG, ERR_NOMEM.
  */
 int tls_ca_revoke(const char *dir, const char *what, int64_t now_ms, size_t *n,
 		  char *why) MUST_CHECK;
@@ -91,8 +92,8 @@ struct tls_ca_entry {
 
 /*
  * Tell all that were issued, oldest first.
- * Returns 0, ERR_NOTFOUND (no authority there), ERR_IO, ERR_PROTO (the list is damaged),
- * ERR_TOOBIG, ERR_TLS, ERR_NOMEM.
+ * Returns 0, ERR_NOTFOUND (no authority there), ERR_IO, ERR_PROTO (a line of the list is damaged,
+ * all others were told), ERR_TOOBIG, ERR_TLS, ERR_NOMEM.
  */
 int tls_ca_list(const char *dir, void (*tell)(void *arg, const struct tls_ca_entry *entry),
 		void *arg, char *why) MUST_CHECK;

@@ -142,12 +142,14 @@ static int tls_ca_revoke_one(X509_CRL *crl, const char *serial, int64_t now_ms, 
 	return e;
 }
 
-/* Returns ERR_NOTFOUND when nothing is called so. */
+/* Returns ERR_NOTFOUND when nothing is called so. On success `why` is as tls_ca_read() has left it.
+ */
 static int tls_ca_revoke_all(const char *dir, const char *what, int64_t now_ms, X509_CRL *crl,
 			     size_t *n, char *why)
 {
 	struct tls_ca_entry *all = NULL;
 	size_t n_all = 0, n_found = 0;
+	char damaged[TLS_CA_WHY];
 	int e = tls_ca_read(dir, &all, &n_all, why);
 
 	for (size_t i = 0; i < n_all && e == 0; i++) {
@@ -162,10 +164,11 @@ static int tls_ca_revoke_all(const char *dir, const char *what, int64_t now_ms, 
 	}
 	free(all);
 	if (e == 0 && n_found == 0) {
+		str_printf(damaged, sizeof damaged, "%s", why);
 		str_printf(why, TLS_CA_WHY,
 			   "no certificate with this name or serial was issued in %s; see \"karezd "
-			   "ca list\"",
-			   dir);
+			   "ca list\"%s%s",
+			   dir, damaged[0] != '\0' ? "; " : "", damaged);
 		e = ERR_NOTFOUND;
 	}
 	return e;
@@ -210,6 +213,8 @@ int tls_ca_list(const char *dir, void (*tell)(void *arg, const struct tls_ca_ent
 		all[i].revoked = tls_ca_is_revoked(crl, all[i].serial);
 		tell(arg, &all[i]);
 	}
+	if (e == 0 && why[0] != '\0')
+		e = ERR_PROTO;
 	free(all);
 	X509_CRL_free(crl);
 	tls_ca_unload(&ca);

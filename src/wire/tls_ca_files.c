@@ -222,25 +222,34 @@ static int tls_ca_read_file(const char *path, struct buf *text, char *why)
 	return e;
 }
 
-/* A last line without its end was being written when the power went: nobody got its certificate. */
-static int tls_ca_read_lines(struct str rest, struct tls_ca_entry *out, size_t *n)
+/*
+ * A last line without its end was being written when the power went: nobody got its certificate.
+ *   *damaged  set to the first line that cannot be read, counted from 1; 0: none.
+ */
+static int tls_ca_read_lines(struct str rest, struct tls_ca_entry *out, size_t *n, size_t *damaged)
 {
-	size_t at;
-	int e = 0;
+	size_t at, line = 0;
+	int e;
 
-	while (e == 0 && (at = str_find(rest, '\n')) < rest.len) {
+	*damaged = 0;
+	while ((at = str_find(rest, '\n')) < rest.len) {
+		line++;
 		e = tls_ca_read_line((struct str){rest.p, at}, &out[*n]);
+		if (e == ERR_NOMEM)
+			return e;
+		if (e != 0 && *damaged == 0)
+			*damaged = line;
 		rest = (struct str){rest.p + at + 1, rest.len - at - 1};
 		*n += e == 0;
 	}
-	return e;
+	return 0;
 }
 
 int tls_ca_read(const char *dir, struct tls_ca_entry **out, size_t *n, char *why)
 {
 	char path[TLS_CA_PATH];
 	struct buf text = {0};
-	size_t n_lines = 0;
+	size_t n_lines = 0, damaged = 0;
 	int e;
 
 	*out = NULL;
@@ -252,12 +261,15 @@ int tls_ca_read(const char *dir, struct tls_ca_entry **out, size_t *n, char *why
 		n_lines += buf_str(&text).p[i] == '\n';
 	e = (*out = calloc(n_lines + 1, sizeof **out)) == NULL ? ERR_NOMEM : 0;
 	if (e == 0)
-		e = tls_ca_read_lines(buf_str(&text), *out, n);
+		e = tls_ca_read_lines(buf_str(&text), *out, n, &damaged);
+	why[0] = '\0';
 	if (e != 0) {
-		str_printf(why, TLS_CA_WHY, "%s: line %zu: %s", path, *n + 1,
-			   e == ERR_PROTO ? "is none that was written here" : err_text(e));
+		str_printf(why, TLS_CA_WHY, "cannot read the file %s: %s", path, err_text(e));
 		free(*out);
 		*out = NULL;
+	} else if (damaged != 0) {
+		str_printf(why, TLS_CA_WHY, "%s: line %zu is none that was written here", path,
+			   damaged);
 	}
 out:
 	buf_free(&text);

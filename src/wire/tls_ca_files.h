@@ -36,9 +36,10 @@ int tls_ca_replace(const char *path, struct str text, char *why) MUST_CHECK;
 int tls_ca_note(const char *dir, const struct tls_ca_entry *entry, char *why) MUST_CHECK;
 
 /*
- * Read that list.
+ * Read that list. A line that is damaged is passed over.
  *   *out  [*n] set on success; the caller frees it.
- * Returns 0 (also when nothing was issued yet), ERR_IO, ERR_PROTO, ERR_TOOBIG, ERR_NOMEM.
+ *   why   set on success, too: names the first line that is damaged; "": none is.
+ * Returns 0 (also when nothing was issued yet), ERR_IO, ERR_TOOBIG, ERR_NOMEM.
  */
 int tls_ca_read(const char *dir, struct tls_ca_entry **out, size_t *n, char *why) MUST_CHECK;
 

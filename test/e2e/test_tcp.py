@@ -266,6 +266,47 @@ def test_bind_changes(world, echoes):
     assert refuses(agent.port) and echoed(agent.port, "127.0.0.2")
 
 
+class Knocker(threading.Thread):
+    """A visitor who comes in a loop, and notes everyone that was not let in."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.n, self.failed, self.over = port, 0, [], False
+
+    def run(self):
+        while not self.over:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 10) as s:
+                    s.shutdown(socket.SHUT_WR)
+                    if s.recv(10) != b"":
+                        raise OSError("not an end")
+            except OSError as e:
+                self.failed.append(e)
+            self.n += 1
+
+
+def test_nobody_is_refused_while_bind_changes(world, echoes):
+    scene = Scene(world, bind=None)
+    agent = scene.agent(echoes, "--name", "demo", "--port", free_port(), "--bind", "127.0.0.1")
+    knockers = [Knocker(agent.port) for _ in range(3)]
+    for k in knockers:
+        k.start()
+    for bind in ["", "127.0.0.1", "0.0.0.0", "localhost", "127.0.0.1"] * 10:
+        scene.anna.patch("/v1/tunnels/demo",
+                         {"ingress": {"tcp": {"port": agent.port, "bind": bind}}}).want(200)
+    with socket.socket() as foreign:  # now it cannot be had: the old one goes on
+        foreign.bind(("127.0.0.2", agent.port))
+        foreign.listen()
+        for _ in range(5):
+            scene.anna.patch("/v1/tunnels/demo",
+                             {"ingress": {"tcp": {"port": agent.port, "bind": ""}}}).want(409)
+    for k in knockers:
+        k.over = True
+        k.join()
+    assert not any(k.failed for k in knockers), [k.failed[:3] for k in knockers]
+    assert all(k.n > 20 for k in knockers), [k.n for k in knockers]
+
+
 # ---- bytes ----
 
 

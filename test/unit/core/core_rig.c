@@ -251,9 +251,12 @@ static int fake_open(struct session *s, const struct visit *visit, struct wire *
 
 static void fake_ping(struct session *s, uint32_t deadline_ms)
 {
-	((struct fake *)s)->n_pinged++;
-	assert_int_equal(deadline_ms, 0);
-	s->asked_ms = ev_now_ms(s->ev);
+	struct fake *f = (struct fake *)s;
+
+	f->n_pinged++;
+	f->deadline_ms = deadline_ms;
+	if (s->asked_ms == 0)
+		s->asked_ms = ev_now_ms(s->ev);
 }
 
 static const struct session_ops fake_ops = {.open = fake_open, .ping = fake_ping};
@@ -294,24 +297,49 @@ static void fake_on_expelled(void *arg, int code, const char *reason)
 		fake_leave(f);
 }
 
-static const struct member_owner fake_owner = {fake_on_assigned, fake_on_detached,
-					       fake_on_expelled};
+static void fake_on_served(void *arg, const struct visit *visit, const struct core_served *what)
+{
+	struct fake *f = arg;
 
-void fake_join(struct fake *f, struct core_rig *r, const struct access_who *who,
-	       const struct core_agent *agent)
+	f->n_served++;
+	str_printf(f->served, sizeof f->served, "%s %s %s %u %llu %llu", visit->tunnel,
+		   what->method != NULL ? what->method : "-", what->path != NULL ? what->path : "-",
+		   what->status, (unsigned long long)what->up, (unsigned long long)what->down);
+	if (f->leave_when_told)
+		fake_leave(f);
+}
+
+static const struct member_owner fake_owner = {.assigned = fake_on_assigned,
+					       .detached = fake_on_detached,
+					       .served = fake_on_served,
+					       .expelled = fake_on_expelled};
+
+static void fake_join_as(struct fake *f, struct core_rig *r, const struct member_opt *as)
 {
 	char reason[CORE_REASON_TEXT];
-	struct member_opt opt = {.session = &f->session,
-				 .who = who,
-				 .agent = *agent,
-				 .owner = &fake_owner,
-				 .arg = f};
+	struct member_opt opt = *as;
 
 	memset(f, 0, sizeof *f);
 	f->rig = r;
 	f->session.ops = &fake_ops;
 	f->session.ev = r->ev;
+	opt.session = &f->session;
+	opt.owner = &fake_owner;
+	opt.arg = f;
 	assert_int_equal(member_join(r->core, &opt, &f->member, reason), 0);
+}
+
+void fake_join(struct fake *f, struct core_rig *r, const struct access_who *who,
+	       const struct core_agent *agent)
+{
+	fake_join_as(f, r, &(struct member_opt){.who = who, .agent = *agent});
+}
+
+void fake_join_ssh(struct fake *f, struct core_rig *r, const struct access_who *who,
+		   const struct core_agent *agent)
+{
+	fake_join_as(f, r,
+		     &(struct member_opt){.who = who, .agent = *agent, .kind = CORE_SESSION_SSH});
 }
 
 void fake_leave(struct fake *f)

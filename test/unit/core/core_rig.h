@@ -46,9 +46,11 @@ struct fake {
 	struct member *member;
 	int open_e; /* what open() returns */
 	unsigned n_opened, n_pinged;
+	uint32_t deadline_ms;	       /* of the last ping */
 	char tunnel[HOSTNAME_MAX + 1]; /* of the last visit */
 	char service[VISIT_SERVICE_TEXT];
-	unsigned n_assigned, n_detached, n_expelled;
+	unsigned n_assigned, n_detached, n_expelled, n_served;
+	char served[256];   /* the last one, as "tunnel method path status up down" */
 	char assigned[512]; /* "name=service " for each */
 	int why;
 	char detached[HOSTNAME_MAX + 1], reason[CORE_REASON_TEXT];
@@ -85,6 +87,9 @@ void core_rig_account(struct core_rig *r, struct access_who *who);
 
 void fake_join(struct fake *f, struct core_rig *r, const struct access_who *who,
 	       const struct core_agent *agent);
+/* The same by SSH. */
+void fake_join_ssh(struct fake *f, struct core_rig *r, const struct access_who *who,
+		   const struct core_agent *agent);
 void fake_leave(struct fake *f);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/tunnel_proofs.h"
 #include "core/core_internal.h"
 #include "unit/core/edit_rig.h"
 
@@ -192,6 +193,18 @@ static void test_nameless(void **state)
 	assert_string_equal(edit_rig_route(g, "tcp/9002"), "n");
 }
 
+/* Ann may have so many. */
+static void allow_tunnels(struct edit_rig *g, unsigned n)
+{
+	char account[2048];
+
+	str_printf(account, sizeof account, "%s", edit_rig_record(g, "account", g->p.ann.account));
+	account[strlen(account) - 1] = '\0';
+	str_printf(account + strlen(account), sizeof account - strlen(account),
+		   ",\"quota\":{\"tunnels\":%u}}", n);
+	core_rig_put(&g->p.r, "account", g->p.ann.account, account);
+}
+
 /* ---- all or nothing ---- */
 
 static void test_one_is_wrong(void **state)
@@ -229,14 +242,9 @@ static void test_one_is_wrong(void **state)
 		{"more than the quota", "name=a;name=c;name=d;name=e", ERR_LIMIT, 3, ""},
 	};
 	struct edit_rig *g = *state;
-	char account[2048];
 
 	expect(REPLACE(g, "name=old kind=tcp port=9001"), 0, "what is there");
-	str_printf(account, sizeof account, "%s", edit_rig_record(g, "account", g->p.ann.account));
-	account[strlen(account) - 1] = '\0';
-	str_printf(account + strlen(account), sizeof account - strlen(account),
-		   ",\"quota\":{\"tunnels\":3}}");
-	core_rig_put(&g->p.r, "account", g->p.ann.account, account);
+	allow_tunnels(g, 3);
 	expect(edit_rig_replace(g, &g->p.bob, "", "name=bobs;name=b2 kind=tcp port=9050"), 0,
 	       "bob's");
 	(void)place_rig_said(&g->p);
@@ -247,6 +255,7 @@ static void test_one_is_wrong(void **state)
 		    strcmp(told.field, cases[i].field) != 0)
 			fail_msg("%s: %s, entry %zd, %s (%s)", cases[i].why, err_name(told.e),
 				 (ssize_t)told.entry, told.field, told.reason);
+		assert_null(strstr(told.reason, "--name")); /* an option of agents */
 		assert_string_equal(edit_rig_tunnels(g, &g->p.ann), "old/tcp/9001 ");
 		assert_string_equal(edit_rig_route(g, "tcp/9001"), "old");
 		assert_int_equal(count(g, &g->p.ann), 1);
@@ -473,7 +482,7 @@ struct many {
 	struct manage_tunnel_entry entries[MANAGE_LIST_MAX + 1];
 	char names[MANAGE_LIST_MAX + 1][16];
 	struct told_edit told;
-	unsigned calls;
+	unsigned calls, ms; /* ms: how long it took; each pause takes one */
 	int e;
 	size_t n;
 };
@@ -494,7 +503,8 @@ static int replace_many(struct edit_rig *g, struct many *m, size_t n)
 
 	m->calls = 0;
 	assert_non_null(manage_tunnel_replace(g->p.r.core, &by, &l));
-	core_rig_run(&g->p.r);
+	for (m->ms = 0; m->calls == 0 && m->ms < 1000; m->ms++)
+		core_rig_run(&g->p.r);
 	assert_int_equal(m->calls, 1);
 	return m->e;
 }
@@ -515,18 +525,14 @@ static void test_a_thousand(void **state)
 	static const struct access_ports wide[] = {{10000, 40000}};
 	struct edit_rig *g = *state;
 	struct many *m = calloc(1, sizeof *m);
-	char account[1024];
 
 	assert_non_null(m);
 	g->p.r.opt.tcp_ports = wide;
 	edit_rig_restart(g);
-	str_printf(account, sizeof account, "%s", edit_rig_record(g, "account", g->p.ann.account));
-	account[strlen(account) - 1] = '\0';
-	str_printf(account + strlen(account), sizeof account - strlen(account),
-		   ",\"quota\":{\"tunnels\":1000}}");
-	core_rig_put(&g->p.r, "account", g->p.ann.account, account);
+	allow_tunnels(g, MANAGE_LIST_MAX);
 	name_many(m, "a", &tcp);
 	assert_int_equal(replace_many(g, m, MANAGE_LIST_MAX), 0);
+	assert_true(m->ms > MANAGE_LIST_MAX / 30); /* the loop was left to others again and again */
 	assert_int_equal(m->n, MANAGE_LIST_MAX);
 	assert_int_equal(g->p.n_taken, MANAGE_LIST_MAX);
 	assert_int_equal(count(g, &g->p.ann), MANAGE_LIST_MAX);
@@ -542,6 +548,98 @@ static void test_a_thousand(void **state)
 	assert_int_equal(replace_many(g, m, 0), 0);
 	assert_int_equal(count(g, &g->p.ann), 0);
 	free(m);
+}
+
+/* Others come between in one of its pauses: nothing of theirs is lost unseen, nothing is half. */
+static void test_changes_in_a_pause(void **state)
+{
+	static const struct record_tunnel to[] = {{.kind = TUNNEL_TLS, .target = "one"},
+						  {.kind = TUNNEL_TLS, .target = "two"}};
+	struct edit_rig *g = *state;
+	struct many *m = calloc(1, sizeof *m);
+	struct manage_asker by = {&g->p.ann, on_many, m};
+	struct manage_tunnel_list l = {.n = 300};
+	char record[1024];
+	unsigned ms;
+
+	assert_non_null(m);
+	allow_tunnels(g, MANAGE_LIST_MAX);
+	l.entries = m->entries;
+	name_many(m, "a", &to[0]);
+	assert_int_equal(replace_many(g, m, l.n), 0);
+	for (ms = 0;; ms++) { /* at each of its pauses */
+		name_many(m, "a", &to[ms % 2]);
+		for (size_t i = 0; i < l.n; i++)
+			m->entries[i].set = MANAGE_T_KIND | MANAGE_T_TARGET;
+		str_printf(record, sizeof record, "%s", edit_rig_record(g, "tunnel", "a70"));
+		m->calls = 0;
+		assert_non_null(manage_tunnel_replace(g->p.r.core, &by, &l));
+		for (unsigned i = 0; i < ms; i++)
+			core_rig_run(&g->p.r);
+		if (m->calls != 0)
+			break;
+		record[strlen(record) - 1] = '\0';
+		str_printf(record + strlen(record), sizeof record - strlen(record),
+			   ",\"x%u\":true}", ms);
+		core_rig_put(&g->p.r, "tunnel", "a70", record); /* as another node does */
+		for (unsigned i = 0; m->calls == 0 && i < 1000; i++)
+			core_rig_run(&g->p.r);
+		assert_int_equal(m->e, 0);
+		str_printf(record, sizeof record, "\"x%u\":true", ms);
+		assert_non_null(strstr(edit_rig_record(g, "tunnel", "a70"), record));
+		assert_non_null(strstr(edit_rig_record(g, "tunnel", "a70"), to[ms % 2].target));
+		assert_non_null(strstr(edit_rig_record(g, "tunnel", "a89"), to[ms % 2].target));
+	}
+	assert_true(ms > 5);
+	free(m);
+}
+
+/* A name that was drawn is another one with the next try: nobody is told to point a record at it.
+ */
+static void test_domains_without_a_name(void **state)
+{
+	struct edit_rig *g = *state;
+	struct told_edit told;
+
+	told = edit_rig_replace(g, &g->p.ann, "", "name=a;kind=tls domain=a.example");
+	expect(told, ERR_INVAL, "it is not proven");
+	assert_non_null(strstr(told.reason, "\"_karez.a.example TXT karez-verify="));
+	assert_null(strstr(told.reason, ".localhost"));
+	told = edit_rig_replace(g, &g->p.ann, "", "name=a;name=b kind=tls domain=a.example");
+	expect(told, ERR_INVAL, "with a name");
+	assert_non_null(strstr(told.reason, "\"a.example CNAME b.localhost\""));
+}
+
+/* A DNS that says nothing holds a list for so long, and no longer, however many domains it has. */
+static void test_a_silent_dns(void **state)
+{
+	struct edit_rig *g = *state;
+	char list[4096] = "name=first;name=second kind=tls domain=said.example";
+	struct told_edit told;
+	struct manage *m;
+
+	for (int i = 0; i < 100; i++) {
+		size_t n = strlen(list);
+
+		if (i % 10 == 0)
+			n += str_printf(list + n, sizeof list - n, ";name=t%d kind=tls", i);
+		str_printf(list + n, sizeof list - n, " domain=h%d.example", i);
+	}
+	g->dns.hold = true;
+	m = edit_rig_begin_replace(g, &g->p.ann, "", list, &told);
+	assert_non_null(m);
+	core_rig_run(&g->p.r);
+	assert_int_equal(g->dns.n_pending, 2 * TUNNEL_PROOFS_AT_ONCE * RECORD_ALT_NAMES_MAX);
+	ev_sim_run_for(g->p.r.ev, TUNNEL_PROOFS_MS - 10);
+	assert_int_equal(told.calls, 0);
+	ev_sim_run_for(g->p.r.ev, 100);
+	assert_int_equal(told.calls, 1);
+	assert_int_equal(told.e, ERR_INVAL);
+	assert_int_equal(told.entry, 1);
+	assert_non_null(strstr(told.reason, "said.example"));
+	assert_non_null(strstr(told.reason, "timed out"));
+	assert_int_equal(g->dns.n_pending, 0);
+	assert_string_equal(edit_rig_tunnels(g, &g->p.ann), "");
 }
 
 /* So many lists at a time, and no more; whoever goes away is not told. */
@@ -629,6 +727,10 @@ static void test_ports_stay_until_it_is_decided(void **state)
 	expect(edit_rig_replace(g, &g->p.ann, "", "name=a kind=tcp port=9000"), 0, "a port");
 	place_rig_said(&g->p);
 	expect(edit_rig_replace(g, &g->p.ann, "dry", moved), 0, "a question about its address");
+	assert_string_equal(place_rig_said(&g->p), "take 9000@127.0.0.1 give 9000@127.0.0.1 ");
+	g->p.other_bind = "127.0.0.1";
+	expect(edit_rig_replace(g, &g->p.ann, "dry", moved), ERR_INUSE, "it cannot be had there");
+	g->p.other_bind = NULL;
 	assert_string_equal(place_rig_said(&g->p), "");
 
 	str_printf(list, sizeof list, "%s;name=b kind=tls domain=b.example", moved);
@@ -649,16 +751,29 @@ int main(void)
 {
 #define LIST_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		LIST_TEST(test_steps),		 LIST_TEST(test_routes_and_domains_change_hands),
-		LIST_TEST(test_claims),		 LIST_TEST(test_nameless),
-		LIST_TEST(test_one_is_wrong),	 LIST_TEST(test_a_port_cannot_be_had),
-		LIST_TEST(test_the_store_fails), LIST_TEST(test_done_again),
-		LIST_TEST(test_at_once),	 LIST_TEST(test_dry_run),
-		LIST_TEST(test_keep_http),	 LIST_TEST(test_keep_rest),
-		LIST_TEST(test_known_agents),	 LIST_TEST(test_all_accounts),
-		LIST_TEST(test_who_may),	 LIST_TEST(test_a_thousand),
-		LIST_TEST(test_bounds),		 LIST_TEST(test_the_core_goes),
-		LIST_TEST(test_many_domains),	 LIST_TEST(test_ports_stay_until_it_is_decided),
+		LIST_TEST(test_steps),
+		LIST_TEST(test_routes_and_domains_change_hands),
+		LIST_TEST(test_claims),
+		LIST_TEST(test_nameless),
+		LIST_TEST(test_one_is_wrong),
+		LIST_TEST(test_a_port_cannot_be_had),
+		LIST_TEST(test_the_store_fails),
+		LIST_TEST(test_done_again),
+		LIST_TEST(test_at_once),
+		LIST_TEST(test_dry_run),
+		LIST_TEST(test_keep_http),
+		LIST_TEST(test_keep_rest),
+		LIST_TEST(test_known_agents),
+		LIST_TEST(test_all_accounts),
+		LIST_TEST(test_who_may),
+		LIST_TEST(test_a_thousand),
+		LIST_TEST(test_changes_in_a_pause),
+		LIST_TEST(test_bounds),
+		LIST_TEST(test_the_core_goes),
+		LIST_TEST(test_many_domains),
+		LIST_TEST(test_a_silent_dns),
+		LIST_TEST(test_domains_without_a_name),
+		LIST_TEST(test_ports_stay_until_it_is_decided),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,25 @@ static void test_keyed_digest(void **state)
 	assert_int_equal(digest_keyed(cases[0].key, (struct str){NULL, 0}, out), 0);
 }
 
+static void test_our_own(void **state)
+{
+	static const struct {
+		const char *why, *api_host, *host;
+		bool own;
+	} cases[] = {
+		{"the domain", NULL, "example.org", true},
+		{"the API's", "api.corp.example", "api.corp.example", true},
+		{"this machine", NULL, "localhost", true},
+		{"a tunnel's", "api.corp.example", "demo.example.org", false},
+		{"the API's neighbour", "api.corp.example", "corp.example", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (names_own("example.org", cases[i].api_host, str_of(cases[i].host)) !=
+		    cases[i].own)
+			fail_msg("%s", cases[i].why);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_random_is_never_reserved),
 		cmocka_unit_test(test_keyed_digest),
+		cmocka_unit_test(test_our_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

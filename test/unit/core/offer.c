@@ -341,6 +341,34 @@ static void test_so_many_for_one_session(void **state)
 	place_rig_free(&g);
 }
 
+/* However often an agent changes its mind, it fills no log. */
+static void test_lines_are_paced(void **state)
+{
+	struct place_rig g;
+	struct fake a;
+	unsigned lines;
+
+	place_rig_new(&g);
+	place_rig_join(&g, &a, "a");
+	place_rig_hear(&g, "t", &g.ann, HTTP("\"service\":\"web\""));
+	place_rig_offer(&a, "web", 0);
+	ev_sim_run_for(g.r.ev, 2000);
+	lines = g.r.n_lines;
+	for (int i = 0; i < 100; i++) { /* core_rig_run() takes 1 ms of the time */
+		place_rig_offer(&a, i % 2 == 0 ? "ssh" : "web", 0);
+		if (i % 2 != 0)
+			member_set_health(a.member, STR("t"), false);
+	}
+	assert_in_range(g.r.n_lines - lines, 2 * LOG_PACE_PER_SECOND, 2 * LOG_PACE_PER_SECOND + 2);
+	ev_sim_run_for(g.r.ev, 1000);
+	lines = g.r.n_lines;
+	member_set_health(a.member, STR("t"), true);
+	assert_int_equal(g.r.n_lines - lines, 2); /* how many were left out, and this one */
+	assert_non_null(strstr(g.r.last_line, "event=target-up tunnel=t"));
+	fake_leave(&a);
+	place_rig_free(&g);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -353,6 +381,7 @@ int main(void)
 		cmocka_unit_test(test_an_account_that_may_less),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_so_many_for_one_session),
+		cmocka_unit_test(test_lines_are_paced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,8 +27,8 @@ static void test_a_port_follows_its_record(void **state)
 		{"another port", "ssh", TCP("9001"), "give 9000@ take 9001@ "},
 		{"switched off, it stays taken", "ssh", TCP("9001") ",\"enabled\":false", ""},
 		{"a second tunnel", "db", TCP_AT("9002", "127.0.0.1"), "take 9002@127.0.0.1 "},
-		{"to all addresses: the old socket is in the way", "db", TCP("9002"),
-		 "give 9002@127.0.0.1 take 9002@ "},
+		{"to all addresses: the new one first, too", "db", TCP("9002"),
+		 "take 9002@ give 9002@127.0.0.1 "},
 		{"to one that it does not overlap", "db2", TCP_AT("9003", "127.0.0.1"),
 		 "take 9003@127.0.0.1 "},
 		{"the new one first, then the old one goes", "db2", TCP_AT("9003", "127.0.0.2"),
@@ -178,9 +178,19 @@ static void test_an_address_that_cannot_be_had(void **state)
 	core_rig_run(&g.r); /* what is new is read at once */
 	g.other_bind = "127.0.0.9";
 	place_rig_hear(&g, "ssh", &g.ann, TCP("9000") ",\"agents\":[\"a\"]");
-	/* the old one is back, and serves */
-	assert_string_equal(place_rig_said(&g),
-			    "give 9000@127.0.0.1 take 9000@127.0.0.1 let 9000=ssh ");
+	/* the old one serves as if nothing had been asked, whenever it is tried again */
+	ev_sim_run_for(g.r.ev, 3 * CORE_REFRESH_MS);
+	assert_string_equal(place_rig_said(&g), "");
+	g.other_bind = NULL;
+	g.let_e = ERR_NOFILE; /* it may be had, but not be listened on */
+	place_rig_hear(&g, "ssh", &g.ann, TCP("9000") ",\"agents\":[\"a\"]");
+	assert_string_equal(place_rig_said(&g), "take 9000@ give 9000@ ");
+	assert_non_null(strstr(g.r.last_line, "why=NOFILE"));
+	g.let_e = 0;
+	place_rig_hear(&g, "ssh", &g.ann, TCP("9000") ",\"agents\":[\"a\"]");
+	/* visitors come in at the new one before the old one goes */
+	assert_string_equal(place_rig_said(&g), "take 9000@ let 9000=ssh give 9000@127.0.0.1 ");
+	assert_non_null(strstr(g.r.last_line, "event=port-works tunnel=ssh"));
 	fake_leave(&a);
 	place_rig_free(&g);
 }
@@ -255,12 +265,12 @@ static void test_reservations(void **state)
 		 "take 9000@127.0.0.2 ", TCP_AT("9000", "127.0.0.2"), "give 9000@127.0.0.1 ", ""},
 		{"side by side, and nothing comes of it", "127.0.0.2", 9000, NULL, 0,
 		 "take 9000@127.0.0.2 ", NULL, "", "give 9000@127.0.0.2 "},
-		{"at all addresses: the old one makes room", "", 9000, NULL, 0,
-		 "give 9000@127.0.0.1 take 9000@ ", TCP("9000"), "", ""},
-		{"made room for nothing", "", 9000, NULL, 0, "give 9000@127.0.0.1 take 9000@ ",
-		 NULL, "", "give 9000@ take 9000@127.0.0.1 let 9000=one "},
-		{"made room in vain", "", 9000, "127.0.0.9", ERR_INUSE,
-		 "give 9000@127.0.0.1 take 9000@127.0.0.1 let 9000=one ", NULL, "", ""},
+		{"at all addresses, and the old one is not touched", "", 9000, NULL, 0,
+		 "take 9000@ ", TCP("9000"), "give 9000@127.0.0.1 ", ""},
+		{"nor if nothing comes of it", "", 9000, NULL, 0, "take 9000@ ", NULL, "",
+		 "give 9000@ "},
+		{"nor if they are not to be had", "", 9000, "127.0.0.9", ERR_INUSE, "", NULL, "",
+		 ""},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -48,6 +48,7 @@ static void full(struct record_tunnel *r)
 				    .n_alt_names = 2,
 				    .policy = TUNNEL_FAILOVER,
 				    .sessions_max = 3,
+				    .temporary = true,
 				    .rewrite = true,
 				    .proxy = TUNNEL_PROXY_V1,
 				    .service = "web",
@@ -272,6 +273,7 @@ static void test_same(void **state)
 	DIFFERS(b.alt_names[1][0]++);
 	DIFFERS(b.policy = TUNNEL_LEAST_CONN);
 	DIFFERS(b.sessions_max++);
+	DIFFERS(b.temporary = false);
 	DIFFERS(b.rewrite = false);
 	DIFFERS(b.port++);
 	DIFFERS(b.bind[0] = '1');

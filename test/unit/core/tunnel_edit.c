@@ -170,7 +170,7 @@ static void test_changes(void **state)
 		{"another port: the new one before the old one goes", MANAGE_PATCH, "port=9001",
 		 "take 9001@ give 9000@ ", "tcp/9001"},
 		{"another address", MANAGE_PATCH, "bind=127.0.0.1",
-		 "give 9001@ take 9001@127.0.0.1 ", "tcp/9001"},
+		 "take 9001@127.0.0.1 give 9001@ ", "tcp/9001"},
 		{"another kind has no port", MANAGE_PATCH, "kind=tls", "give 9001@127.0.0.1 ",
 		 "name/t"},
 		{"and http without a service no route", MANAGE_PATCH, "kind=http", "", ""},

@@ -500,6 +500,131 @@ static void test_asking_ahead(void **state)
 	assert_int_equal(cases[2].runs, 1);
 }
 
+/* ---- pauses ---- */
+
+/* Reads a, writes "p0" to "p4", and pauses after each of them. */
+struct walk {
+	struct core_rig *r;
+	struct txn *txn;
+	unsigned at, runs, begun, calls;
+	int e;
+	const struct store_record *a;
+	const char *meddle; /* once, in the middle: another node writes this to p1 */
+	int refuse;	    /* what it comes to with its last pause */
+};
+
+static int walk_run(struct txn *t, void *arg)
+{
+	struct walk *w = arg;
+	char key[8];
+	int e;
+
+	w->runs++;
+	if (!txn_goes_on(t)) {
+		w->begun++;
+		w->at = 0;
+		if ((e = txn_want(t, STR("x"), STR("p1"))) == ERR_AGAIN)
+			assert_int_equal(txn_pause(t), 0); /* it is waited for anyhow */
+		if (e != 0 || (e = txn_get(t, STR("x"), STR("a"), &w->a)) != 0)
+			return e;
+	}
+	while (w->at < 5) {
+		str_printf(key, sizeof key, "p%u", w->at);
+		assert_int_equal(txn_put(t, STR("x"), str_of(key), w->a->value), 0);
+		w->at++;
+		if (w->at == 3 && w->meddle != NULL) {
+			core_rig_put(w->r, "x", "p1", w->meddle);
+			w->meddle = NULL;
+		}
+		assert_int_equal(txn_pause(t), ERR_AGAIN);
+		return w->at == 5 && w->refuse != 0 ? w->refuse : ERR_AGAIN;
+	}
+	return 0;
+}
+
+static void walk_on_done(void *arg, int e)
+{
+	struct walk *w = arg;
+
+	w->calls++;
+	w->e = e;
+	w->txn = NULL;
+}
+
+static void walk_start(struct core_rig *r, struct walk *w)
+{
+	struct txn_opt opt = {.core = r->core,
+			      .kind = CORE_MANAGE,
+			      .run = walk_run,
+			      .done = walk_on_done,
+			      .arg = w};
+
+	w->r = r;
+	assert_int_equal(txn_start(&opt, &w->txn), 0);
+}
+
+static void test_pauses(void **state)
+{
+	static const struct {
+		const char *why, *meddle;
+		int refuse;
+		unsigned begun;
+		const char *written; /* p1, and the others */
+	} cases[] = {
+		{"it goes on where it was", NULL, 0, 3, "1"},
+		{"somebody came between: it begins anew", "theirs", 0, 6, "1"},
+		{"it ends with a pause that is not taken", NULL, ERR_DENIED, 3, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct walk w = {.meddle = cases[i].meddle, .refuse = cases[i].refuse};
+		struct core_rig r;
+		uint64_t began;
+
+		print_message("  %s\n", cases[i].why);
+		core_rig_new(&r, false);
+		core_rig_put(&r, "x", "a", "1");
+		began = ev_now_ms(r.ev);
+		walk_start(&r, &w);
+		core_rig_run(&r);
+		assert_int_equal(w.calls, 0);
+		while (w.calls == 0 && ev_now_ms(r.ev) < began + 100)
+			core_rig_run(&r);
+		assert_int_equal(w.calls, 1);
+		assert_int_equal(w.e, cases[i].refuse);
+		assert_true(ev_now_ms(r.ev) >= began + 3); /* the loop had turns of its own */
+		if (w.begun != cases[i].begun)
+			fail_msg("begun %u times", w.begun);
+		expect(&r, "p0", cases[i].written);
+		expect(&r, "p1", cases[i].written);
+		expect(&r, "p4", cases[i].written);
+		core_rig_free(&r);
+	}
+}
+
+static void test_it_ends_in_a_pause(void **state)
+{
+	struct core_rig *r = *state;
+	struct walk cancelled = {0}, gone = {0};
+
+	walk_start(r, &cancelled);
+	core_rig_run(r);
+	assert_true(cancelled.at > 0);
+	txn_cancel(cancelled.txn);
+	ev_sim_run_for(r->ev, 100);
+	assert_int_equal(cancelled.calls, 0);
+	expect(r, "p0", NULL);
+
+	walk_start(r, &gone);
+	core_rig_run(r);
+	assert_true(gone.at > 0);
+	core_free(r->core);
+	r->core = NULL;
+	assert_int_equal(gone.calls, 1);
+	assert_int_equal(gone.e, ERR_CLOSED);
+	ev_sim_run_for(r->ev, 100);
+}
+
 int main(void)
 {
 #define TXN_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -514,6 +639,8 @@ int main(void)
 		TXN_TEST(test_core_goes),
 		TXN_TEST(test_its_own_writes),
 		TXN_TEST(test_asking_ahead),
+		TXN_TEST(test_pauses),
+		TXN_TEST(test_it_ends_in_a_pause),
 	};
 
 	return cmocka_run_group_tests_name("txn", tests, NULL, NULL);

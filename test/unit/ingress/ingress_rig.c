@@ -173,15 +173,37 @@ void core_visitor_begin(struct core *c, struct core_visitor *v, const struct vis
 	c->n_visitors++;
 	c->seen = *visit;
 	c->last = v;
+	list_init(&v->link); /* it is there */
 	v->visit = visit;
 	v->since_ms = ev_wall_ms(c->ev);
 }
 
 void core_visitor_end(struct core_visitor *v)
 {
-	assert_non_null(v->visit);
-	v->visit = NULL;
+	assert_true(list_linked(&v->link));
+	list_del(&v->link);
 	W->core.n_visitors--;
+}
+
+bool core_is_watched(const struct core *c)
+{
+	return c->watched;
+}
+
+void core_visitor_served(struct core *c, const struct core_visitor *v,
+			 const struct core_served *what)
+{
+	size_t n = strlen(c->served);
+
+	if (!c->watched)
+		return;
+	assert_false(list_linked(&v->link)); /* nobody finds it any more */
+	assert_string_equal(v->visit->tunnel, "demo");
+	str_printf(c->served + n, sizeof c->served - n,
+		   "%s %s %u up=%llu down=%llu ms=%llu %s at %llu\n",
+		   what->method != NULL ? what->method : "-", what->path != NULL ? what->path : "-",
+		   what->status, (unsigned long long)what->up, (unsigned long long)what->down,
+		   (unsigned long long)what->ms, err_name(what->why), (unsigned long long)v->place);
 }
 
 enum core_sni core_sni(struct core *c, struct str host, struct str *name)

@@ -27,7 +27,7 @@ struct far {
 
 struct tunnel {
 	int n_dials, dial_error;
-	int n_used; /* streams that were used again */
+	int n_used;	     /* streams that were used again */
 	uint64_t n_sessions; /* 1 at first; their places are 7, 8, ... */
 	struct tunnel_settings settings;
 	struct rights rights;
@@ -45,6 +45,8 @@ struct core {
 	size_t n_visitors;
 	struct visit seen;	   /* the visitor that came last */
 	struct core_visitor *last; /* the same, while it is there */
+	bool watched;
+	char served[4096]; /* what a watcher was told, a line each */
 };
 
 struct rig {

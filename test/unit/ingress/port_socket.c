@@ -292,21 +292,14 @@ static void test_a_life(void **state)
 	desk_close();
 }
 
-/* Taken is taken: by ourselves, and by other programs, also where only one address is theirs. */
+/* Taken is taken: by other programs, also where only one address is theirs. */
 static void test_in_use(void **state)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET};
-	struct port *p = NULL, *q = NULL;
+	struct port *p = NULL;
 	int fd;
 
 	desk_open();
-	assert_int_equal(take("127.0.0.1", &p), 0);
-	assert_int_equal(take("127.0.0.1", &q), ERR_INUSE);
-	assert_int_equal(take("", &q), ERR_INUSE);
-	assert_int_equal(take("localhost", &q), ERR_INUSE);
-	assert_null(q);
-	D.ports.give_up(p);
-
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	in.sin_port = htons(D.port);
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -339,6 +332,157 @@ static void test_shut_in_the_middle(void **state)
 	assert_int_equal(try_visit("127.0.0.1"), -ECONNREFUSED);
 	close(fd[0]);
 	close(fd[1]);
+	D.ports.give_up(p);
+	desk_close();
+}
+
+/* Does another program get the port there, one that would share it? */
+static int try_take(const char *ip)
+{
+	struct net_addr addr;
+	int fd, on = 1, errnum = 0;
+
+	assert_int_equal(net_addr_from_ip(str_of(ip), D.port, &addr), 0);
+	fd = socket(addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+	if (bind(fd, &addr.sa, addr.len) != 0 || listen(fd, 1) != 0)
+		errnum = errno;
+	close(fd);
+	return errnum;
+}
+
+/* Who waits when the port moves is accepted, nobody is refused, and what is left is left. */
+static void test_moves(void **state)
+{
+	static const struct {
+		const char *why, *from, *to;
+		const char *before, *after, *left; /* where visitors come in, and do not after */
+		bool ipv6;
+	} cases[] = {
+		{"to all addresses", "127.0.0.1", "", "127.0.0.1", "127.0.0.1", NULL, false},
+		{"from all to one", "", "127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2", false},
+		{"from all to another one", "", "127.0.0.2", "127.0.0.1", "127.0.0.2", "127.0.0.1",
+		 false},
+		{"one stays, one comes", "127.0.0.1", "localhost", "127.0.0.1", "127.0.0.1", NULL,
+		 false},
+		{"one stays, one goes", "localhost", "127.0.0.1", "127.0.0.1", "127.0.0.1", "::1",
+		 true},
+		{"from one to another", "127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.2",
+		 "127.0.0.1", false},
+		{"to all of IPv4", "", "0.0.0.0", "127.0.0.1", "127.0.0.1", "::1", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct port *p = NULL, *q = NULL;
+		int fds[4];
+
+		if (cases[i].ipv6 && !has_ipv6())
+			continue;
+		print_message("# %s\n", cases[i].why);
+		desk_open();
+		assert_int_equal(take(cases[i].from, &p), 0);
+		assert_int_equal(D.ports.let(p, "demo"), 0);
+		fds[0] = try_visit(cases[i].before);
+		let_in(1); /* a connection that runs is not in the way */
+		fds[1] = try_visit(cases[i].before);
+		assert_int_equal(take(cases[i].to, &q), 0);
+		assert_int_equal(try_take(cases[i].before), EADDRINUSE);
+		assert_int_equal(try_take(cases[i].after), EADDRINUSE);
+		fds[2] = try_visit(cases[i].before);
+		assert_int_equal(D.ports.let(q, "demo"), 0);
+		D.ports.give_up(p);
+		fds[3] = try_visit(cases[i].after);
+		for (size_t k = 0; k < ARRAY_LEN(fds); k++)
+			assert_true(fds[k] >= 0);
+		let_in(3);
+		assert_int_equal(try_take(cases[i].after), EADDRINUSE);
+		if (cases[i].left != NULL)
+			assert_int_equal(try_visit(cases[i].left), -ECONNREFUSED);
+		for (size_t k = 0; k < ARRAY_LEN(fds); k++)
+			close(fds[k]);
+
+		/* and back again */
+		assert_int_equal(take(cases[i].from, &p), 0);
+		assert_int_equal(D.ports.let(p, "demo"), 0);
+		fds[0] = try_visit(cases[i].after);
+		D.ports.give_up(q);
+		fds[1] = try_visit(cases[i].before);
+		assert_true(fds[0] >= 0 && fds[1] >= 0);
+		let_in(2);
+		close(fds[0]);
+		close(fds[1]);
+		D.ports.give_up(p);
+		assert_int_equal(try_take(cases[i].after), 0); /* free at once, all of it */
+		assert_int_equal(try_take(cases[i].before), 0);
+		desk_close();
+	}
+}
+
+/* Whose tunnel it was does not have it any more, or nobody serves it: those who wait are refused.
+ */
+static void test_what_moves_is_the_tunnel(void **state)
+{
+	static const struct {
+		const char *why, *tunnel, *later; /* whom the new one lets in to; "": nobody */
+		int n_come;
+	} cases[] = {
+		{"the same one", "demo", NULL, 2},
+		{"another one", "other", NULL, 1},
+		{"nobody serves it", "", NULL, 0},
+		{"nobody serves it any more when they are accepted", "demo", "", 0},
+		{"another one by then", "demo", "other", 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *later = cases[i].later;
+		struct port *p = NULL, *q = NULL;
+		int waits, comes;
+
+		print_message("# %s\n", cases[i].why);
+		desk_open();
+		assert_int_equal(take("127.0.0.1", &p), 0);
+		assert_int_equal(D.ports.let(p, "demo"), 0);
+		waits = try_visit("127.0.0.1");
+		assert_int_equal(take("", &q), 0);
+		assert_int_equal(D.ports.let(q, cases[i].tunnel[0] ? cases[i].tunnel : NULL), 0);
+		D.ports.give_up(p);
+		comes = try_visit("127.0.0.1");
+		if (later != NULL)
+			assert_int_equal(D.ports.let(q, later[0] != '\0' ? later : NULL), 0);
+		turn();
+		assert_int_equal(D.n_come, cases[i].n_come);
+		assert_true(waits >= 0);
+		close(waits);
+		if (comes >= 0)
+			close(comes);
+		D.ports.give_up(q);
+		desk_close();
+	}
+}
+
+/* The new address is another program's: the old one is as it was. */
+static void test_moves_in_vain(void **state)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	struct port *p = NULL, *q = NULL;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), visitor;
+
+	desk_open();
+	assert_int_equal(take("127.0.0.1", &p), 0);
+	assert_int_equal(D.ports.let(p, "demo"), 0);
+	in.sin_port = htons(D.port);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	visitor = try_visit("127.0.0.1");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(take("", &q), ERR_INUSE);
+	assert_null(q);
+	assert_int_equal(try_take("127.0.0.1"), EADDRINUSE);
+	let_in(1);
+	close(visitor);
+	close(fd);
 	D.ports.give_up(p);
 	desk_close();
 }
@@ -426,6 +570,9 @@ int main(void)
 		cmocka_unit_test(test_a_life),
 		cmocka_unit_test(test_in_use),
 		cmocka_unit_test(test_shut_in_the_middle),
+		cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_what_moves_is_the_tunnel),
+		cmocka_unit_test(test_moves_in_vain),
 		cmocka_unit_test(test_draining),
 		cmocka_unit_test(test_behind_a_load_balancer),
 		cmocka_unit_test(test_what_an_operator_may_say),

@@ -110,6 +110,45 @@ static void test_an_answer_in_the_middle_of_early_bytes(void **state)
 	desk_close();
 }
 
+/* What was said before the target answered counts, a PROXY header does not. */
+static void test_who_watches_is_told(void **state)
+{
+	static const struct {
+		const char *why;
+		bool answers, header;
+		const char *want;
+	} cases[] = {
+		{"carried", true, false, "- - 0 up=7 down=2 ms=30 RESET at 7\n"},
+		{"behind a header", true, true, "- - 0 up=7 down=2 ms=30 RESET at 7\n"},
+		{"never answered", false, false, "- - 0 up=7 down=0 ms=20 RESET at 7\n"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		desk_open();
+		W->core.watched = true;
+		if (cases[i].header)
+			W->core.demo.settings.proxy = TUNNEL_PROXY_V1;
+		desk_visit(NULL);
+		far_say(&W->visitor, "request");
+		if (cases[i].answers)
+			far_say(&W->target[0], "ok");
+		assert_string_equal(W->core.served, "");
+		far_close(&W->visitor, ERR_RESET);
+		if (strcmp(W->core.served, cases[i].want) != 0)
+			fail_msg("%s: %s", cases[i].why, W->core.served);
+		desk_close();
+	}
+	desk_open(); /* both have finished */
+	W->core.watched = true;
+	desk_visit(NULL);
+	far_say(&W->target[0], "ok");
+	wire_shut(W->target[0].wire);
+	wire_shut(W->visitor.wire);
+	pass_ms(10);
+	assert_string_equal(W->core.served, "- - 0 up=0 down=2 ms=20 OK at 7\n");
+	desk_close();
+}
+
 static void test_half_close(void **state)
 {
 	static const struct {
@@ -607,6 +646,7 @@ int main(void)
 		cmocka_unit_test(test_the_service_may_speak_first),
 		cmocka_unit_test(test_the_visitor_may_speak_first),
 		cmocka_unit_test(test_an_answer_in_the_middle_of_early_bytes),
+		cmocka_unit_test(test_who_watches_is_told),
 		cmocka_unit_test(test_half_close),
 		cmocka_unit_test(test_a_reset_is_a_reset),
 		cmocka_unit_test(test_much_both_ways),

@@ -387,6 +387,16 @@ static void test_damaged_files(void **state)
 	fclose(f);
 	assert_int_equal(tls_ca_list(r.dir, on_entry, &l, r.why), ERR_PROTO);
 	assert_non_null(strstr(r.why, "issued.jsonl: line 3"));
+	assert_int_equal(rig_issue(&r, false, "third", 0, &made), 0);
+	l.n = 0;
+	assert_int_equal(tls_ca_list(r.dir, on_entry, &l, r.why), ERR_PROTO);
+	assert_int_equal(l.n, 3); /* those around it are told */
+	assert_string_equal(l.all[2].name, "third");
+	assert_int_equal(tls_ca_revoke(r.dir, "third", NOW, &n, r.why), 0); /* and revoked */
+	assert_int_equal(n, 1);
+	assert_non_null(strstr(r.why, "issued.jsonl: line 3"));
+	assert_int_equal(tls_ca_revoke(r.dir, "lost", NOW, &n, r.why), ERR_NOTFOUND);
+	assert_non_null(strstr(r.why, "issued.jsonl: line 3"));
 	f = fopen(rig_path(&r, "state/ca/crl.pem", path), "we");
 	fputs("nothing", f);
 	fclose(f);
