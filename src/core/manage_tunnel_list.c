@@ -415,6 +415,8 @@ static int replace_take(struct replace *l, struct txn *t, const struct replace_s
 			l->result = l->result == ERR_AGAIN ? l->result : e;
 		else if (e != 0)
 			return e;
+		if (txn_waits(t))
+			return ERR_AGAIN;
 		l->at++;
 		if (s->in_one_go != 0 && l->at % s->in_one_go == 0 && (e = txn_pause(t)) != 0) {
 			l->paused = true;
@@ -451,7 +453,7 @@ static int replace_run(struct txn *t, void *arg)
 		const struct replace_step *s = &replace_steps[l->step];
 		int e = replace_take(l, t, s);
 
-		if (e != 0 && (e != ERR_AGAIN || l->paused || !s->gathers))
+		if (e != 0 && (e != ERR_AGAIN || l->paused || txn_waits(t) || !s->gathers))
 			return e;
 		l->waits |= e == ERR_AGAIN;
 		if (l->waits && !s->gathers)

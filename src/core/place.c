@@ -321,6 +321,7 @@ static void place_set(struct place *p, const struct record_tunnel *r, uint64_t v
 	p->kind = r->kind;
 	p->tls = r->tls;
 	p->enabled = r->enabled;
+	p->temporary = r->temporary;
 	memcpy(p->service, r->service, sizeof p->service);
 	memcpy(p->account, r->account, sizeof p->account);
 	place_set_names(p, r);
@@ -337,7 +338,10 @@ void place_on_record(struct core *c, const struct store_record *rec)
 	bool is_new = p == NULL;
 
 	if (rec->version == 0 && p != NULL) {
-		visitor_leave_tunnel(c, p->name);
+		/* a temporary one goes by itself when its session has given it up; those who are
+		 * being served then may finish, as with every other tunnel */
+		if (!p->temporary || core_tunnel(c, str_of(p->name)) != NULL)
+			visitor_leave_tunnel(c, p->name);
 		place_free(p);
 	}
 	if (rec->version == 0)

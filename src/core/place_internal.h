@@ -35,7 +35,7 @@ struct place {
 	char bind[RECORD_BIND_TEXT];
 	enum tunnel_kind kind;
 	enum tunnel_tls tls;
-	bool enabled;
+	bool enabled, temporary;
 	bool served; /* by a session with a working target */
 	bool room;   /* a session has left it: those that were too many are asked again */
 	uint64_t version;

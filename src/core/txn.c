@@ -331,6 +331,11 @@ bool txn_goes_on(const struct txn *t)
 	return t->goes_on;
 }
 
+bool txn_waits(const struct txn *t)
+{
+	return t->call.asked;
+}
+
 /* ---- standing in line ---- */
 
 /* The first transaction that has this place in t's line; NULL: there is none. */

@@ -77,6 +77,9 @@ int txn_pause(struct txn *t) MUST_CHECK;
 /* Is this run the rest of one that has paused? */
 bool txn_goes_on(const struct txn *t);
 
+/* Is a page of a list on its way? Then nothing else may be asked for in this run. */
+bool txn_waits(const struct txn *t);
+
 /*
  * Read a record as it will be when what this run has written so far is written. What is not written
  * yet is read as by txn_get(), so a later write of it is guarded.

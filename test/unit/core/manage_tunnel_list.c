@@ -450,6 +450,10 @@ static void test_all_accounts(void **state)
 	/* its own list is its own */
 	expect(edit_rig_replace(g, &g->root, "", ""), 0, "an administrator's");
 	assert_string_equal(edit_rig_tunnels(g, &g->p.ann), "a/tcp/9001 ");
+	/* who owns a label is looked up in the lists of both accounts, one after the other */
+	expect(edit_rig_replace(g, &g->root, "all", ""), 0, "the last ones of several accounts");
+	assert_string_equal(edit_rig_tunnels(g, &g->p.ann), "");
+	assert_string_equal(edit_rig_tunnels(g, &g->p.bob), "");
 }
 
 /* ---- who may ---- */
