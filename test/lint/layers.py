@@ -17,9 +17,9 @@ MAX_LINES = 800
 # Each foreign library is known to one module: what its headers begin with, its name, the files that may know it.
 LIBRARIES = [
     ("uv.h", "libuv", ["src/ev/ev_uv.c"]),
-    ("openssl/", "OpenSSL", ["src/wire/tls*", "src/wire/wire_tls*", "src/core/digest.c"]),
+    ("openssl/", "OpenSSL", ["src/wire/tls*", "src/wire/wire_tls*", "src/core/digest.c", "src/core/ssh_ca*"]),
     ("nghttp2/", "nghttp2", ["src/session/mux*"]),
-    ("libssh/", "libssh", ["src/session/ssh*"]),
+    ("libssh/", "libssh", ["src/session/secsh*"]),
     ("sqlite3.h", "SQLite", ["src/store/store_sqlite.c"]),
     ("hiredis/", "hiredis", ["src/store/store_redis*", "src/cluster/*redis*"]),
     ("ares.h", "c-ares", ["src/net/net_dns.c"]),
@@ -33,14 +33,15 @@ LIBRARIES = [
 # Headers that everybody may include: the C library's and the kernel's.
 SYSTEM = re.compile(
     r"^((sys|netinet|arpa|linux|net)/\w+|assert|ctype|dirent|errno|fcntl|fnmatch|getopt|glob|grp|inttypes|limits"
-    r"|locale|math|netdb|poll|pthread|pwd|sched|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio"
+    r"|locale|math|netdb|poll|pthread|pwd|sched|setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio"
     r"|stdlib|string|strings|syslog|termios|threads|time|unistd|wait|wchar)\.h$")
 
 # Calls that belong to one room, and why.
 CALLS = [
-    (r"socket|socketpair|connect|bind|listen|accept4?|send|recv|sendto|recvfrom|sendmsg|recvmsg|sendmmsg|recvmmsg"
+    (r"socket|connect|bind|listen|accept4?|send|recv|sendto|recvfrom|sendmsg|recvmsg|sendmmsg|recvmmsg"
      r"|setsockopt|getsockopt|getsockname|getpeername|shutdown|getaddrinfo|gethostbyname",
      "net", "sockets live in src/net only"),
+    (r"socketpair", "net session", "sockets live in src/net only; libssh is tried on a pair in src/session"),
     (r"clock_gettime|gettimeofday|time|clock|timespec_get|ftime", "ev", "the clock is read in src/ev only"),
     (r"pthread_create|thrd_create|fork|vfork", "ev app", "threads exist in src/ev only, processes in src/app only"),
     (r"usleep|nanosleep|clock_nanosleep|sleep", "", "nobody sleeps: use a timer"),
