@@ -20,9 +20,6 @@
 /* Bytes of the answer to an upgrade. */
 #define GATEWAY_HEAD_MAX 1024
 
-/* Sessions whose certificate is judged anew in one turn of the loop: a signature each. */
-#define GATEWAY_RECHECK_BATCH 32
-
 /* Who has asked and waits for his credential to be judged. */
 struct handshake {
 	struct list link;
@@ -141,6 +138,11 @@ static bool gateway_agent_matches(const struct core_proof *proof, const struct c
 	return false;
 }
 
+bool gateway_is_full(const struct gateway *g)
+{
+	return g->n_sessions + g->n_handshakes + g->n_starts >= g->opt.sessions_max;
+}
+
 /* Returns true when the request may go on to its login. */
 static bool gateway_judge(const struct gateway *g, const struct http_request *req,
 			  struct http_problem *p)
@@ -167,7 +169,7 @@ static bool gateway_judge(const struct gateway *g, const struct http_request *re
 	else if (g->draining)
 		*p = (struct http_problem){503, ERR_DRAIN,
 					   "the server is shutting down; try again"};
-	else if (g->n_sessions + g->n_handshakes >= g->opt.sessions_max)
+	else if (gateway_is_full(g))
 		*p = (struct http_problem){503, ERR_LIMIT,
 					   "the server has as many sessions as it takes; try again "
 					   "later"};
@@ -367,34 +369,6 @@ void gateway_request(struct gateway *g, struct http_conn *c, const struct http_r
 	handshake_start(g, c, &agent, &proof);
 }
 
-/* ---- certificates that end ---- */
-
-/* The front of the list is looked at and goes to its end, so each is looked at once. */
-static void gateway_on_recheck(void *arg)
-{
-	struct gateway *g = arg;
-
-	for (int i = 0; i < GATEWAY_RECHECK_BATCH && g->n_recheck > 0; i++) {
-		struct list *first = list_pop(&g->sessions);
-
-		g->n_recheck--;
-		if (first == NULL)
-			break;
-		list_push(&g->sessions, first);
-		gateway_session_recheck(first);
-	}
-	g->n_recheck = MIN(g->n_recheck, g->n_sessions);
-	if (g->n_recheck > 0)
-		ev_timer_set(g->ev, &g->recheck, 1);
-}
-
-void gateway_recheck(struct gateway *g)
-{
-	g->n_recheck = g->n_sessions;
-	if (g->n_recheck > 0)
-		ev_timer_set(g->ev, &g->recheck, 0);
-}
-
 /* ---- life ---- */
 
 int gateway_new(struct ev *ev, const struct gateway_opt *opt, struct gateway **out)
@@ -408,7 +382,8 @@ int gateway_new(struct ev *ev, const struct gateway_opt *opt, struct gateway **o
 	g->budget.cap = opt->budget_cap;
 	list_init(&g->sessions);
 	list_init(&g->handshakes);
-	g->recheck = (struct ev_timer){.fn = gateway_on_recheck, .arg = g};
+	list_init(&g->starts);
+	g->recheck = (struct ev_timer){.fn = gateway_entry_on_recheck, .arg = g};
 	*out = g;
 	return 0;
 }
@@ -422,19 +397,16 @@ void gateway_free(struct gateway *g)
 	while (!list_empty(&g->handshakes))
 		handshake_refuse(CONTAINER_OF(g->handshakes.next, struct handshake, link),
 				 ERR_DRAIN, "the server is shutting down; try again");
-	gateway_session_end_all(g, ERR_DRAIN, STR("the server is shutting down"));
+	gateway_ssh_end_starts(g, ERR_DRAIN, STR("the server is shutting down"));
+	gateway_entry_end_all(g, ERR_DRAIN, STR("the server is shutting down"));
 	ev_free_later(g->ev, g); /* its budget is in use until the turn ends */
 }
 
 void gateway_drain(struct gateway *g)
 {
 	g->draining = true;
-	gateway_session_drain_all(g);
-}
-
-size_t gateway_n_sessions(const struct gateway *g)
-{
-	return g->n_sessions;
+	gateway_ssh_end_starts(g, ERR_DRAIN, STR("the server is shutting down; try again"));
+	gateway_entry_drain_all(g);
 }
 
 uint64_t gateway_window_used(const struct gateway *g)

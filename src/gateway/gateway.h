@@ -6,7 +6,9 @@
 #define KAREZ_GATEWAY_GATEWAY_H
 
 #include "core/core.h"
+#include "core/ssh_ca.h"
 #include "http/http_conn.h"
+#include "session/secsh_keys.h"
 
 /* Answers that one session may wait for; one more is refused. */
 #define GATEWAY_ATTACHES_MAX 64
@@ -22,12 +24,27 @@
 
 struct gateway;
 
+/* The door for stock SSH clients. */
+struct gateway_ssh_opt {
+	struct secsh_keys *keys; /* of this server */
+	struct ssh_ca *ca;	 /* NULL: certificates prove nothing */
+	const char *domain;	 /* ours, normalised */
+	bool ask_token;		 /* who has no key may type a token */
+	bool anonymous;		 /* registration is open: accounts are made on the fly */
+	bool everywhere;	 /* "localhost" and "" mean every address, as GatewayPorts=yes */
+	uint32_t grace_ms;	 /* for logging in */
+	size_t starts_max;	 /* connections that have not logged in, at most */
+	size_t starts_per_ip;	 /* of one address, or one /64 of IPv6 */
+	unsigned tries_max;	 /* refused logins of one connection */
+};
+
 struct gateway_opt {
 	struct core *core; /* borrowed: outlives the gateway */
 	struct log *log;   /* borrowed: the process's */
 	uint64_t
 		budget_cap; /* bytes: what all sessions may hold for fast streams, see mux_budget */
-	size_t sessions_max; /* sessions and logins under way, at most */
+	size_t sessions_max;		   /* sessions and logins under way, at most */
+	const struct gateway_ssh_opt *ssh; /* borrowed, as all in it; NULL: no SSH */
 };
 
 /* Returns 0 or ERR_NOMEM. */
@@ -48,6 +65,13 @@ bool gateway_wants(const struct http_request *req);
  *   req  borrowed for the call.
  */
 void gateway_request(struct gateway *g, struct http_conn *c, const struct http_request *req);
+
+/*
+ * Serve whoever has connected to the SSH address; only with opt->ssh.
+ *   fd    a connected TCP socket, non-blocking; the gateway's in any case.
+ *   peer  borrowed for the call.
+ */
+void gateway_ssh(struct gateway *g, int fd, const struct visit_end *peer);
 
 /* Ask every agent to go elsewhere and take no new one; running streams finish. */
 void gateway_drain(struct gateway *g);

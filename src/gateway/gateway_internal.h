@@ -11,14 +11,19 @@ struct gateway {
 	struct ev *ev;
 	struct gateway_opt opt;
 	struct mux_budget budget;
-	struct list sessions;	/* of gateway_session */
+	struct list sessions;	/* of gateway_entry */
 	struct list handshakes; /* of handshake */
-	size_t n_sessions, n_handshakes;
+	struct list starts;	/* of gateway_ssh: those that have not logged in */
+	size_t n_sessions, n_handshakes, n_starts;
 	struct ev_timer recheck;
-	size_t n_recheck;     /* sessions whose certificate is still to be looked at */
-	struct log_pace pace; /* of lines about logins that are refused */
+	size_t n_recheck;	  /* sessions whose certificate is still to be looked at */
+	struct log_pace pace;	  /* of lines about logins that are refused */
+	struct log_pace ssh_pace; /* of lines about what SSH clients ask for */
 	bool draining;
 };
+
+/* Are there as many sessions and logins as there may be? */
+bool gateway_is_full(const struct gateway *g);
 
 /* What is known of an agent before its session starts; a value. */
 struct gateway_agent {
@@ -28,7 +33,54 @@ struct gateway_agent {
 	struct tls_peer *certificate; /* a reference; NULL: it is not what proves who they are */
 };
 
-struct gateway_session;
+/* ---- what all kinds of sessions have: gateway_entry.c ---- */
+
+struct gateway_entry;
+
+/* What is done in each kind's own way. */
+struct gateway_kind {
+	const char *logged; /* " kind=ssh", for the log; "": it goes without saying */
+	/* Tell the peer why and end it. */
+	void (*end)(struct gateway_entry *n, int why, struct str reason);
+	/* The node opens no more streams; running ones finish. */
+	void (*drain)(struct gateway_entry *n);
+	/* End it if its certificate is not good any more. */
+	void (*recheck)(struct gateway_entry *n);
+};
+
+/* The head of each kind's struct. */
+struct gateway_entry {
+	struct list link;	 /* in gateway->sessions */
+	struct gateway *gateway; /* borrowed: ends us before it goes */
+	const struct gateway_kind *kind;
+	struct session *session; /* owned; NULL when it has died */
+	struct member *member;	 /* owned */
+	struct gateway_agent who;
+	uint64_t opened_ms;
+	uint64_t number; /* of the member, for the log */
+};
+
+/* Its member has joined: it counts from now on. */
+void gateway_entry_begin(struct gateway_entry *n);
+
+/*
+ * It counts no more, its member leaves; n->session, which the caller ends if it still lives, is
+ * NULL afterwards.
+ *   reason  as the peer, or we, said it; anything.
+ */
+void gateway_entry_finish(struct gateway_entry *n, int why, struct str reason);
+
+/* The core does not let it join. */
+void gateway_entry_log_refusal(const struct gateway_entry *n, int e);
+
+/* All of them. */
+void gateway_entry_drain_all(struct gateway *g);
+void gateway_entry_end_all(struct gateway *g, int why, struct str reason);
+
+/* For gateway->recheck: see gateway_recheck(). */
+void gateway_entry_on_recheck(void *arg);
+
+/* ---- sessions of karez: gateway_session.c ---- */
 
 /*
  * Start a session on a wire whose upgrade has been answered.
@@ -37,14 +89,9 @@ struct gateway_session;
  */
 void gateway_session_start(struct gateway *g, struct wire *wire, const struct gateway_agent *who);
 
-/* Tell the agent why and end it. */
-void gateway_session_end(struct gateway_session *s, int why, struct str reason);
+/* ---- SSH: gateway_ssh.c ---- */
 
-/* End it if its certificate is not good any more. link: of the session, in gateway->sessions. */
-void gateway_session_recheck(struct list *link);
-
-/* All of them. */
-void gateway_session_drain_all(struct gateway *g);
-void gateway_session_end_all(struct gateway *g, int why, struct str reason);
+/* Whoever has not logged in yet is sent away. */
+void gateway_ssh_end_starts(struct gateway *g, int why, struct str reason);
 
 #endif

@@ -14,19 +14,13 @@
 #include "wire/wire_tls.h"
 
 struct gateway_session {
-	struct list link;	 /* in gateway->sessions */
-	struct gateway *gateway; /* borrowed: ends us before it goes */
-	struct session *session; /* owned; NULL when it has died */
-	struct member *member;	 /* owned */
-	struct gateway_agent who;
+	struct gateway_entry entry; /* first */
 	struct ev_timer idle;
 	struct list attaches; /* of gateway_attach; bounded by GATEWAY_ATTACHES_MAX */
 	size_t n_attaches;
 	bool offers;		       /* it waits for tunnels to be given to it */
 	bool leaving;		       /* it ends when its last visitors have finished */
 	char reason[CORE_REASON_TEXT]; /* why it is leaving */
-	uint64_t opened_ms;
-	uint64_t number; /* of the member, for the log */
 };
 
 /* An attach that the core has not answered yet. */
@@ -38,47 +32,23 @@ struct gateway_attach {
 
 /* ---- the end ---- */
 
-/* reason: as the peer, or we, said it; anything. */
-static void gateway_session_log_end(const struct gateway_session *s, int why, struct str reason)
-{
-	uint64_t now = ev_now_ms(s->gateway->ev);
-	char words[SESSION_REASON_MAX + 1];
-	size_t n = MIN(reason.len, sizeof words - 1);
-
-	for (size_t i = 0; i < n; i++)
-		words[i] = reason.p[i] == '"' ? '\'' : reason.p[i];
-	words[n] = '\0';
-	log_info(s->gateway->opt.log,
-		 "event=session-closed session=%llu account=%s agent=%s carrier=%u peer=%s "
-		 "peer_port=%u rtt_us=%llu seconds=%llu code=%s reason=\"%s\"",
-		 (unsigned long long)s->number, s->who.who.account, s->who.agent.id,
-		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port,
-		 (unsigned long long)s->session->rtt_us,
-		 (unsigned long long)((now - s->opened_ms) / 1000), err_name(why), words);
-}
-
-/* All that is known of it here goes; s->session still lives. reason as above. */
+/* All that is known of it here goes; s->entry.session still lives. reason as above. */
 static void gateway_session_finish(struct gateway_session *s, int why, struct str reason)
 {
 	struct list *link;
 
-	ev_timer_stop(s->gateway->ev, &s->idle);
-	member_leave(s->member);
-	tls_peer_free(s->who.certificate);
-	s->who.certificate = NULL;
-	gateway_session_log_end(s, why, reason);
+	ev_timer_stop(s->entry.gateway->ev, &s->idle);
+	gateway_entry_finish(&s->entry, why, reason);
+	tls_peer_free(s->entry.who.certificate);
+	s->entry.who.certificate = NULL;
 	while ((link = list_pop(&s->attaches)) != NULL)
 		free(CONTAINER_OF(link, struct gateway_attach, link));
-	list_del(&s->link);
-	s->gateway->n_sessions--;
-	s->member = NULL;
-	s->session = NULL;
-	ev_free_later(s->gateway->ev, s); /* our callers may still look at it */
+	ev_free_later(s->entry.gateway->ev, s); /* our callers may still look at it */
 }
 
-void gateway_session_end(struct gateway_session *s, int why, struct str reason)
+static void gateway_session_end(struct gateway_session *s, int why, struct str reason)
 {
-	struct session *session = s->session;
+	struct session *session = s->entry.session;
 
 	if (session == NULL)
 		return;
@@ -92,61 +62,55 @@ static void gateway_session_on_closed(void *arg, struct session *session, int wh
 	gateway_session_finish(arg, why, reason);
 }
 
-void gateway_session_recheck(struct list *link)
+static void gateway_session_on_end(struct gateway_entry *n, int why, struct str reason)
 {
-	struct gateway_session *s = CONTAINER_OF(link, struct gateway_session, link);
+	gateway_session_end(CONTAINER_OF(n, struct gateway_session, entry), why, reason);
+}
+
+static void gateway_session_on_drain(struct gateway_entry *n)
+{
+	session_drain(n->session);
+}
+
+static void gateway_session_on_recheck(struct gateway_entry *n)
+{
 	char why[TLS_CONTEXT_WHY], reason[TLS_CONTEXT_WHY + TLS_PEER_NAME_MAX + 32];
 
-	if (s->who.certificate == NULL ||
-	    tls_peer_check(s->who.certificate, ev_wall_ms(s->gateway->ev), why) == 0)
+	if (n->who.certificate == NULL ||
+	    tls_peer_check(n->who.certificate, ev_wall_ms(n->gateway->ev), why) == 0)
 		return;
 	str_printf(reason, sizeof reason, "the certificate \"%s\" is not good any more: %s",
-		   tls_peer_name(s->who.certificate), why);
-	gateway_session_end(s, ERR_CERT, str_of(reason));
+		   tls_peer_name(n->who.certificate), why);
+	gateway_session_on_end(n, ERR_CERT, str_of(reason));
 }
 
-void gateway_session_end_all(struct gateway *g, int why, struct str reason)
-{
-	while (!list_empty(&g->sessions))
-		gateway_session_end(CONTAINER_OF(g->sessions.next, struct gateway_session, link),
-				    why, reason);
-}
-
-void gateway_session_drain_all(struct gateway *g)
-{
-	LIST_FOR_EACH (link, &g->sessions)
-		session_drain(CONTAINER_OF(link, struct gateway_session, link)->session);
-}
-
-size_t gateway_n_streams(const struct gateway *g)
-{
-	size_t n = 0;
-
-	LIST_FOR_EACH (link, &g->sessions)
-		n += CONTAINER_OF(link, struct gateway_session, link)->session->n_streams;
-	return n;
-}
+static const struct gateway_kind gateway_session_kind = {
+	.logged = "",
+	.end = gateway_session_on_end,
+	.drain = gateway_session_on_drain,
+	.recheck = gateway_session_on_recheck,
+};
 
 /* Does it serve nothing, without a chance that this changes? */
 static bool gateway_session_is_useless(const struct gateway_session *s)
 {
-	return member_n_tunnels(s->member) == 0 && s->n_attaches == 0 && !s->offers;
+	return member_n_tunnels(s->entry.member) == 0 && s->n_attaches == 0 && !s->offers;
 }
 
 /* Does a stream of a visitor still run? One stream carries the control lines. */
 static bool gateway_session_has_visitors(const struct gateway_session *s)
 {
-	return s->session->n_streams > 1;
+	return s->entry.session->n_streams > 1;
 }
 
 /* Serving nothing is allowed for a while only, unless tunnels may be given to it at any time. */
 static void gateway_session_watch(struct gateway_session *s)
 {
-	if (member_n_tunnels(s->member) == 0 && !s->offers) {
-		ev_timer_set(s->gateway->ev, &s->idle,
+	if (member_n_tunnels(s->entry.member) == 0 && !s->offers) {
+		ev_timer_set(s->entry.gateway->ev, &s->idle,
 			     s->leaving ? GATEWAY_LEAVE_MS : GATEWAY_IDLE_MS);
 	} else {
-		ev_timer_stop(s->gateway->ev, &s->idle);
+		ev_timer_stop(s->entry.gateway->ev, &s->idle);
 		s->leaving = false;
 	}
 }
@@ -175,7 +139,7 @@ static void gateway_session_tell(struct gateway_session *s, int e, struct json *
 	if (e == 0)
 		e = json_write(j, SESSION_LINE_MAX, &line);
 	if (e == 0)
-		e = session_tell(s->session, buf_str(&line));
+		e = session_tell(s->entry.session, buf_str(&line));
 	json_free(j);
 	buf_free(&line);
 	if (e == ERR_LIMIT)
@@ -272,7 +236,7 @@ static void gateway_session_on_detached(void *arg, const char *tunnel, int why, 
 	if (e == 0 && drain_ms > 0)
 		e = json_set_number(j, "drain_ms", drain_ms);
 	gateway_session_tell(s, e, j);
-	if (s->session == NULL)
+	if (s->entry.session == NULL)
 		return;
 	gateway_session_watch(s);
 	if (why == ERR_REPLACED)
@@ -299,7 +263,7 @@ static void gateway_session_attach(struct gateway_session *s, uint64_t ref,
 	int e = ERR_LIMIT;
 
 	if (s->n_attaches >= GATEWAY_ATTACHES_MAX || (a = calloc(1, sizeof *a)) == NULL ||
-	    (e = member_attach(s->member, wish, gateway_session_on_attached, a)) != 0) {
+	    (e = member_attach(s->entry.member, wish, gateway_session_on_attached, a)) != 0) {
 		free(a);
 		gateway_session_refuse(s, ref, e, "too many tunnels are being attached; try again");
 		return;
@@ -341,9 +305,9 @@ static int gateway_session_on_offer(struct gateway_session *s, const struct json
 		return 0;
 	}
 	s->offers = true; /* before tunnels are given to it */
-	if ((e = member_offer(s->member, services, n, priority)) != 0)
+	if ((e = member_offer(s->entry.member, services, n, priority)) != 0)
 		return e;
-	if (s->session != NULL)
+	if (s->entry.session != NULL)
 		gateway_session_watch(s);
 	return 0;
 }
@@ -354,7 +318,7 @@ static int gateway_session_on_detach(struct gateway_session *s, const struct jso
 
 	if (json_get_text(j, "name", &name) != 0)
 		return ERR_PROTO;
-	member_detach(s->member, name);
+	member_detach(s->entry.member, name);
 	gateway_session_watch(s);
 	return 0;
 }
@@ -366,7 +330,7 @@ static int gateway_session_on_health(struct gateway_session *s, const struct jso
 
 	if (json_get_text(j, "name", &name) != 0 || json_get_bool(j, "up", &up) != 0)
 		return ERR_PROTO;
-	member_set_health(s->member, name, up);
+	member_set_health(s->entry.member, name, up);
 	return 0;
 }
 
@@ -399,7 +363,7 @@ static void gateway_session_on_told(void *arg, struct session *session, struct s
 	struct json *j = NULL;
 	int e;
 
-	if (s->session == NULL)
+	if (s->entry.session == NULL)
 		return;
 	if ((e = json_parse(line, SESSION_LINE_MAX, &j)) == 0)
 		e = gateway_session_obey(s, j);
@@ -419,14 +383,14 @@ static const struct session_owner gateway_session_owner = {
 
 static int gateway_session_join(struct gateway_session *s, char reason[CORE_REASON_TEXT])
 {
-	struct member_opt opt = {.session = s->session,
-				 .who = &s->who.who,
-				 .agent = s->who.agent,
-				 .peer = s->who.peer,
+	struct member_opt opt = {.session = s->entry.session,
+				 .who = &s->entry.who.who,
+				 .agent = s->entry.who.agent,
+				 .peer = s->entry.who.peer,
 				 .owner = &gateway_member_owner,
 				 .arg = s};
 
-	return member_join(s->gateway->opt.core, &opt, &s->member, reason);
+	return member_join(s->entry.gateway->opt.core, &opt, &s->entry.member, reason);
 }
 
 void gateway_session_start(struct gateway *g, struct wire *wire, const struct gateway_agent *who)
@@ -440,36 +404,25 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 
 	if (s == NULL)
 		goto out;
-	s->gateway = g;
-	s->who = *who;
-	s->opened_ms = ev_now_ms(g->ev);
+	s->entry.gateway = g;
+	s->entry.kind = &gateway_session_kind;
+	s->entry.who = *who;
 	s->idle = (struct ev_timer){.fn = gateway_session_on_idle, .arg = s};
 	list_init(&s->attaches);
 	opt.arg = s;
-	if ((e = mux_new(g->ev, wire, &opt, &s->session)) != 0)
+	if ((e = mux_new(g->ev, wire, &opt, &s->entry.session)) != 0)
 		goto out;
 	wire = NULL; /* the session owns it */
 	if ((e = gateway_session_join(s, reason)) != 0) {
-		log_info(g->opt.log,
-			 "event=session-refused account=%s agent=%s carrier=%u peer=%s "
-			 "peer_port=%u code=%s",
-			 who->who.account, who->agent.id, who->agent.carrier, who->peer.ip,
-			 who->peer.port, err_name(e));
-		session_close(s->session, e, str_of(reason));
+		gateway_entry_log_refusal(&s->entry, e);
+		session_close(s->entry.session, e, str_of(reason));
 		goto out;
 	}
-	s->number = member_number(s->member);
-	tls_peer_share(s->who.certificate);
-	list_push(&g->sessions, &s->link);
-	g->n_sessions++;
+	tls_peer_share(s->entry.who.certificate);
+	gateway_entry_begin(&s->entry);
 	gateway_session_watch(s);
-	log_info(g->opt.log,
-		 "event=session-open session=%llu account=%s agent=%s carrier=%u peer=%s "
-		 "peer_port=%u",
-		 (unsigned long long)s->number, s->who.who.account, s->who.agent.id,
-		 s->who.agent.carrier, s->who.peer.ip, s->who.peer.port);
-	gateway_session_recheck(&s->link); /* something may have changed since the handshake */
-	s = NULL;			   /* it lives in the list */
+	gateway_session_on_recheck(&s->entry); /* something may have changed since the handshake */
+	s = NULL;			       /* it lives in the list */
 out:
 	wire_close(wire, e);
 	free(s);
