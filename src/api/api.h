@@ -38,6 +38,22 @@ struct api_facts {
 	uint64_t sessions, streams, connections, exchanges, window_used;
 };
 
+/* Host keys and listening ports of SSH, at most. */
+#define API_SSH_KEYS_MAX  8
+#define API_SSH_PORTS_MAX 16
+
+/* By what a client of SSH knows that it has come to this server. Texts are borrowed. */
+struct api_ssh {
+	struct api_ssh_key {
+		const char *type;	 /* "ssh-ed25519" */
+		const char *fingerprint; /* "SHA256:..." */
+		const char *line;	 /* "ssh-ed25519 AAAA...", for known_hosts */
+	} keys[API_SSH_KEYS_MAX];
+	size_t n_keys;
+	uint16_t ports[API_SSH_PORTS_MAX];
+	size_t n_ports;
+};
+
 struct api_opt {
 	struct core *core;	     /* borrowed: outlives the API */
 	struct passwords *passwords; /* borrowed: the same */
@@ -48,7 +64,8 @@ struct api_opt {
 	uint16_t port;		     /* 0: the scheme's */
 	uint16_t tls_port;	     /* as in core_opt: where tls tunnels are reached; 0: nowhere */
 	enum core_registration registration;
-	const char *store; /* its kind, for administrators: "sqlite" */
+	const char *store;	   /* its kind, for administrators: "sqlite" */
+	const struct api_ssh *ssh; /* borrowed, looked at by each call; NULL: there is none */
 	/* May visitors and agents be sent here? *why is set to a sentence when not. */
 	bool (*ready)(void *arg, const char **why);
 	void (*facts)(void *arg, struct api_facts *out);

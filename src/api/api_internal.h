@@ -241,5 +241,6 @@ void api_node_ping(struct api_call *call);
 void api_node_old_health(struct api_call *call);
 void api_node_version(struct api_call *call);
 void api_node_document(struct api_call *call);
+void api_node_ssh(struct api_call *call);
 
 #endif

@@ -366,6 +366,7 @@ static int api_json_served(struct api *a, const struct record_tunnel *r,
 	api_text(&m, "name", r->name);
 	api_text(&m, "kind", tunnel_kind_name(r->kind));
 	api_bool(&m, "enabled", r->enabled);
+	api_bool(&m, "temporary", r->temporary);
 	api_json_all_urls(&m, a, r);
 	if (r->kind != TUNNEL_HTTP)
 		api_texts(&m, "domains", r->alt_names[0], sizeof r->alt_names[0], r->n_alt_names);
@@ -424,6 +425,7 @@ int api_json_session(const struct core_session_info *s, struct json **out)
 
 	api_begin(&m);
 	api_number(&m, "id", s->number);
+	api_text(&m, "kind", core_session_kind_name(s->kind));
 	api_text(&m, "agent", s->agent);
 	api_number(&m, "carrier", s->carrier);
 	api_number(&m, "epoch", s->epoch);

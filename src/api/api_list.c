@@ -1,6 +1,7 @@
 /*
  * The whole list of tunnels in one request. Entries are read as a tunnel's body is; whatever is
- * wrong with one is told with its number, and nothing has changed then.
+ * wrong with one is told with its number, and nothing has changed then. Reading a long list and
+ * telling it leave the loop to others again and again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,18 +10,32 @@
 #include "api/api_wish.h"
 #include "base/err.h"
 
+/* Entries that are read or told in one go: about 1 ms. */
+#define API_LIST_STEP 64
+
 struct api_list {
+	struct api_call *call;
+	struct ev_timer pause;
 	struct api_wish *wishes;	     /* owned: [n] */
 	struct manage_tunnel_entry *entries; /* owned: [n] */
 	size_t n;
 	struct api_hash hash;
 	size_t keeping; /* the entry whose tokens are looked up next, or now */
+
+	size_t at;		       /* the entry that is read, or told, next */
+	size_t passwords;	       /* in those that were read */
+	struct record_tunnel *tunnels; /* owned: [n_tunnels] as they are now */
+	size_t n_tunnels;
+	struct buf text; /* the answer */
 };
 
 static void api_list_free(void *state)
 {
 	struct api_list *l = state;
 
+	ev_timer_stop(l->call->api->ev, &l->pause);
+	buf_free(&l->text);
+	free(l->tunnels);
 	if (l->wishes != NULL)
 		explicit_bzero(l->wishes, l->n * sizeof *l->wishes);
 	free(l->wishes);
@@ -64,35 +79,94 @@ static int api_list_read_entry(struct api_call *call, struct api_list *l, size_t
 	return 0;
 }
 
-static int api_list_read(struct api_call *call, struct api_list *l, struct api_fault *fault)
+static int api_list_read_next(struct api_call *call, struct api_list *l, struct api_fault *fault)
 {
-	size_t passwords = 0;
-	int e = 0;
+	int e = api_list_read_entry(call, l, l->at, fault);
 
-	for (size_t i = 0; i < l->n; i++) {
-		*fault = (struct api_fault){0};
-		if ((e = api_list_read_entry(call, l, i, fault)) != 0)
-			return api_list_fault(fault, i);
-		passwords += api_wish_passwords(&l->wishes[i]);
-		if (passwords <= API_LIST_PASSWORDS_MAX)
-			continue;
+	if (e != 0)
+		return api_list_fault(fault, l->at);
+	l->passwords += api_wish_passwords(&l->wishes[l->at]);
+	if (l->passwords > API_LIST_PASSWORDS_MAX) {
 		(void)!api_fault_set(fault, ERR_LIMIT, "visitors.basic",
 				     "a list sets at most %d passwords; leave those out that are "
 				     "there already, and set others with the tunnels themselves",
 				     API_LIST_PASSWORDS_MAX);
-		return api_list_fault(fault, i);
+		return api_list_fault(fault, l->at);
 	}
+	l->at++;
 	return 0;
+}
+
+static void api_list_read(void *arg)
+{
+	struct api_list *l = arg;
+	size_t end = MIN(l->n, l->at + API_LIST_STEP);
+	struct api_fault fault = {0};
+
+	while (l->at < end) {
+		if (api_list_read_next(l->call, l, &fault) == 0)
+			continue;
+		api_refuse_fault(l->call, &fault);
+		return;
+	}
+	if (l->at == l->n)
+		api_hash_go(&l->hash);
+	else
+		ev_timer_set(l->call->api->ev, &l->pause, 0);
 }
 
 /* ---- the change ---- */
 
+/* The next ones, as text. Returns 0 or an ERR_*. */
+static int api_list_write(struct api_list *l)
+{
+	size_t n = MIN(l->n_tunnels - l->at, (size_t)API_LIST_STEP);
+	struct json *list = NULL;
+	struct buf part = {0};
+	int e = api_json_tunnels(l->call->api, l->tunnels + l->at, n, &list);
+
+	if (e == 0 && (e = json_write(list, API_ANSWER_MAX, &part)) == 0 && n > 0) {
+		if (l->at > 0)
+			e = buf_add(&l->text, ",", 1, API_ANSWER_MAX);
+		if (e == 0) /* without its brackets */
+			e = buf_add(&l->text, buf_str(&part).p + 1, part.len - 2, API_ANSWER_MAX);
+	}
+	l->at += n;
+	buf_free(&part);
+	json_free(list);
+	return e;
+}
+
+static void api_list_tell_on(void *arg)
+{
+	struct api_list *l = arg;
+	struct api_call *call = l->call;
+	int e = api_list_write(l);
+
+	if (e == 0 && l->at < l->n_tunnels) {
+		ev_timer_set(call->api->ev, &l->pause, 0);
+		return;
+	}
+	if (e == 0)
+		e = buf_printf(&l->text, API_ANSWER_MAX, "]}");
+	if (e == 0)
+		api_reply_bytes(call, STR("application/json"), buf_str(&l->text));
+	else
+		api_refuse_memory(call);
+}
+
 static void api_list_tell(struct api_call *call, const struct manage_answer *answer)
 {
-	struct json *list = NULL;
-	int e = api_json_tunnels(call->api, answer->tunnels, answer->n, &list);
+	struct api_list *l = call->state;
 
-	api_reply_list(call, answer, e, &list);
+	MOVE(l->tunnels, *answer->whole);
+	l->n_tunnels = answer->n;
+	l->at = 0;
+	l->pause.fn = api_list_tell_on;
+	if (buf_printf(&l->text, API_ANSWER_MAX, "{\"%s\":[", call->route->list) != 0)
+		api_refuse_memory(call);
+	else
+		ev_timer_set(call->api->ev, &l->pause, 0);
 }
 
 static void api_list_replace(struct api_call *call)
@@ -165,13 +239,14 @@ static void api_list_keep(struct api_call *call)
 void api_list_put(struct api_call *call)
 {
 	struct api_list *l = calloc(1, sizeof *l);
-	struct api_fault fault;
 
 	call->state = l;
 	if (l == NULL) {
 		api_refuse_memory(call);
 		return;
 	}
+	l->call = call;
+	l->pause = (struct ev_timer){.fn = api_list_read, .arg = l};
 	call->state_free = api_list_free;
 	l->n = json_count(api_body_list(call->body, "tunnels"));
 	l->wishes = calloc(l->n + 1, sizeof *l->wishes); /* an empty list is none of NULL */
@@ -184,8 +259,5 @@ void api_list_put(struct api_call *call)
 				    .wishes = l->wishes,
 				    .n = l->n,
 				    .done = api_list_keep};
-	if (api_list_read(call, l, &fault) != 0)
-		api_refuse_fault(call, &fault);
-	else
-		api_hash_go(&l->hash);
+	api_list_read(l);
 }

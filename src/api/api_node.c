@@ -117,6 +117,58 @@ void api_node_document(struct api_call *call)
 	api_reply_bytes(call, STR("application/json"), buf_str(&call->api->document));
 }
 
+/* ---- how does SSH reach it ---- */
+
+static int api_node_json_key(const struct api_ssh_key *key, struct json *list)
+{
+	struct json *j = NULL;
+	int e;
+
+	if ((e = json_new_object(&j)) != 0)
+		return e;
+	if ((e = json_set_text(j, "type", str_of(key->type))) != 0 ||
+	    (e = json_set_text(j, "fingerprint", str_of(key->fingerprint))) != 0 ||
+	    (e = json_set_text(j, "key", str_of(key->line))) != 0) {
+		json_free(j);
+		return e;
+	}
+	return json_add(list, &j);
+}
+
+static int api_node_json_ssh(const struct api_ssh *ssh, struct json *j)
+{
+	struct json *keys = NULL, *ports = NULL;
+	int e;
+
+	if ((e = json_new_list(&keys)) != 0 || (e = json_new_list(&ports)) != 0)
+		goto out;
+	for (size_t i = 0; i < ssh->n_keys && e == 0; i++)
+		e = api_node_json_key(&ssh->keys[i], keys);
+	for (size_t i = 0; i < ssh->n_ports && e == 0; i++)
+		e = json_add_number(ports, ssh->ports[i]);
+	if (e == 0 && (e = json_set(j, "host_keys", &keys)) == 0)
+		e = json_set(j, "ports", &ports);
+out:
+	json_free(keys);
+	json_free(ports);
+	return e;
+}
+
+void api_node_ssh(struct api_call *call)
+{
+	const struct api_ssh *ssh = call->api->opt.ssh;
+	struct json *j = NULL;
+
+	if (ssh == NULL) {
+		api_refuse(call, ERR_NOTFOUND, NULL, "this server is not reached by SSH");
+	} else if (json_new_object(&j) != 0 || api_node_json_ssh(ssh, j) != 0) {
+		json_free(j);
+		api_refuse_memory(call);
+	} else {
+		api_reply(call, &(struct api_answer){.status = 200, .body = &j});
+	}
+}
+
 /* ---- what does it do ---- */
 
 static int api_node_json_facts(const struct api *a, struct json *j)

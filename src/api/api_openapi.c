@@ -140,6 +140,8 @@ static struct json *doc_list_of(struct api_doc *d, const struct api_field *f)
 
 	if (f->of != NULL) {
 		items = doc_schema_ref(d, f->of);
+	} else if (f->flags & API_NUMBERS) {
+		items = doc_pair(d, "type", "integer");
 	} else {
 		items = doc_pair(d, "type", "string");
 		doc_text_bounds(d, items, f, 1, f->text_max);

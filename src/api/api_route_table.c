@@ -4,6 +4,11 @@
 #define PAGE	 (1 << API_Q_LIMIT | 1 << API_Q_CURSOR)
 #define PAGE_OLD (PAGE | 1 << API_Q_COUNT | 1 << API_Q_VERBOSE)
 
+/* What anybody may ask about the process. */
+#define NODE(where, name, what)                                                               \
+	.method = HTTP_GET, .path = (where), .who = API_ANYBODY, .id = (name), .tag = "node", \
+	.summary = (what)
+
 const struct api_route api_route_table[] = {
 	/* ---- accounts ---- */
 	{
@@ -717,70 +722,49 @@ const struct api_route api_route_table[] = {
 
 	/* ---- the node ---- */
 	{
-		.method = HTTP_GET,
-		.path = "/v1/health",
-		.who = API_ANYBODY,
-		.id = "getHealth",
-		.tag = "node",
-		.summary = "Is the process up? Never asks the store",
+		NODE("/v1/health", "getHealth", "Is the process up? Never asks the store"),
 		.answer = &api_schema_status,
 		.success = {200},
 		.flags = API_NODE,
 		.run = api_node_health,
 	},
 	{
-		.method = HTTP_GET,
-		.path = "/v1/ready",
-		.who = API_ANYBODY,
-		.id = "getReady",
-		.tag = "node",
-		.summary = "May visitors and agents be sent here?",
+		NODE("/v1/ready", "getReady", "May visitors and agents be sent here?"),
 		.answer = &api_schema_status,
 		.success = {200},
 		.flags = API_NODE,
 		.run = api_node_ready,
 	},
 	{
-		.method = HTTP_GET,
-		.path = "/v1/version",
-		.who = API_ANYBODY,
-		.id = "getVersion",
-		.tag = "node",
-		.summary = "What this server is",
+		NODE("/v1/version", "getVersion", "What this server is"),
 		.answer = &api_schema_version,
 		.success = {200},
 		.flags = API_NODE,
 		.run = api_node_version,
 	},
 	{
-		.method = HTTP_GET,
-		.path = "/v1/openapi.json",
-		.who = API_ANYBODY,
-		.id = "getOpenApi",
-		.tag = "node",
-		.summary = "This document",
+		NODE("/v1/ssh", "getSsh",
+		     "How SSH reaches this server, and its host keys; 404 where it does not"),
+		.answer = &api_schema_ssh,
+		.success = {200},
+		.flags = API_NODE,
+		.run = api_node_ssh,
+	},
+	{
+		NODE("/v1/openapi.json", "getOpenApi", "This document"),
 		.success = {200},
 		.flags = API_NODE | API_CACHED,
 		.run = api_node_document,
 	},
 	{
-		.method = HTTP_GET,
-		.path = "/ping",
-		.who = API_ANYBODY,
-		.id = "pingOld",
-		.tag = "node",
-		.summary = "Is the process up?",
+		NODE("/ping", "pingOld", "Is the process up?"),
 		.success = {200},
 		.flags = API_NODE | API_PLAIN | API_OLD,
 		.run = api_node_ping,
 	},
 	{
-		.method = HTTP_GET,
-		.path = "/health",
-		.who = API_ANYBODY,
-		.id = "getHealthOld",
-		.tag = "node",
-		.summary = "May visitors and agents be sent here? 404 when not",
+		NODE("/health", "getHealthOld",
+		     "May visitors and agents be sent here? 404 when not"),
 		.success = {200},
 		.flags = API_NODE | API_PLAIN | API_OLD,
 		.run = api_node_old_health,

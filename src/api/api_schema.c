@@ -1,6 +1,7 @@
 /* What the API's objects are made of. Bounds are those of the records behind them. */
 #include "api/api_schema.h"
 
+#include "api/api.h"
 #include "core/manage.h"
 #include "core/password.h"
 #include "proto/json.h"
@@ -407,6 +408,7 @@ static const struct api_field tunnel_fields[] = {
 	 .help = "What stands before the domain; in a change, the one that it has"},
 	{.name = "kind", .type = API_TEXT, .max = 8, .words = kinds, .help = "What it carries"},
 	FLAG("enabled", "False: nobody is served"),
+	TOLD_FLAG("temporary", "It goes when nobody serves it any more; any change makes it stay"),
 	{.name = "urls",
 	 .type = API_LIST,
 	 .flags = API_READ_ONLY,
@@ -478,6 +480,7 @@ const struct api_schema api_schema_agent = {.name = "Agent",
 
 static const struct api_field session_fields[] = {
 	TOLD_NUMBER("id", "Names it on this node"),
+	TOLD_TEXT("kind", "What carries it: mux (karez), or ssh (a stock client)"),
 	TOLD_TEXT("agent", "What the agent calls itself"),
 	TOLD_NUMBER("carrier", "Which of its parallel sessions"),
 	TOLD_NUMBER("epoch", "Grows with each start of the agent"),
@@ -590,6 +593,32 @@ static const struct api_field version_fields[] = {
 	TOLD_TEXT("domain", "Tunnels are names under it"),
 };
 const struct api_schema api_schema_version = {.name = "Version", FIELDS(version_fields)};
+
+static const struct api_field host_key_fields[] = {
+	TOLD_TEXT("type", "As SSH calls it: ssh-ed25519"),
+	TOLD_TEXT("fingerprint", "As ssh shows it: SHA256:..."),
+	TOLD_TEXT("key", "Type and key as known_hosts has them"),
+};
+static const struct api_schema host_key = {.name = "HostKey",
+					   .help = "By what a client of SSH knows this server",
+					   FIELDS(host_key_fields)};
+
+static const struct api_field ssh_fields[] = {
+	{.name = "host_keys",
+	 .type = API_LIST,
+	 .flags = API_READ_ONLY,
+	 .max = API_SSH_KEYS_MAX,
+	 .of = &host_key,
+	 .help = "One of each type"},
+	{.name = "ports",
+	 .type = API_LIST,
+	 .flags = API_READ_ONLY | API_NUMBERS,
+	 .max = API_SSH_PORTS_MAX,
+	 .help = "Where it listens"},
+};
+const struct api_schema api_schema_ssh = {.name = "Ssh",
+					  .help = "The door for clients of SSH",
+					  FIELDS(ssh_fields)};
 
 static const struct api_field opened_fields[] = {
 	TOLD_TEXT("host", "The public name with its domain"),

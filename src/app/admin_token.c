@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/state_dir.h"
@@ -20,8 +19,7 @@ static void admin_token_make_dirs(const char *dir)
 	char path[ADMIN_TOKEN_PATH];
 
 	str_printf(path, sizeof path, "%s", dir);
-	state_dir_make_parents(path);
-	(void)!mkdir(path, 0700);
+	state_dir_make(path);
 }
 
 int admin_token_prepare(struct admin_token *t, const char *dir)

@@ -7,6 +7,7 @@
 #include "agent/agent_socket.h"
 #include "app/karez_options.h"
 #include "app/karez_say.h"
+#include "app/karez_ssh.h"
 #include "app/nofile.h"
 #include "app/karez_targets.h"
 #include "base/err.h"
@@ -365,6 +366,8 @@ int main(int argc, char **argv)
 		/* it is said what is wrong, or what was asked for */
 	} else if (cli_owns(config_command(k->config))) {
 		code = cli_run(k->config, &k->set.cli);
+	} else if (karez_options_command(k->config) == KAREZ_SSH) {
+		code = karez_ssh_run(&k->set);
 	} else {
 		CHECK(e == 0);
 		code = karez_run(k);

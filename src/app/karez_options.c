@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "app/karez_ssh_options.h"
 #include "base/err.h"
 #include "proto/cidr.h"
-#include "proto/url.h"
 
 /* ---- what a value must be ---- */
 
@@ -373,7 +373,6 @@ static const struct config_table karez_serve_tables[] = {
 	CONFIG_TABLE(karez_target_rows),
 	CONFIG_TABLE(karez_agent_rows),
 };
-
 static const struct config_command karez_commands[] = {
 	[KAREZ_HTTP] =
 		{.name = "http",
@@ -413,6 +412,19 @@ static const struct config_command karez_commands[] = {
 			   "chooses an address; a service that is not in this list is refused.",
 		 .tables = karez_serve_tables,
 		 .n_tables = ARRAY_LEN(karez_serve_tables)},
+	[KAREZ_SSH] =
+		{.name = "ssh",
+		 .summary = "Publish local services through any SSH server, as ssh -R does",
+		 .detail = "The server need not be karezd, and the options under Server have no "
+			   "meaning for it. Keys come from the SSH agent, from -i and from ~/.ssh, "
+			   "the server's key is looked up in known_hosts, and what is missing is "
+			   "asked for at the terminal. It comes back when the connection is lost, "
+			   "and asks for the same ports. It runs no command, so nothing may follow "
+			   "the server.",
+		 .tables = karez_ssh_tables,
+		 .n_tables = KAREZ_SSH_N_TABLES,
+		 .args = karez_ssh_args,
+		 .n_args = KAREZ_SSH_N_ARGS},
 };
 
 static const char *const karez_files[] = {"~/.config/karez/karez.yaml", "/etc/karez/karez.yaml",
@@ -442,6 +454,8 @@ static int karez_check(struct config *c, void *settings)
 {
 	struct karez_options *set = settings;
 
+	if (config_command(c) == &karez_commands[KAREZ_SSH] && karez_ssh_options_check(c, set) != 0)
+		return ERR_INVAL;
 	if (set->quiet && set->verbose)
 		return config_fail(c, &set->quiet, "contradicts --verbose: give one of them");
 	if (set->target_insecure && set->target_ca != NULL)

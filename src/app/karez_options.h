@@ -23,6 +23,14 @@ struct karez_options {
 	uint64_t priority, max_sessions;
 	uint64_t drain_ms;
 
+	/* of ssh, whose target is [USER@]HOST, and whose port is that of the SSH server */
+	struct config_list forwards;   /* -R, as ssh_spec_parse() takes them */
+	struct config_list identities; /* files */
+	struct config_list
+		ssh_options; /* Key=value, split at commas: see karez_ssh_options_join() */
+	char *ssh_config;
+	bool forward_only;
+
 	/* the target */
 	char *health; /* "tcp", or a path */
 	uint64_t health_interval_ms, health_rise, health_fall;
@@ -37,7 +45,7 @@ struct karez_options {
 };
 
 /* The commands that are agents, by their place among those of karez. */
-enum karez_command { KAREZ_HTTP, KAREZ_TCP, KAREZ_TLS, KAREZ_SERVE };
+enum karez_command { KAREZ_HTTP, KAREZ_TCP, KAREZ_TLS, KAREZ_SERVE, KAREZ_SSH };
 
 /* The program for config_load(). */
 extern const struct config_program karez_program;

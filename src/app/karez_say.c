@@ -463,6 +463,86 @@ void karez_say_connection(const struct karez_say *say, const struct target_conne
 	fflush(say->out);
 }
 
+/* ---- SSH ---- */
+
+void karez_say_forward(const struct karez_say *say, const char *host,
+		       const struct rforward_answer *a)
+{
+	char target[SSH_SPEC_TEXT];
+
+	ssh_spec_target(a->spec, target);
+	if (say->json) {
+		struct karez_object object =
+			karez_object_new(a->e == 0 ? "forwarding" : "not-forwarding");
+
+		karez_object_text(&object, "server", say->server);
+		karez_object_text(&object, "address", a->spec->address);
+		karez_object_number(&object, "port", a->port);
+		if (!a->spec->socks)
+			karez_object_text(&object, "target", target);
+		karez_object_bool(&object, "socks", a->spec->socks);
+		if (a->e != 0)
+			karez_object_text(&object, "code", err_name(a->e));
+		karez_object_print(say, &object);
+	}
+	if (a->e != 0) {
+		fprintf(say->err, "karez: remote port forwarding failed for listen port %u\n",
+			a->port);
+	} else if (!say->json && !say->quiet) {
+		if (a->spec->port == 0)
+			fprintf(say->out, "Allocated port %u for remote forward to %s\n", a->port,
+				target);
+		else
+			fprintf(say->out, "Forwarding %s:%u to %s\n", host, a->port, target);
+		fflush(say->out);
+	}
+}
+
+void karez_say_ssh_up(const struct karez_say *say, bool again)
+{
+	if (say->json) {
+		struct karez_object object = karez_object_new("online");
+
+		karez_object_text(&object, "server", say->server);
+		karez_object_print(say, &object);
+	} else if (!say->quiet && (again || say->verbose)) {
+		fprintf(say->err, "karez: %s %s\n", again ? "back again at" : "logged in as",
+			say->server);
+	}
+}
+
+void karez_say_ssh_ended(const struct karez_say *say, int code, const char *reason)
+{
+	char clean[SAY_TEXT_MAX];
+	const char *why = reason[0] != '\0'  ? karez_say_clean(clean, reason)
+			  : code == ERR_CERT ? "its host key is not acceptable"
+					     : err_text(code);
+
+	if (say->json) {
+		struct karez_object object = karez_object_new(code == 0 ? "stopped" : "refused");
+
+		if (code != 0) {
+			karez_object_text(&object, "code", err_name(code));
+			karez_object_text(&object, "reason", why);
+		}
+		karez_object_print(say, &object);
+	}
+	if (code == 0)
+		return;
+	if (code == ERR_AUTH && reason[0] != '\0') /* which names whom it refuses, as ssh does */
+		fprintf(say->err, "karez: %s\n", why);
+	else
+		fprintf(say->err, "karez: %s %s: %s\n",
+			code == ERR_CERT ? "not connected to" : "refused by", say->server, why);
+}
+
+void karez_say_notice(const struct karez_say *say, const char *text)
+{
+	char clean[SAY_TEXT_MAX];
+
+	fprintf(say->err, "karez: %s\n", karez_say_clean(clean, text));
+}
+
 void karez_say_no_server(const struct karez_say *say)
 {
 	fprintf(say->err, "karez: no server is named: use --server https://tunnel.example.com or "

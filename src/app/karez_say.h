@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agent/agent.h"
+#include "agent/rforward.h"
 
 /* How to print. A value; all borrowed. */
 struct karez_say {
@@ -49,6 +50,18 @@ void karez_say_connection(const struct karez_say *say, const struct target_conne
 
 /* No server is named, and none was found at the guessed place: how to name one or run one. */
 void karez_say_no_server(const struct karez_say *say);
+
+/* The server has answered a forward; host: its name. */
+void karez_say_forward(const struct karez_say *say, const char *host,
+		       const struct rforward_answer *a);
+
+/* A session of SSH is up, perhaps again; it has ended for good, code as in rforward_events.ended.
+ */
+void karez_say_ssh_up(const struct karez_say *say, bool again);
+void karez_say_ssh_ended(const struct karez_say *say, int code, const char *reason);
+
+/* Something worth knowing, which may hold what others have sent. */
+void karez_say_notice(const struct karez_say *say, const char *text);
 
 /* Any other problem: a sentence without a full stop. */
 void karez_say_problem(const struct karez_say *say, const char *text);

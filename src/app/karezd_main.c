@@ -8,6 +8,7 @@
 #include "app/admin_token.h"
 #include "app/door.h"
 #include "app/karezd_options.h"
+#include "app/karezd_ssh.h"
 #include "app/karezd_store.h"
 #include "app/nofile.h"
 #include "app/resolver.h"
@@ -34,6 +35,7 @@ struct karezd {
 	struct access_ports *tcp_ports;	   /* owned */
 	struct net_dns *dns;		   /* owned, NULL: there is none */
 	struct hook_net *hooks;		   /* owned */
+	struct karezd_ssh *ssh;		   /* owned, NULL without --ssh-listen */
 	struct node *node;		   /* owned */
 	struct door *doors[DOORS_MAX + 1]; /* owned; one is for management */
 	size_t n_doors;
@@ -58,6 +60,8 @@ static void karezd_close_doors(struct karezd *k)
 {
 	while (k->n_doors > 0)
 		door_close(k->doors[--k->n_doors]);
+	if (k->ssh != NULL)
+		karezd_ssh_close(k->ssh);
 }
 
 static void karezd_on_drained(void *arg)
@@ -112,6 +116,7 @@ static void karezd_free(struct karezd *k)
 		for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
 			tls_reload_free(k->reloads[i]);
 		node_free(k->node);
+		karezd_ssh_free(k->ssh);
 		port_socket_free(k->ports);
 		proxy_reader_free(k->proxy);
 		net_dns_free(k->dns);
@@ -272,6 +277,16 @@ static int karezd_open_door(struct karezd *k, const char *listen, struct tls_con
 	return 0;
 }
 
+/* After the others: whoever waits for karezd to listen waits for HTTP. */
+static int karezd_open_ssh_doors(struct karezd *k)
+{
+	char why[KAREZD_SSH_WHY];
+
+	if (k->ssh == NULL || karezd_ssh_listen(k->ssh, k->ev, k->node, &k->log, why) == 0)
+		return 0;
+	return karezd_fail(k, "cannot start", why);
+}
+
 static int karezd_open_doors(struct karezd *k)
 {
 	int code = 0;
@@ -280,7 +295,7 @@ static int karezd_open_doors(struct karezd *k)
 		code = karezd_open_door(k, k->set.listen.v[i], NULL);
 	if (code == 0 && k->set.manage_listen != NULL)
 		code = karezd_open_door(k, k->set.manage_listen, k->manage);
-	return code;
+	return code != 0 ? code : karezd_open_ssh_doors(k);
 }
 
 /* Scheme and port that visitors see: as told, else those of the first address. */
@@ -374,6 +389,21 @@ static int karezd_open_ports(struct karezd *k, struct node_opt *opt)
 	return 0;
 }
 
+static int karezd_open_ssh(struct karezd *k, struct node_opt *opt)
+{
+	char dir[1024], why[KAREZD_SSH_WHY];
+
+	if (k->set.ssh_listen.n == 0)
+		return 0;
+	karezd_state_dir(k, dir, sizeof dir);
+	if (karezd_ssh_new(&k->set, dir, k->domain, &k->ssh, why) != 0)
+		return karezd_fail(k, "SSH", why);
+	karezd_ssh_say_keys(k->ssh, stdout);
+	opt->ssh = karezd_ssh_gateway(k->ssh);
+	opt->api_ssh = karezd_ssh_api(k->ssh);
+	return 0;
+}
+
 /* See core_opt.keep_token. */
 static int karezd_keep_token(void *arg, const char *token)
 {
@@ -419,7 +449,7 @@ static int karezd_open_node(struct karezd *k)
 	};
 	int e = karezd_read_names(k, &opt);
 
-	if (e != 0 || (e = karezd_open_ports(k, &opt)) != 0)
+	if (e != 0 || (e = karezd_open_ports(k, &opt)) != 0 || (e = karezd_open_ssh(k, &opt)) != 0)
 		return e;
 	karezd_set_public(k);
 	opt.url_scheme = k->scheme;

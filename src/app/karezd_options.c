@@ -2,6 +2,7 @@
 #include "app/karezd_options.h"
 
 #include "app/door.h"
+#include "app/ssh_door.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "core/core.h"
@@ -31,6 +32,16 @@ static int check_manage_listen(struct str value, char *reason, size_t cap)
 	str_printf(reason, cap,
 		   "is not an address: expected IP:PORT, [IPV6]:PORT or :PORT; it "
 		   "speaks TLS without being told");
+	return ERR_INVAL;
+}
+
+static int check_ssh_listen(struct str value, char *reason, size_t cap)
+{
+	struct net_addr addr;
+
+	if (ssh_door_parse(value, &addr) == 0)
+		return 0;
+	str_printf(reason, cap, "is not an address: expected IP:PORT, [IPV6]:PORT or :PORT");
 	return ERR_INVAL;
 }
 
@@ -156,6 +167,12 @@ static int check_store(struct str value, char *reason, size_t cap)
 static const char *const registrations[] = {
 	[CORE_CLOSED] = "closed", [CORE_BY_INVITATION] = "invitation", [CORE_OPEN] = "open", NULL};
 
+static const char *const ssh_ports[] = {
+	[KAREZD_SSH_PORTS_CLIENT] = "clientspecified", [KAREZD_SSH_PORTS_YES] = "yes", NULL};
+
+static const char *const ssh_tokens[] = {
+	[KAREZD_SSH_TOKEN_OFF] = "off", [KAREZD_SSH_TOKEN_ON] = "on", NULL};
+
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
 #define MEMBER(name) .offset = offsetof(struct karezd_settings, name)
@@ -271,6 +288,70 @@ static const struct config_option rows[] = {
 	 .help = "Visitors of tcp tunnels come through load balancers of --trusted-proxies that "
 		 "speak the PROXY protocol; nobody else is let in",
 	 MEMBER(tcp_proxy_protocol)},
+
+	{.name = "ssh-listen",
+	 .type = CONFIG_LIST,
+	 .metavar = "ADDRESS",
+	 .group = "SSH",
+	 .check = check_ssh_listen,
+	 .help = "Let ssh -R reach this server at IP:PORT; its host keys stand in the directory "
+		 "ssh "
+		 "of --state-dir and are made at the first start",
+	 MEMBER(ssh_listen)},
+	{.name = "ssh-ca",
+	 .type = CONFIG_TEXT,
+	 .metavar = "FILE",
+	 .group = "SSH",
+	 .help = "Certificates that these authorities have signed prove who comes by SSH: public "
+		 "keys as ssh-keygen writes them, a line each",
+	 MEMBER(ssh_ca)},
+	{.name = "ssh-gateway-ports",
+	 .type = CONFIG_ENUM,
+	 .initial = "clientspecified",
+	 .words = ssh_ports,
+	 .group = "SSH",
+	 .help = "Where ssh -R PORT:... listens, which names no address: only on this machine, so "
+		 "that -R \"*:PORT:...\" is public, or everywhere",
+	 MEMBER(ssh_gateway_ports)},
+	{.name = "ssh-token",
+	 .type = CONFIG_ENUM,
+	 .initial = "on",
+	 .words = ssh_tokens,
+	 .group = "SSH",
+	 .help = "Ask whoever has no key that is known here for a token",
+	 MEMBER(ssh_token)},
+	{.name = "ssh-login-grace",
+	 .type = CONFIG_DURATION,
+	 .initial = "30s",
+	 .min = 100,
+	 .max = 3600000,
+	 .group = "SSH",
+	 .help = "For logging in",
+	 MEMBER(ssh_grace_ms)},
+	{.name = "ssh-max-startups",
+	 .type = CONFIG_NUM,
+	 .initial = "100",
+	 .min = 1,
+	 .max = 100000,
+	 .group = "SSH",
+	 .help = "Connections that have not logged in yet, at most; one more is closed",
+	 MEMBER(ssh_starts_max)},
+	{.name = "ssh-max-startups-per-ip",
+	 .type = CONFIG_NUM,
+	 .initial = "20",
+	 .min = 1,
+	 .max = 100000,
+	 .group = "SSH",
+	 .help = "The same, from one address, or one /64 of IPv6",
+	 MEMBER(ssh_starts_per_ip)},
+	{.name = "ssh-auth-tries",
+	 .type = CONFIG_NUM,
+	 .initial = "6",
+	 .min = 1,
+	 .max = 100,
+	 .group = "SSH",
+	 .help = "Logins that one connection may fail at",
+	 MEMBER(ssh_tries_max)},
 
 	{.name = "registration",
 	 .type = CONFIG_ENUM,
@@ -488,13 +569,22 @@ static int check_ports_together(struct config *c, const struct karezd_settings *
 	return 0;
 }
 
+static int check_ssh(struct config *c, const struct karezd_settings *set)
+{
+	if (set->ssh_ca != NULL && set->ssh_listen.n == 0)
+		return config_fail(c, &set->ssh_ca, "needs --ssh-listen as well");
+	if (set->ssh_listen.n > KAREZD_SSH_LISTEN_MAX)
+		return config_fail(c, &set->ssh_listen, "is too long: 16 addresses at most");
+	return 0;
+}
+
 static int check_together(struct config *c, void *settings)
 {
 	struct karezd_settings *set = settings;
 	int e;
 
 	if ((e = check_tls(c, set)) != 0 || (e = check_proxies(c, set)) != 0 ||
-	    (e = check_ports_together(c, set)) != 0)
+	    (e = check_ports_together(c, set)) != 0 || (e = check_ssh(c, set)) != 0)
 		return e;
 	if (set->allow_registration && set->registration != CORE_OPEN &&
 	    config_source(c, &set->registration) > CONFIG_DEFAULT)
@@ -541,7 +631,10 @@ const struct config_program karezd_program = {
 		".Sh FILES\n.Bl -tag -width Ds\n.It Pa /var/lib/karez/karez.db\n"
 		"Accounts and tunnels.\n"
 		".It Pa /var/lib/karez/admin-token\n"
-		"The first administrator's token, written when there is no account yet.\n.El\n"
+		"The first administrator's token, written when there is no account yet.\n"
+		".It Pa /var/lib/karez/ssh/ssh_host_*_key\n"
+		"Host keys, as\n.Xr ssh-keygen 1\nwrites them; their fingerprints are printed at "
+		"each start.\n.El\n"
 		".Sh EXAMPLES\nOn one machine, to try it out:\n"
 		".Dl karezd --domain localhost --listen 127.0.0.1:8080 --allow-registration\n"
 		"For agents that prove who they are by certificates of an authority of your own:\n"
@@ -556,5 +649,9 @@ const struct config_program karezd_program = {
 		"karezd --domain tunnel.example.com --listen tls::443 --tls-dir /etc/karez/tls "
 		"\\e\n"
 		"    --tcp-ports 2000-2999\n.Ed\n"
-		".Sh SEE ALSO\n.Xr karez 1\n",
+		"For\n.Xr ssh 1\nas it is, without\n.Xr karez 1 ,\nand what somebody types then:\n"
+		".Bd -literal -offset indent\n"
+		"karezd --domain tunnel.example.com --listen :80 --ssh-listen :2222\n"
+		"ssh -p 2222 -R demo:80:localhost:3000 tunnel.example.com\n.Ed\n"
+		".Sh SEE ALSO\n.Xr karez 1 ,\n.Xr ssh 1\n",
 };

@@ -6,6 +6,13 @@
 #include "config/config.h"
 #include "core/access.h"
 
+#define KAREZD_SSH_LISTEN_MAX 16
+
+/* Where a forward without an address, or for "localhost", listens; and whether a token may be
+ * typed. */
+enum karezd_ssh_ports { KAREZD_SSH_PORTS_CLIENT, KAREZD_SSH_PORTS_YES };
+enum karezd_ssh_token { KAREZD_SSH_TOKEN_OFF, KAREZD_SSH_TOKEN_ON };
+
 struct karezd_settings {
 	struct config_list listen;
 	char *domain;
@@ -21,6 +28,11 @@ struct karezd_settings {
 	char *file;	  /* of the commands that move a store */
 	int registration; /* enum core_registration */
 	bool allow_registration;
+	struct config_list ssh_listen; /* at most KAREZD_SSH_LISTEN_MAX */
+	char *ssh_ca;
+	int ssh_gateway_ports; /* enum karezd_ssh_ports */
+	int ssh_token;	       /* enum karezd_ssh_token */
+	uint64_t ssh_grace_ms, ssh_starts_max, ssh_starts_per_ip, ssh_tries_max;
 	struct config_list resolver;
 	char *auth_url;
 	struct config_list auth_hosts;

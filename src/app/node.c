@@ -3,10 +3,9 @@
 
 #include <stdlib.h>
 
-#include "api/api.h"
 #include "app/tls_front.h"
 #include "base/err.h"
-#include "gateway/gateway.h"
+#include "core/names.h"
 #include "ingress/http_ingress.h"
 #include "ingress/page.h"
 #include "ingress/tcp_ingress.h"
@@ -92,8 +91,7 @@ static enum node_door node_find_door(const struct node *n, const struct http_req
 	struct str domain = str_of(n->opt.domain);
 	struct hostname_authority authority;
 
-	if (str_eq(host, domain) || str_eq(host, str_of(n->api_host)) ||
-	    str_eq(host, STR("localhost")))
+	if (names_own(n->opt.domain, n->api_host, host))
 		return NODE_OWN;
 	if (hostname_under(host, domain, name))
 		return str_eq(*name, STR("open")) ? NODE_OPEN : NODE_TUNNEL;
@@ -194,6 +192,11 @@ void node_serve_tls(struct node *n, struct wire *w, const struct node_visitor *w
 void node_serve_port(struct node *n, struct wire *w, const struct visit *who, const char *tunnel)
 {
 	tcp_ingress_serve(n->tcp, w, &(struct tcp_visitor){.visit = who, .tunnel = tunnel});
+}
+
+void node_serve_ssh(struct node *n, int fd, const struct visit_end *peer)
+{
+	gateway_ssh(n->gateway, fd, peer);
 }
 
 void node_recheck(struct node *n)
@@ -377,6 +380,7 @@ static int node_new_api(struct node *n)
 		.tls_port = opt->tls_port,
 		.registration = opt->registration,
 		.store = opt->store_kind != NULL ? opt->store_kind : "",
+		.ssh = opt->api_ssh,
 		.ready = node_is_ready,
 		.facts = node_facts,
 		.arg = n,
@@ -391,7 +395,8 @@ static int node_new_doors(struct node *n)
 	struct gateway_opt gateway = {.core = n->core,
 				      .log = opt->log,
 				      .budget_cap = opt->window_total,
-				      .sessions_max = opt->sessions_max};
+				      .sessions_max = opt->sessions_max,
+				      .ssh = opt->ssh};
 	struct http_ingress_opt ingress = {.core = n->core,
 					   .trusted = opt->trusted,
 					   .n_trusted = opt->n_trusted,

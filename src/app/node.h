@@ -5,7 +5,9 @@
 #ifndef KAREZ_APP_NODE_H
 #define KAREZ_APP_NODE_H
 
+#include "api/api.h"
 #include "core/core.h"
+#include "gateway/gateway.h"
 #include "http/http_conn.h"
 #include "ingress/hook_net.h"
 #include "proto/cidr.h"
@@ -38,6 +40,8 @@ struct node_opt {
 	const char *auth_url;	    /* the operator's hook; borrowed, NULL: none */
 	const struct cidr *trusted; /* borrowed */
 	size_t n_trusted;
+	const struct gateway_ssh_opt *ssh; /* borrowed, as all in it; NULL: no SSH */
+	const struct api_ssh *api_ssh;	   /* what the API tells of it; borrowed, NULL the same */
 	struct http_deadlines deadlines;
 	size_t sessions_max;   /* agents' sessions, at most */
 	uint64_t window_total; /* bytes that all sessions may have under way, at most */
@@ -84,6 +88,9 @@ void node_serve_tls(struct node *n, struct wire *w, const struct node_visitor *w
 
 /* Serve a visitor of a tcp tunnel; w as above, the others as port_socket_opt.accepted has them. */
 void node_serve_port(struct node *n, struct wire *w, const struct visit *who, const char *tunnel);
+
+/* Serve whoever has connected to an address for SSH; as gateway_ssh(), only with opt->ssh. */
+void node_serve_ssh(struct node *n, int fd, const struct visit_end *peer);
 
 /* Certificates may have been revoked, or the authorities changed: see gateway_recheck(). */
 void node_recheck(struct node *n);

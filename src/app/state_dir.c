@@ -15,3 +15,9 @@ void state_dir_make_parents(char *path)
 		*p = '/';
 	}
 }
+
+void state_dir_make(char *path)
+{
+	state_dir_make_parents(path);
+	(void)!mkdir(path, 0700);
+}

@@ -9,4 +9,7 @@
  */
 void state_dir_make_parents(char *path);
 
+/* The same, and the path itself with mode 0700. */
+void state_dir_make(char *path);
+
 #endif

@@ -48,6 +48,7 @@ const struct cli_list_row cli_list_rows[CLI_LIST_MEMBERS] = {
 static const char *const cli_list_told[] = {"urls",
 					    "connection",
 					    "owner",
+					    "temporary",
 					    "created_at",
 					    "updated_at",
 					    "transport.connect_url",

@@ -32,6 +32,8 @@ static const struct step {
 	{"it is up", NOBODY, "GET /v1/health", NULL, 200, "status", "ok"},
 	{"it is ready", NOBODY, "GET /v1/ready", NULL, 200, "status", "ready"},
 	{"what it is", NOBODY, "GET /v1/version", NULL, 200, "registration", "open"},
+	{"how SSH reaches it", NOBODY, "GET /v1/ssh", NULL, 200, "host_keys.1.fingerprint",
+	 "SHA256:def"},
 	{"exposr's probe", NOBODY, "GET /ping", NULL, 200},
 	{"exposr's other probe", NOBODY, "GET /health", NULL, 200},
 	{"the document", NOBODY, "GET /v1/openapi.json", NULL, 200, "openapi", "3.1.0"},
@@ -340,6 +342,34 @@ static void test_pages(void **state)
 	api_rig_free(&r);
 }
 
+/* One that goes with its session says so, until somebody changes it. */
+static void test_a_temporary_tunnel(void **state)
+{
+	struct core_wish wish = {.name = STR("demo"), .target = STR(""), .temporary = true};
+	struct core_agent agent = {.id = "ssh-1", .epoch = 1};
+	struct told_attach told = {0};
+	struct api_rig r;
+	struct fake f;
+
+	start(&r);
+	fake_join_ssh(&f, &r.core, &r.who[USER], &agent);
+	assert_int_equal(member_attach(f.member, &wish, core_rig_on_attached, &told), 0);
+	core_rig_run(&r.core);
+	assert_int_equal(told.result.e, 0);
+	assert_int_equal(api_rig_ask(&r, USER, "GET /v1/tunnels/demo", NULL), 200);
+	assert_true(api_rig_bool(&r, "temporary"));
+	assert_int_equal(api_rig_ask(&r, USER, "GET /v1/tunnels/demo/sessions", NULL), 200);
+	assert_string_equal(api_rig_text(&r, "sessions.0.kind"), "ssh");
+	assert_int_equal(api_rig_ask(&r, USER, "PATCH /v1/tunnels/demo", "{\"temporary\":true}"),
+			 200); /* it is told, not set */
+	assert_false(api_rig_bool(&r, "temporary"));
+	fake_leave(&f);
+	core_rig_run(&r.core);
+	assert_int_equal(api_rig_ask(&r, USER, "GET /v1/tunnels/demo", NULL), 200);
+	assert_false(api_rig_bool(&r, "temporary"));
+	api_rig_free(&r);
+}
+
 /* ---- who is there ---- */
 
 static void test_sessions_and_visitors(void **state)
@@ -366,6 +396,7 @@ static void test_sessions_and_visitors(void **state)
 	core_visitor_end(&visitor);
 	assert_int_equal(api_rig_ask(&r, USER, "GET /v1/tunnels/demo/sessions", NULL), 200);
 	assert_string_equal(api_rig_text(&r, "sessions.0.agent"), "laptop");
+	assert_string_equal(api_rig_text(&r, "sessions.0.kind"), "mux");
 	assert_int_equal(api_rig_number(&r, "sessions.0.epoch"), 7);
 	str_printf(what, sizeof what, "DELETE /v1/tunnels/demo/sessions/%llu?reason=go%%20home",
 		   (unsigned long long)api_rig_number(&r, "sessions.0.id"));
@@ -411,6 +442,27 @@ static void test_numbers(void **state)
 	assert_int_equal(api_rig_ask(&r, USER, "POST /v1/account/number", NULL), 201);
 	assert_true(strlen(api_rig_text(&r, "account_id")) == 16);
 	assert_int_equal(api_rig_ask(&r, USER, "GET /v1/account", NULL), 401);
+	api_rig_free(&r);
+}
+
+/* ---- SSH ---- */
+
+static void test_ssh(void **state)
+{
+	struct api_rig r;
+
+	start(&r);
+	assert_int_equal(api_rig_ask(&r, STRANGER, "GET /v1/ssh", NULL), 200); /* for anybody */
+	assert_non_null(strstr(r.got, "{\"host_keys\":[{\"type\":\"ssh-ed25519\",\"fingerprint\":"
+				      "\"SHA256:abc\",\"key\":\"ssh-ed25519 AAAA\"},"));
+	assert_non_null(strstr(r.got, "],\"ports\":[2222,22]}"));
+	api_rig_hang_up(&r);
+	api_free(r.api);
+	r.opt.ssh = NULL;
+	assert_int_equal(api_new(r.core.ev, &r.opt, &r.api), 0);
+	assert_int_equal(api_rig_ask(&r, NOBODY, "GET /v1/ssh", NULL), 404);
+	assert_string_equal(api_rig_text(&r, "code"), "NOTFOUND");
+	assert_string_equal(api_rig_text(&r, "detail"), "this server is not reached by SSH");
 	api_rig_free(&r);
 }
 
@@ -610,9 +662,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_route),
+		cmocka_unit_test(test_ssh),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_read_edit_write),
 		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_a_temporary_tunnel),
 		cmocka_unit_test(test_sessions_and_visitors),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_registration),

@@ -28,6 +28,14 @@ static void rig_facts(void *arg, struct api_facts *out)
 	*out = (struct api_facts){1, 2, 3, 4, 5};
 }
 
+static const struct api_ssh rig_ssh = {
+	.keys = {{"ssh-ed25519", "SHA256:abc", "ssh-ed25519 AAAA"},
+		 {"ssh-rsa", "SHA256:def", "ssh-rsa BBBB"}},
+	.n_keys = 2,
+	.ports = {2222, 22},
+	.n_ports = 2,
+};
+
 static void rig_on_started(void *arg, const struct core_started *result)
 {
 	struct api_rig *r = arg;
@@ -106,6 +114,7 @@ static void rig_new(struct api_rig *r, enum core_registration registration)
 				  .tls_port = r->core.opt.tls_port,
 				  .registration = registration,
 				  .store = "memory",
+				  .ssh = &rig_ssh,
 				  .ready = rig_is_ready,
 				  .facts = rig_facts,
 				  .arg = r};

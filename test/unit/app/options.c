@@ -131,6 +131,54 @@ static const struct {
 	 &karezd_program,
 	 {"karezd", "--agent-ca", "ca.pem"},
 	 "--agent-ca: needs a --listen that begins with tls:"},
+	{"SSH at several addresses",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", ":2222,[::1]:22", "--ssh-ca=ca.pub", "--ssh-token", "off"},
+	 NULL},
+	{"SSH at a host name",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", "localhost:22"},
+	 "--ssh-listen: \"localhost:22\" is not an address: expected IP:PORT"},
+	{"SSH at a unix socket: nobody there has an address",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", "unix:/run/k"},
+	 "--ssh-listen: \"unix:/run/k\" is not an address"},
+	{"SSH does not know the words of --listen",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", "proxy:127.0.0.1:22"},
+	 "--ssh-listen: \"proxy:127.0.0.1:22\" is not an address"},
+	{"SSH at too many addresses",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", ":1,:2,:3,:4,:5,:6,:7,:8,:9,:10,:11,:12,:13,:14,:15,:16,:17"},
+	 "--ssh-listen: is too long: 16 addresses"},
+	{"SSH at as many as may be",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", ":1,:2,:3,:4,:5,:6,:7,:8,:9,:10,:11,:12,:13,:14,:15,:16"},
+	 NULL},
+	{"authorities of SSH that nobody asks",
+	 &karezd_program,
+	 {"karezd", "--ssh-ca", "ca.pub"},
+	 "--ssh-ca: needs --ssh-listen as well"},
+	{"a word of sshd that means nothing here",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", ":22", "--ssh-gateway-ports", "no"},
+	 "--ssh-gateway-ports: \"no\""},
+	{"no time for logging in",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", ":22", "--ssh-login-grace", "0"},
+	 "--ssh-login-grace: \"0\""},
+	{"nobody may log in",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", ":22", "--ssh-max-startups", "0"},
+	 "--ssh-max-startups: \"0\""},
+	{"nobody may log in from anywhere",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", ":22", "--ssh-max-startups-per-ip", "0"},
+	 "--ssh-max-startups-per-ip: \"0\""},
+	{"no try at all",
+	 &karezd_program,
+	 {"karezd", "--ssh-listen", ":22", "--ssh-auth-tries", "0"},
+	 "--ssh-auth-tries: \"0\""},
 	{"a domain with a space",
 	 &karezd_program,
 	 {"karezd", "--domain", "a b"},
@@ -200,6 +248,27 @@ static void test_what_a_person_types(void **state)
 	}
 }
 
+/* What stands in doc/ssh.md about them. */
+static void test_ssh_as_it_is(void **state)
+{
+	static char *const no_env[] = {NULL};
+	char *argv[] = {(char[]){"karezd"}, NULL};
+	struct config_input in = {1, argv, no_env};
+	struct karezd_settings set = {0};
+	struct config *c = NULL;
+
+	assert_int_equal(config_load(&karezd_program, &in, &set, &c), 0);
+	assert_int_equal(set.ssh_listen.n, 0);
+	assert_null(set.ssh_ca);
+	assert_int_equal(set.ssh_gateway_ports, KAREZD_SSH_PORTS_CLIENT);
+	assert_int_equal(set.ssh_token, KAREZD_SSH_TOKEN_ON);
+	assert_int_equal(set.ssh_grace_ms, 30000);
+	assert_int_equal(set.ssh_starts_max, 100);
+	assert_int_equal(set.ssh_starts_per_ip, 20);
+	assert_int_equal(set.ssh_tries_max, 6);
+	config_free(c);
+}
+
 static void test_ranges_of_ports(void **state)
 {
 	char *v[] = {(char[]){"22"}, (char[]){"2000-2100"}, (char[]){"65535"}, (char[]){"none"}};
@@ -219,6 +288,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables_have_no_mistake),
 		cmocka_unit_test(test_what_a_person_types),
+		cmocka_unit_test(test_ssh_as_it_is),
 		cmocka_unit_test(test_ranges_of_ports),
 	};
 
