@@ -249,6 +249,7 @@ class Chain:
     trust = None  # the certificate that visitors see, where they speak TLS
     versus = 'karez'  # the chain of ours that does the same
     fits = ()  # the loads it takes part in; empty: all
+    counted = ('public', 'agent')  # the ends whose CPU time is meant
 
     def __init__(self, lab, target, path=None):
         """Start it and wait until it answers.
@@ -315,8 +316,9 @@ class Chain:
         /proc/PID/stat counts ticks of 10 ms; threads that have ended stay in it.
         """
         self.check_alive()
-        return sum(time.clock_gettime((~pid << 3) | 2) for end in self.pids().values()
-                   for pid in end)
+        ends = self.pids()
+        return sum(time.clock_gettime((~pid << 3) | 2) for end in self.counted
+                   for pid in ends[end])
 
     def memory(self):
         """{'public': bytes, 'agent': bytes}: resident and proportional, from smaps_rollup."""
@@ -542,19 +544,32 @@ class Ssh(Chain):
     title = 'ssh -R, aes128-gcm'
     tls = True
     versus = 'karez-tls'
+    cipher = 'aes128-gcm@openssh.com'
 
-    def begin(self):
-        lab, door = self.lab, self.lab.port()
+    def key_file(self, name):
+        path = self.lab.dir / name
+        if not path.exists():
+            subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', path],
+                           check=True)
+        return path
+
+    def session_keys(self):
+        """Those of many sessions: an account of karezd has 100 tunnels unless it is told more."""
+        return [self.key_file(f'session_key_{i}') for i in range(20)]
+
+    def authorized(self):
+        keys = [self.key_file('user_key'), *self.session_keys()]
+        return self.lab.write('authorized_keys',
+                              ''.join(pathlib.Path(f'{key}.pub').read_text() for key in keys))
+
+    def server(self, door):
+        """Start what listens for ssh on a port."""
         if os.geteuid() == 0:
             os.makedirs('/run/sshd', mode=0o755, exist_ok=True)  # sshd insists on it
-        for name in ('host_key', 'user_key'):
-            if not (lab.dir / name).exists():
-                subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f',
-                                lab.dir / name], check=True)
-        conf = lab.write(f'sshd-{door}.conf', f'''
+        conf = self.lab.write(f'sshd-{door}.conf', f'''
 ListenAddress 127.0.0.1:{door}
-HostKey {lab.dir}/host_key
-AuthorizedKeysFile {lab.dir}/user_key.pub
+HostKey {self.key_file('host_key')}
+AuthorizedKeysFile {self.authorized()}
 PidFile none
 StrictModes no
 UsePAM no
@@ -563,22 +578,72 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 AllowTcpForwarding yes
 UseDNS no
+MaxStartups 2000
 ''')
-        sshd = self.run('sshd', [shutil.which('sshd') or '/usr/sbin/sshd', '-D', '-e', '-f', conf])
-        wait_port(sshd, door)
+        return self.run('sshd', [shutil.which('sshd') or '/usr/sbin/sshd', '-D', '-e', '-f', conf])
+
+    def begin(self):
+        self.ssh_port = self.lab.port()
+        server = self.server(self.ssh_port)
+        wait_port(server, self.ssh_port)
         ssh = self.run('ssh', [
-            'ssh', '-F', 'none', '-N', '-T', '-p', self.between(door), '-i', lab.dir / 'user_key',
-            '-c', 'aes128-gcm@openssh.com', '-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes',
+            'ssh', '-F', 'none', '-N', '-T', '-p', self.between(self.ssh_port),
+            '-i', self.key_file('user_key'),
+            '-c', self.cipher, '-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes',
             '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null',
             '-o', 'ExitOnForwardFailure=yes', '-o', 'LogLevel=ERROR', '-o', 'Compression=no',
             '-R', f'127.0.0.1:{self.port}:127.0.0.1:{self.target.port}',
             f'{getpass.getuser()}@127.0.0.1'])
-        self.ends = {'public': sshd.pid, 'agent': [ssh.pid]}
+        self.ends = {'public': [server.pid], 'agent': [ssh.pid]}
 
     def pids(self):
         """sshd's own process only accepts; the session is carried by what it started."""
-        return {'public': descendants(self.ends['public']), 'agent': self.ends['agent']}
+        return {'public': [pid for top in self.ends['public'] for pid in descendants(top)],
+                'agent': self.ends['agent']}
+
+
+class SshdGcm(Ssh):
+    """The same, of which the server's side alone is counted: the ssh in front of it is the same."""
+
+    key, title = 'sshd-gcm', "sshd, ssh -R, aes128-gcm, the server's side"
+    family = 'sshd'
+    versus = 'karez-ssh-gcm'
+    counted = ('public',)
+    fits = ('down', 'up', 'requests', 'sessions')
+
+
+class SshdChacha(SshdGcm):
+    key, title = 'sshd-chacha', "sshd, ssh -R, chacha20-poly1305, the server's side"
+    versus = 'karez-ssh-chacha'
+    cipher = 'chacha20-poly1305@openssh.com'
+    fits = ('down', 'up', 'requests')
+
+
+class KarezSshGcm(SshdGcm):
+    """karezd in the place of sshd."""
+
+    key, title = 'karez-ssh-gcm', "karezd, ssh -R, aes128-gcm, the server's side"
+    family, versus = 'karez', 'karez-ssh-gcm'
+
+    def server(self, door):
+        home = pathlib.Path(tempfile.mkdtemp(dir=self.lab.dir))
+        return self.run('karezd', [
+            BUILD / 'karezd', '--domain', 'localhost', '--allow-registration',
+            '--listen', f'127.0.0.1:{self.lab.port()}', '--state-dir', home,
+            '--ssh-listen', f'127.0.0.1:{door}', '--ssh-max-startups', '2000',
+            '--ssh-max-startups-per-ip', '2000'])
+
+    def pids(self):
+        return self.ends
+
+
+class KarezSshChacha(KarezSshGcm):
+    key, title = 'karez-ssh-chacha', "karezd, ssh -R, chacha20-poly1305, the server's side"
+    versus = 'karez-ssh-chacha'
+    cipher = 'chacha20-poly1305@openssh.com'
+    fits = ('down', 'up', 'requests')
 
 
 ALL = (Direct, Karez, KarezTls, KarezTcp, KarezPass, HaproxyHttp, HaproxyHttpTls, HaproxyTcp,
-       HaproxyTcpTls, HaproxySplice, HaproxyPass, Ssh)
+       HaproxyTcpTls, HaproxySplice, HaproxyPass, Ssh, SshdGcm, KarezSshGcm, SshdChacha,
+       KarezSshChacha)

@@ -30,6 +30,7 @@ class Size:
         self.rate = 1000  # paced requests per second
         self.pace_s = 2 if quick else 5
         self.idle = 1000 if quick else 5000  # visitors
+        self.sessions = 100 if quick else 1000  # of ssh
         self.distance_s = 3 if quick else 8
         self.narrow_s = 3 if quick else 8
         self.narrow_rate = 50
@@ -241,6 +242,23 @@ def run_idle(chain, size):
             yield f'idle-{end}' + ('' if kind == 'Rss' else '-pss'), each
 
 
+def run_sessions(chain, size):
+    """Resident bytes that an ssh session costs the server which forwards one port and is idle."""
+    before = chain.memory()
+    argv = [OUT / 'sessions', '127.0.0.1', str(chain.ssh_port), str(size.sessions),
+            *chain.session_keys()]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as proc:
+        if proc.stdout.readline() != 'up\n':
+            raise Wrong(f'{chain.key}: not all sessions came up\n{chain.logs()}')
+        time.sleep(0.5)  # what a process frees when its loop has turned
+        after = chain.memory()
+        proc.stdin.close()
+    for kind in ('Rss', 'Pss'):
+        each = (after['public'][kind] - before['public'][kind]) / size.sessions
+        yield 'session' + ('' if kind == 'Rss' else '-pss'), each
+
+
 def run_distance(chain, size):
     """Mbit/s of one download over the long path: from the start, and in the second half."""
     got = finish(bulk(chain, 'down', 1, GIB, size.distance_s), chain)
@@ -271,6 +289,7 @@ GROUPS = (
     Group('pass', NginxTls, run_pass, only=()),
     Group('latency', Nginx, run_latency),
     Group('idle', Nginx, run_idle),
+    Group('sessions', Nginx, run_sessions, only=()),
     Group('distance', Nginx, run_distance, Path(ONE_WAY_MS), FAR),
     Group('narrow', Nginx, run_narrow, Path(ONE_WAY_MS, NARROW_MBIT), FAR),
 )

@@ -18,8 +18,8 @@ import chains
 import loads
 import report
 
-TOOLS = ('bulk', 'pace', 'delay', 'sink')
-FAMILIES = ('karez', 'haproxy', 'ssh')
+TOOLS = {'bulk': (), 'pace': (), 'delay': (), 'sink': (), 'sessions': ('-lssh',)}
+FAMILIES = ('karez', 'haproxy', 'ssh', 'sshd')
 
 
 def options():
@@ -61,9 +61,9 @@ def prepare():
     """Compile the C tools, lift the descriptor limit, look for the programs."""
     chains.OUT.mkdir(exist_ok=True)
     here = chains.ROOT / 'bench'
-    for name in TOOLS:
+    for name, libs in TOOLS.items():
         subprocess.run(['cc', '-std=gnu17', '-D_GNU_SOURCE', '-O2', '-Wall', '-o',
-                        chains.OUT / name, here / f'{name}.c', '-pthread'], check=True)
+                        chains.OUT / name, here / f'{name}.c', '-pthread', *libs], check=True)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.environ['PATH'] += ':/usr/sbin:/sbin'

@@ -11,11 +11,27 @@ from dns_server import DnsServer
 from servers import Target
 
 
+# File name -> bytes. To make them takes a while, and no test needs keys of its own.
+_host_keys = {}
+
+
+def _with_host_keys(world, *options):
+    """A server that SSH reaches."""
+    place = world.path / "state" / "ssh"
+    for name, key in _host_keys.items():
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (place / name).touch(0o600)
+        (place / name).write_bytes(key)
+    server = world.server("--ssh-listen", "127.0.0.1:0", *options)
+    _host_keys.update({file.name: file.read_bytes() for file in place.iterdir()})
+    return server
+
+
 def scene_of(world):
     """A server with its administrator, Anna, who has the tunnel demo, and Bert, who has another."""
     s = types.SimpleNamespace(world=world)
     s.dns = world.closes(DnsServer())
-    s.server = world.server("--resolver", s.dns.address)
+    s.server = _with_host_keys(world, "--resolver", s.dns.address)
     s.admin, s.anna, s.bert = s.server.admin(), s.server.account("Anna"), s.server.account("Bert")
     s.nobody = s.server.api()
     s.doc = OpenApi(s.nobody)

@@ -1,6 +1,7 @@
 """The two programs under test as children of the test: started on free ports with state of their
 own, their output kept line by line, ended by their process ids."""
 
+import fcntl
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import signal
 import socket
 import stat
 import subprocess
+import termios
 import threading
 import time
 from pathlib import Path
@@ -97,19 +99,34 @@ def check_growth(before, procs, most):
         assert grown < most or SANITIZED, f"{proc.name} grew by {grown} bytes to {proc.rss()}"
 
 
+def _at_terminal(preexec):
+    """Standard input is the terminal of the new child."""
+    def run():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        if preexec is not None:
+            preexec()
+    return run
+
+
 class Proc:
-    """A child and what it says."""
+    """A child and what it says; tty: to a terminal. "typed": it has no streams but a terminal, at
+    which somebody types, and where it asks for passwords."""
 
     def __init__(self, name, argv, env, tty=False, preexec=None, cwd=None):
         self.name = name
         self.lines = []  # (stream, text)
+        self.raw = b""   # all that came to "out", as it came
         self.expect_alive = True
         self._news = threading.Condition()
         self._readers = 2
         out_read, out_write = (pty.openpty() if tty else os.pipe())
         err_read, err_write = os.pipe()
-        self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out_write,
-                                      stderr=err_write, env=env, preexec_fn=preexec, cwd=cwd)
+        typed = tty == "typed"
+        self.keyboard = os.dup(out_read) if typed else None
+        self.popen = subprocess.Popen(argv, stdin=out_write if typed else subprocess.DEVNULL,
+                                      stdout=out_write, stderr=out_write if typed else err_write,
+                                      preexec_fn=_at_terminal(preexec) if typed else preexec,
+                                      start_new_session=typed, env=env, cwd=cwd)
         os.close(out_write)
         os.close(err_write)
         self.pid = self.popen.pid
@@ -127,6 +144,7 @@ class Proc:
                 break
             *whole, rest = (rest + data).split(b"\n")
             with self._news:
+                self.raw += data if stream == "out" else b""
                 self.lines += [(stream, w.decode(errors="replace").rstrip("\r")) for w in whole]
                 self._news.notify_all()
         os.close(fd)
@@ -162,6 +180,25 @@ class Proc:
                     raise Failure(f"{self.name} did not say /{pattern}/ within {seconds} s")
                 self._news.wait(left)
 
+    def type(self, text):
+        """Keys pressed at its terminal."""
+        os.write(self.keyboard, text.encode())
+
+    def screen(self):
+        with self._news:
+            return self.raw.decode(errors="replace")
+
+    def wait_screen(self, pattern, seconds=5, since=0):
+        """The match in what it has written to "out", also in a line that has not ended."""
+        deadline = time.monotonic() + seconds * PATIENCE
+        with self._news:
+            while (match := re.search(pattern, self.raw[since:].decode(errors="replace"))) is None:
+                left = deadline - time.monotonic()
+                if left <= 0 or self._readers == 0:
+                    raise Failure(f"{self.name} did not show /{pattern}/ within {seconds} s")
+                self._news.wait(left)
+        return match
+
     def mark(self):
         with self._news:
             return len(self.lines)
@@ -189,6 +226,9 @@ class Proc:
         if self.alive():
             self.popen.kill()
         self.popen.wait()
+        if self.keyboard is not None:
+            os.close(self.keyboard)
+            self.keyboard = None
 
     def alive(self):
         return self.popen.poll() is None
@@ -213,6 +253,7 @@ class World:
         self.procs = []
         self.servers = []
         self.agents = []
+        self.guests = []  # programs of others, which end before we look at our own
         self.closers = []
         self.planted = set()
 
@@ -232,6 +273,12 @@ class World:
         """thing.close() is called when the test is over."""
         self.closers.append(thing)
         return thing
+
+    def guest(self, name, argv, **kw):
+        """A program of somebody else that connects to ours, or ours to it."""
+        proc = self.run(name, argv, **kw)
+        self.guests.append(proc)
+        return proc
 
     def run(self, name, argv, **kw):
         proc = Proc(name, [str(a) for a in argv], kw.pop("env", None) or self.env(), **kw)
@@ -270,6 +317,8 @@ class World:
         return found
 
     def check(self):
+        for proc in self.guests:
+            proc.kill()
         for proc in self.servers:
             if proc.expect_alive:
                 proc.check_settled()

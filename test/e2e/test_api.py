@@ -1,6 +1,7 @@
 """The API is what its document says: every operation, and who may call it."""
 
 import re
+import subprocess
 
 import jsonschema
 import pytest
@@ -175,6 +176,7 @@ SUCCESS = {
     "getHealth": lambda s: s.nobody.get("/v1/health"),
     "getReady": lambda s: s.nobody.get("/v1/ready"),
     "getVersion": lambda s: s.nobody.get("/v1/version"),
+    "getSsh": lambda s: s.nobody.get("/v1/ssh"),
     "getOpenApi": lambda s: s.nobody.get("/v1/openapi.json"),
     "pingOld": lambda s: s.nobody.get("/ping"),
     "getHealthOld": lambda s: s.nobody.get("/health"),
@@ -192,6 +194,27 @@ def test_every_operation_works_and_answers_as_the_document_says(scene):
             again = scene.doc.find("GET", answer.path)
             assert again is op
     assert scene.doc.succeeded == set(scene.doc.operations), "an operation was never called"
+
+
+def test_what_is_told_of_ssh(scene):
+    said = scene.server.text("out")
+    found = scene.nobody.get("/v1/ssh").want(200).json()
+    assert len(found["host_keys"]) >= 2 and len(found["ports"]) == 1
+    for key in found["host_keys"]:
+        assert f"ssh host key {key['fingerprint']} ({key['type']})" in said.splitlines()
+        done = subprocess.run(["ssh-keygen", "-lf", "-"], input=key["key"], text=True, check=True,
+                              capture_output=True)
+        assert done.stdout.split()[1] == key["fingerprint"], "the key is the one that it says"
+    scan = subprocess.run(["ssh-keyscan", "-T", "10", "-t", "ed25519", "-p",
+                           str(found["ports"][0]), "127.0.0.1"],
+                          capture_output=True, text=True, check=True)
+    shown = [line.split(" ", 1)[1] for line in scan.stdout.splitlines() if line[0] != "#"]
+    assert shown == [k["key"] for k in found["host_keys"] if k["type"] == "ssh-ed25519"]
+
+
+def test_without_ssh_nothing_is_told_of_it(world):
+    answer = world.server().api().get("/v1/ssh")
+    assert "not reached by SSH" in answer.refused(404, "NOTFOUND")["detail"]
 
 
 # ---- who may ----
