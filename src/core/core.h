@@ -130,6 +130,7 @@ struct core_agent {
 	char id[CORE_AGENT_TEXT];
 	uint64_t epoch;	  /* grows with every start of its process */
 	unsigned carrier; /* which of its parallel sessions */
+	bool drawn;	  /* the id is this session's alone: nobody remembers it afterwards */
 };
 
 /* What somebody presents to prove an account. */

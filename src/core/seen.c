@@ -101,6 +101,10 @@ void seen_leave(struct member *m)
 	m->seen = NULL;
 	if (a == NULL || --a->info.n_sessions > 0)
 		return;
+	if (m->opt.agent.drawn) {
+		seen_forget(c, a);
+		return;
+	}
 	a->info.since_ms = ev_wall_ms(c->ev);
 	list_push(&c->gone_agents, &a->link);
 	if (++c->n_gone_agents > MANAGE_AGENTS_MAX)

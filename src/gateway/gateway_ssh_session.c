@@ -223,6 +223,7 @@ void gateway_ssh_begin(struct gateway_ssh *s, const struct core_login *login)
 	ev_random(g->ev, &id, sizeof id);
 	s->entry.who.agent.epoch = 1;
 	str_printf(s->entry.who.agent.id, CORE_AGENT_TEXT, "ssh-%08x", id);
+	s->entry.who.agent.drawn = true;
 	s->entry.who.who = login->who;
 	s->entry.kind = &gateway_ssh_kind;
 	memcpy(s->number, login->number, sizeof s->number);
@@ -259,6 +260,7 @@ static bool gateway_ssh_rename(struct gateway_ssh *s, const char *agent)
 		return true;
 	}
 	str_printf(n->who.agent.id, sizeof n->who.agent.id, "%s", agent);
+	n->who.agent.drawn = false;
 	member_leave(n->member); /* first: it may be the one too many */
 	n->member = NULL;
 	if ((e = gateway_ssh_join(s, reason)) != 0) {

@@ -95,6 +95,25 @@ static void test_they_come_and_go(void **state)
 	place_rig_free(&g);
 }
 
+static void test_a_drawn_name_is_not_remembered(void **state)
+{
+	const struct core_agent drawn = {.id = "ssh-0badcafe", .epoch = 1, .drawn = true};
+	struct fake named, f;
+
+	place_rig_new(&g);
+	join(&named, &g.ann, "a", 0);
+	fake_join(&f, &g.r, &g.ann, &drawn);
+	core_rig_run(&g.r);
+	assert_string_equal(ask(&g.ann, false).words, "ann/a:1 ann/ssh-0badcafe:1 ");
+	fake_leave(&f);
+	core_rig_run(&g.r);
+	assert_string_equal(ask(&g.ann, false).words, "ann/a:1 ");
+	fake_leave(&named);
+	core_rig_run(&g.r);
+	assert_string_equal(ask(&g.ann, false).words, "ann/a:0 ");
+	place_rig_free(&g);
+}
+
 static void test_the_latest_are_remembered(void **state)
 {
 	struct told_agents told = {.words = "!"};
@@ -166,6 +185,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_they_come_and_go),
+		cmocka_unit_test(test_a_drawn_name_is_not_remembered),
 		cmocka_unit_test(test_the_latest_are_remembered),
 		cmocka_unit_test(test_nobody_pushes_out_others),
 		cmocka_unit_test(test_an_expelled_one),
