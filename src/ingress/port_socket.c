@@ -197,13 +197,14 @@ static int port_listen_any_v4(const struct net_listen_opt *opt, struct port_list
 	return e != 0 ? e : net_listen(l->port->ps->ev, &v4, &l->listener);
 }
 
-/* Take one more address. */
-static int port_add(struct port *p, const struct net_addr *addr)
+/* Take one more address. v6_alone: see net_listen_opt. */
+static int port_add(struct port *p, const struct net_addr *addr, bool v6_alone)
 {
 	struct port_listener *l = &p->at[p->n];
 	struct net_listen_opt opt = {.addr = *addr,
 				     .paused = true,
 				     .shares = port_heir(p) != NULL,
+				     .v6_alone = v6_alone,
 				     .accepted = port_on_accepted,
 				     .arg = l,
 				     .log = p->ps->opt.log};
@@ -216,7 +217,8 @@ static int port_add(struct port *p, const struct net_addr *addr)
 	l->port = p;
 	l->is_any = net_addr_is_any(addr);
 	e = net_listen(p->ps->ev, &opt, &l->listener);
-	if ((e == ERR_IO || e == ERR_INVAL) && l->is_any && addr->sa.sa_family == AF_INET6)
+	if ((e == ERR_IO || e == ERR_INVAL) && l->is_any && addr->sa.sa_family == AF_INET6 &&
+	    !v6_alone)
 		e = port_listen_any_v4(&opt, l);
 	if (e == 0)
 		p->n++;
@@ -248,7 +250,7 @@ static bool port_socket_allows_ip(const struct port_socket *ps, const struct net
 	       port_socket_allows(ps, &all);
 }
 
-/* One address that a person has asked for. */
+/* One address that a person has asked for, by RFC 4254 7.1: "::" is IPv6 alone. */
 static int port_add_ip(struct port *p, struct str ip)
 {
 	struct net_addr addr;
@@ -256,7 +258,7 @@ static int port_add_ip(struct port *p, struct str ip)
 
 	if (e != 0)
 		return e;
-	return port_socket_allows_ip(p->ps, &addr) ? port_add(p, &addr) : ERR_DENIED;
+	return port_socket_allows_ip(p->ps, &addr) ? port_add(p, &addr, true) : ERR_DENIED;
 }
 
 /* Both loopback addresses; the second one where there is IPv6, and it is allowed. */
@@ -279,7 +281,7 @@ static int port_add_all(struct port *p, const char *bind)
 	if (bind[0] != '\0')
 		return port_add_ip(p, str_of(bind));
 	for (size_t i = 0; i < p->ps->n_at && e == 0; i++)
-		e = port_add(p, &p->ps->at[i]);
+		e = port_add(p, &p->ps->at[i], false);
 	return e;
 }
 

@@ -123,7 +123,7 @@ static int net_listen_bind_alone(int fd, const struct net_addr *addr)
 static int net_listen_bind(int fd, const struct net_listen_opt *opt)
 {
 	const struct net_addr *addr = &opt->addr;
-	int on = 1, off = 0;
+	int on = 1, v6_alone = opt->v6_alone;
 
 	if (addr->sa.sa_family == AF_UNIX) {
 		net_listen_remove_stale(addr);
@@ -133,7 +133,7 @@ static int net_listen_bind(int fd, const struct net_listen_opt *opt)
 		net_defer(fd);
 	net_tune(fd, NET_VISITOR); /* accepted sockets inherit it: no calls for each */
 	if (addr->sa.sa_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_alone, sizeof v6_alone);
 	if (opt->shares)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
 	if (opt->paused)

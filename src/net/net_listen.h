@@ -16,6 +16,7 @@ struct net_listen_opt {
 	bool paused; /* begin as net_listener_pause() leaves it */
 	/* Those whom net_listener_share() allows it are not in the way; it may share, too. */
 	bool shares;
+	bool v6_alone; /* "::" is all IPv6 addresses, and not those of IPv4 */
 	/* Whoever connects has to speak first: accept nobody before that, or a second later. For
 	 * TCP; it saves a turn of the loop for each connection. */
 	bool spoken_to;

@@ -195,6 +195,7 @@ static void test_where_ports_listen(void **state)
 		{"at localhost", {NULL}, "localhost", 0, "127.0.0.1", "127.0.0.2", false},
 		{"at localhost, by IPv6", {NULL}, "localhost", 0, "::1", "127.0.0.2", true},
 		{"at every IPv4 address", {NULL}, "0.0.0.0", 0, "127.0.0.1", "::1", true},
+		{"at every IPv6 address", {NULL}, "::", 0, "::1", "127.0.0.1", true},
 		{"not where the operator does not say",
 		 {"127.0.0.2"},
 		 "127.0.0.1",
