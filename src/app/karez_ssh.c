@@ -24,10 +24,9 @@ struct karez_ssh {
 	struct rforward *forward;
 	struct karez_say say;
 	struct rforward_events events;
-	struct config_list options; /* of -o */
-	char *user;		    /* NULL: not named */
-	const char *host;	    /* borrowed from set */
-	char server[URL_TEXT_MAX];  /* "root@host:22" for messages */
+	char *user;		   /* NULL: not named */
+	const char *host;	   /* borrowed from set */
+	char server[URL_TEXT_MAX]; /* "root@host:22" for messages */
 	struct ssh_spec specs[SECSH_SPECS_MAX];
 	struct ev_signal *signals[3];
 	struct ev_timer farewell;
@@ -177,8 +176,8 @@ static int karez_ssh_forward(struct karez_ssh *k)
 			  .identities = (const char *const *)set->identities.v,
 			  .n_identities = set->identities.n,
 			  .config = set->ssh_config,
-			  .options = (const char *const *)k->options.v,
-			  .n_options = k->options.n},
+			  .options = (const char *const *)set->ssh_options.v,
+			  .n_options = set->ssh_options.n},
 		.asks = {.ask = karez_ssh_on_ask, .say = karez_ssh_on_say, .arg = k},
 		.specs = k->specs,
 		.n_specs = set->forwards.n,
@@ -234,8 +233,7 @@ static int karez_ssh_start(struct karez_ssh *k)
 				    .verbose = k->set->verbose,
 				    .server = k->server};
 	k->farewell = (struct ev_timer){.fn = karez_ssh_on_farewell, .arg = k};
-	if ((e = ev_new(&k->ev)) != 0 || (e = karez_ssh_split(k)) != 0 ||
-	    (e = karez_ssh_options_join(&k->set->ssh_options, &k->options)) != 0) {
+	if ((e = ev_new(&k->ev)) != 0 || (e = karez_ssh_split(k)) != 0) {
 		karez_say_problem(&k->say, "cannot start: out of memory");
 		return e;
 	}
@@ -274,7 +272,6 @@ int karez_ssh_run(const struct karez_options *set)
 		ev_run(k->ev);
 	code = e == 0 ? k->code : e == ERR_INVAL ? 2 : 1;
 	karez_ssh_finish(k);
-	karez_ssh_options_free(&k->options);
 	free(k->user);
 	free(k);
 	return code;

@@ -3,10 +3,6 @@
  */
 #include "app/karez_ssh_options.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/err.h"
 #include "proto/ssh_spec.h"
 #include "session/secsh_agent.h"
@@ -46,6 +42,8 @@ static int karez_ssh_check_host(struct str value, char *reason, size_t reason_ca
 
 /* Flags of what is said anew each time: KAREZ_PORT or "port:" is not meant for this. */
 #define HERE_ONLY (CONFIG_NOT_ENV | CONFIG_NOT_FILE)
+/* And whose items may have commas. */
+#define HERE_WHOLE (HERE_ONLY | CONFIG_WHOLE)
 
 static const struct config_option karez_ssh_rows[] = {
 	{.name = "remote-forward",
@@ -59,7 +57,7 @@ static const struct config_option karez_ssh_rows[] = {
 		 "addresses stand in brackets",
 	 .check = karez_ssh_check_forward,
 	 .offset = offsetof(struct karez_options, forwards),
-	 .flags = HERE_ONLY},
+	 .flags = HERE_WHOLE},
 	{.name = "port",
 	 .letter = 'p',
 	 .type = CONFIG_NUM,
@@ -77,7 +75,7 @@ static const struct config_option karez_ssh_rows[] = {
 	 .group = "SSH",
 	 .help = "Log in with the private key in this file, besides those of the SSH agent",
 	 .offset = offsetof(struct karez_options, identities),
-	 .flags = HERE_ONLY},
+	 .flags = HERE_WHOLE},
 	{.name = "option",
 	 .letter = 'o',
 	 .type = CONFIG_LIST,
@@ -86,7 +84,7 @@ static const struct config_option karez_ssh_rows[] = {
 	 .help = "Say what ~/.ssh/config would, such as StrictHostKeyChecking=accept-new, "
 		 "ProxyJump=HOST or ExitOnForwardFailure=yes",
 	 .offset = offsetof(struct karez_options, ssh_options),
-	 .flags = HERE_ONLY},
+	 .flags = HERE_WHOLE},
 	{.name = "ssh-config",
 	 .letter = 'F',
 	 .type = CONFIG_TEXT,
@@ -151,31 +149,4 @@ int karez_ssh_options_check(struct config *c, struct karez_options *set)
 	if (set->forwards.n > SECSH_SPECS_MAX)
 		return config_fail(c, &set->forwards, "has too many items: 64 are the most");
 	return 0;
-}
-
-/* ---- -o ---- */
-
-void karez_ssh_options_free(struct config_list *list)
-{
-	for (size_t i = 0; i < list->n; i++)
-		free(list->v[i]);
-	free(list->v);
-	*list = (struct config_list){0};
-}
-
-int karez_ssh_options_join(const struct config_list *items, struct config_list *out)
-{
-	*out = (struct config_list){.v = calloc(items->n + 1, sizeof *out->v)};
-	for (size_t i = 0; i < items->n && out->v != NULL; i++) {
-		bool goes_on = out->n > 0 && strpbrk(items->v[i], "= \t") == NULL;
-		char *text = NULL;
-
-		if (asprintf(&text, "%s%s%s", goes_on ? out->v[out->n - 1] : "", goes_on ? "," : "",
-			     items->v[i]) < 0)
-			return ERR_NOMEM;
-		if (goes_on)
-			free(out->v[--out->n]);
-		out->v[out->n++] = text;
-	}
-	return out->v == NULL ? ERR_NOMEM : 0;
 }

@@ -58,6 +58,7 @@ enum {
 	CONFIG_NOT_ENV = 8,   /* not looked for in the environment */
 	CONFIG_NOT_FILE = 16, /* refused in the file */
 	CONFIG_MAP = 32,      /* a LIST of NAME=VALUE, no NAME twice; a mapping in the file */
+	CONFIG_WHOLE = 64,    /* a LIST that a comma does not split: one item each time */
 };
 
 #define CONFIG_LIST_MAX 1024	   /* items of one list: far more than anybody types */

@@ -248,6 +248,10 @@ static int value_parse_list(const struct config_option *row, struct str text, un
 
 	if (text.len == 0)
 		return 0;
+	if (row->flags & CONFIG_WHOLE) {
+		e = value_add(row, text, out, why);
+		rest.p = NULL;
+	}
 	while (e == 0 && str_next(&rest, ',', &item))
 		e = value_add(row, str_trim(item), out, why);
 	if (e != 0)

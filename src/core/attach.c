@@ -71,6 +71,8 @@ static void attach_answer(struct attach *a, int e)
 		core_store_reason(e, a->reason);
 	if (e != 0)
 		memcpy(words, a->reason, sizeof words);
+	if (a->member->opt.kind == CORE_SESSION_SSH)
+		names_cut_option(words);
 	result.reason = words;
 	memcpy(result.name, a->name, sizeof result.name);
 	result.port = e == 0 ? a->r.port : 0;

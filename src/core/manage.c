@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "core/manage_internal.h"
+#include "core/names.h"
 #include "proto/time_text.h"
 
 void *manage_new(struct core *c, const struct manage_asker *by, size_t size)
@@ -101,15 +102,6 @@ void manage_go(struct manage *m, int (*run)(struct txn *t, void *m))
 
 /* ---- what the calls share ---- */
 
-/* Agents are told which option of theirs helps; others have no such option. */
-static void manage_cut_flag(char *reason)
-{
-	struct str s = str_of(reason), flag = STR(" with --name");
-
-	if (str_ends_nocase(s, flag))
-		reason[s.len - flag.len] = '\0';
-}
-
 int manage_refuse(struct manage *m, int e, const char *field, const char *fmt, ...)
 {
 	va_list ap;
@@ -118,7 +110,7 @@ int manage_refuse(struct manage *m, int e, const char *field, const char *fmt, .
 	vsnprintf(m->reason, sizeof m->reason, fmt, ap);
 	va_end(ap);
 	if (m->kind != CORE_ATTACH)
-		manage_cut_flag(m->reason);
+		names_cut_option(m->reason);
 	m->answer.field = field;
 	return e;
 }

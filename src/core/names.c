@@ -96,6 +96,14 @@ int names_check(struct str wanted, const char *domain, char out[HOSTNAME_MAX + 1
 	return 0;
 }
 
+void names_cut_option(char *reason)
+{
+	struct str s = str_of(reason), option = STR(" with --name");
+
+	if (str_ends_nocase(s, option))
+		reason[s.len - option.len] = '\0';
+}
+
 void names_random(struct ev *ev, size_t len, char out[HOSTNAME_MAX + 1])
 {
 	uint8_t bytes[NAMES_RANDOM_MAX];

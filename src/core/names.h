@@ -30,6 +30,12 @@ int names_check(struct str wanted, const char *domain, char out[HOSTNAME_MAX + 1
 		char reason[CORE_REASON_TEXT]) MUST_CHECK;
 
 /*
+ * karez is told which option of its own helps; this takes that off the end of a sentence that
+ * somebody else is told, who has no such option.
+ */
+void names_cut_option(char *reason);
+
+/*
  * Make up a name of one label that is not reserved, without 0, 1, l and o.
  *   len  characters, NAMES_RANDOM_MIN to NAMES_RANDOM_MAX.
  *   out  gets the NUL-terminated name.

@@ -88,7 +88,7 @@ static void gateway_ssh_log_forward(const struct gateway_ssh_forward *f)
 			 "event=forward-refused account=%s session=%llu agent=%s peer=%s "
 			 "address=\"%s\" port=%u code=%s reason=\"%s\"",
 			 n->who.who.account, (unsigned long long)n->number, n->who.agent.id,
-			 n->who.peer.ip, address, f->port, err_name(f->why), gateway_ssh_reason(f));
+			 n->who.peer.ip, address, f->port, err_name(f->why), words);
 }
 
 /* It is kept as long as somebody may come to look. */

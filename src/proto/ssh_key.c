@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "proto/ssh_blob.h"
 
 /* What follows the type in a blob. */
 enum ssh_key_shape { SSH_KEY_ED25519, SSH_KEY_ECDSA, SSH_KEY_RSA };
@@ -36,29 +37,13 @@ static int ssh_key_refuse(const char **why, const char *reason)
 
 /* ---- the blob ---- */
 
-/* Take a string: a length in four bytes, then as many bytes. Source: RFC 4251 5. */
-static bool ssh_key_string(struct str *blob, struct str *out)
-{
-	const uint8_t *p = (const uint8_t *)blob->p;
-	uint32_t len;
-
-	if (blob->len < 4)
-		return false;
-	len = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-	if (len > blob->len - 4)
-		return false;
-	*out = (struct str){blob->p + 4, len};
-	*blob = (struct str){blob->p + 4 + len, blob->len - 4 - len};
-	return true;
-}
-
 /* A positive number in its only form: no needless zero in front. Sets how many bits it has. */
 static bool ssh_key_mpint(struct str *blob, unsigned *bits)
 {
 	struct str s;
 	uint8_t top;
 
-	if (!ssh_key_string(blob, &s) || s.len == 0 || (s.p[0] & 0x80) != 0)
+	if (!ssh_blob_string(blob, &s) || s.len == 0 || (s.p[0] & 0x80) != 0)
 		return false;
 	if (s.p[0] == 0) {
 		if (s.len == 1 || (s.p[1] & 0x80) == 0)
@@ -90,8 +75,8 @@ static bool ssh_key_point(struct str *blob, const struct ssh_key_row *row)
 {
 	struct str curve, point;
 
-	return ssh_key_string(blob, &curve) && str_eq(curve, str_of(row->curve)) &&
-	       ssh_key_string(blob, &point) && point.len == 1 + 2 * ((row->bits + 7) / 8) &&
+	return ssh_blob_string(blob, &curve) && str_eq(curve, str_of(row->curve)) &&
+	       ssh_blob_string(blob, &point) && point.len == 1 + 2 * ((row->bits + 7) / 8) &&
 	       point.p[0] == 4;
 }
 
@@ -99,7 +84,7 @@ static bool ssh_key_ed25519(struct str *blob)
 {
 	struct str point;
 
-	return ssh_key_string(blob, &point) && point.len == 32;
+	return ssh_blob_string(blob, &point) && point.len == 32;
 }
 
 /* Everything behind the type. */
@@ -120,7 +105,7 @@ static int ssh_key_body(struct str blob, const struct ssh_key_row *row, struct s
 	case SSH_KEY_ED25519: ok = ssh_key_ed25519(&blob); break;
 	}
 	if (ok && row->sk)
-		ok = ssh_key_string(&blob, &application) && application.len > 0;
+		ok = ssh_blob_string(&blob, &application) && application.len > 0;
 	if (!ok || blob.len > 0)
 		return ssh_key_refuse(why,
 				      "the key is damaged: its length is not that of its type");
@@ -249,7 +234,7 @@ static int ssh_key_read(struct str text, struct ssh_key *out, const char **why)
 		return ssh_key_refuse(why, "the key is damaged: it is not base64; was it cut, or "
 					   "broken by a line end?");
 	blob = (struct str){(const char *)out->blob, out->blob_len};
-	if (!ssh_key_string(&blob, &inner))
+	if (!ssh_blob_string(&blob, &inner))
 		return ssh_key_refuse(why,
 				      "the key is damaged: its length is not that of its type");
 	if (!str_eq(inner, type))

@@ -112,6 +112,23 @@ static void test_store(void **state)
 	assert_null(items.v);
 }
 
+/* Where a comma belongs to the item, one value is one item. */
+static void test_whole(void **state)
+{
+	struct config_option row = {.type = CONFIG_LIST, .flags = CONFIG_WHOLE};
+	struct config_list items = {0};
+	struct value_refusal why;
+	union value v;
+
+	assert_int_equal(value_parse(&row, STR("a,b"), &v, &why), 0);
+	assert_int_equal(value_store(&row, &v, &items, false), 0);
+	assert_int_equal(value_parse(&row, STR("c"), &v, &why), 0);
+	assert_int_equal(value_store(&row, &v, &items, true), 0);
+	assert_int_equal(items.n, 2);
+	assert_string_equal(items.v[0], "a,b");
+	value_clear(&row, &items);
+}
+
 /* The names of a map are its own, over all the flags that make it up. */
 static void test_map(void **state)
 {
@@ -165,7 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_allowed), cmocka_unit_test(test_units),
 		cmocka_unit_test(test_store),	cmocka_unit_test(test_map),
-		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_whole),	cmocka_unit_test(test_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,6 +99,22 @@ static void test_names_belong_to_accounts(void **state)
 	world_close(&w);
 }
 
+/* Whoever comes by SSH has no such option. */
+static void test_a_refusal_by_ssh(void **state)
+{
+	struct told_attach told;
+	struct fake ssh;
+	struct world w;
+
+	world_open(&w);
+	fake_join_ssh(&ssh, &w.r, &w.ann, &laptop);
+	told = core_rig_attach(&ssh, "www", "");
+	assert_int_equal(ERR_RESERVED, told.result.e);
+	assert_string_equal("the name \"www\" is reserved; choose another", told.reason);
+	fake_leave(&ssh);
+	world_close(&w);
+}
+
 static void test_urls(void **state)
 {
 	static const struct {
@@ -681,6 +697,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_belong_to_accounts),
+		cmocka_unit_test(test_a_refusal_by_ssh),
 		cmocka_unit_test(test_urls),
 		cmocka_unit_test(test_random_names),
 		cmocka_unit_test(test_random_names_grow),
