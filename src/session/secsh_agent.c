@@ -20,6 +20,11 @@
 
 /* A server that says nothing for so long, before it has admitted us, is given up. */
 #define GREET_MS 30000
+/*
+ * Bytes that may come while one port is awaited that the server chooses: nothing is handed out
+ * meanwhile. It is room for more visitors of earlier forwards than there may be at a time.
+ */
+#define ANSWER_MAX (1024 * 1024)
 /* What visits are said to be for: there is no tunnel with a name here. */
 #define TUNNEL "ssh"
 
@@ -44,6 +49,7 @@ struct client {
 	struct forward *forwards; /* owned: [n] */
 	size_t n, n_answered;
 	struct forward *asking; /* borrowed, of forwards: the one that was asked for; or NULL */
+	uint64_t asked_at;	/* bytes that had come then */
 };
 
 struct secsh_agent {
@@ -113,7 +119,7 @@ static int client_check_host(struct client *c)
 		e = 0;
 		goto out;
 	}
-	if ((e = secsh_known_judge(&a->where, &a->own, key, why)) == 0) {
+	if ((e = secsh_known_judge(&a->where, &a->own, a->trusted, key, why)) == 0) {
 		SSH_KEY_FREE(a->trusted);
 		MOVE(a->trusted, key);
 	}
@@ -167,6 +173,7 @@ static bool client_begin_ask(struct client *c)
 	if (!secsh_link_may_ask(&c->link))
 		return false;
 	c->asking = client_next(c);
+	c->asked_at = c->link.socket.in_bytes;
 	c->link.asking = true;
 	if (c->asking->port == 0)
 		secsh_link_by_hand(&c->link, true);
@@ -243,8 +250,14 @@ static bool client_ask(struct client *c)
 		return false;
 	f = c->asking;
 	rc = ssh_channel_listen_forward(c->link.ssh, f->address, f->port, &port);
-	if (rc != SSH_OK && (client_is_dead(c) || rc == SSH_AGAIN))
+	if (rc != SSH_OK && client_is_dead(c))
 		return false;
+	if (rc == SSH_AGAIN) {
+		if (c->link.by_hand && c->link.socket.in_bytes - c->asked_at > ANSWER_MAX)
+			secsh_link_fail(&c->link, ERR_LIMIT,
+					STR("the server sends much, and no answer to a forward"));
+		return false;
+	}
 	if (rc == SSH_OK && f->port == 0 && (port <= 0 || port > 65535)) {
 		secsh_link_fail(&c->link, ERR_PROTO,
 				STR("the server did not say which port it has allocated"));
@@ -458,8 +471,10 @@ static int client_dial(struct client *c, int fd)
 			return ERR_NOMEM;
 		return secsh_link_watch(&c->link, fd);
 	}
-	if (ssh_connect(c->link.ssh) == SSH_ERROR)
-		return ERR_NOMEM;
+	if (ssh_connect(c->link.ssh) == SSH_ERROR) { /* it has ended already */
+		client_fail_connect(c);
+		return 0;
+	}
 	client_unblock(c);
 	return secsh_link_watch(&c->link, ssh_get_fd(c->link.ssh));
 }

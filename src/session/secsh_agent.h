@@ -111,6 +111,7 @@ struct secsh_agent_forward {
  *             secsh_agent_is_proxied().
  *   forwards  [n] copied; n <= SECSH_SPECS_MAX.
  * The forwards whose port the server chooses are asked for first, then the others in their order.
+ * A proxy may end at any time: SIGPIPE has to be ignored by the process.
  * session_open() and session_tell() return ERR_UNSUPPORTED; the owner of the struct session is not
  * used: secsh_agent_owner is told instead. One session at a time. Returns 0, ERR_NOMEM, ERR_NOFILE.
  */

@@ -16,6 +16,8 @@
 
 /* Requests of somebody who has not proven anything; offers of keys are among them. */
 #define SECSH_AUTH_REQUESTS_MAX 128
+/* Packets of such a one: some methods libssh refuses by itself, at a cost. */
+#define SECSH_AUTH_PACKETS_MAX 512
 /* A request that libssh leaves without an answer is given up after so long. */
 #define SECSH_AUTH_SILENCE_MS 1000
 /* Bytes that such a request has at least: a shorter packet asks for nothing. */

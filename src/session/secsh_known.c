@@ -38,13 +38,13 @@ struct entry {
 
 typedef void (*on_entry_fn)(void *arg, const struct entry *e);
 
-static void read_line(const char *name, const char *text, struct entry *e, on_entry_fn fn,
-		      void *arg)
+static void read_line(const char *name, char *text, struct entry *e, on_entry_fn fn, void *arg)
 {
 	struct ssh_knownhosts_entry *known = NULL;
 
-	while (*text == ' ' || *text == '\t')
-		text++;
+	for (char *tab = text; (tab = strchr(tab, '\t')) != NULL;)
+		*tab = ' '; /* libssh knows only blanks */
+	text += strspn(text, " ");
 	e->revoked = strncmp(text, "@revoked ", 9) == 0;
 	if (e->revoked)
 		text += 9 + strspn(text + 9, " ");
@@ -230,6 +230,7 @@ struct talk {
 	char name[256];	  /* "[host]:port" */
 	char *print;	  /* owned: "SHA256:..." */
 	struct secsh_finding found;
+	bool was_another; /* it has shown another key of that kind to this process */
 	char *why;
 };
 
@@ -269,27 +270,35 @@ static int write_down(const struct talk *t)
 	return 0;
 }
 
+/* All in one prompt: what is said goes elsewhere, or nowhere when it shall be quiet. */
 static int ask_person(const struct talk *t)
 {
-	const char *prompt =
-		"Are you sure you want to continue connecting (yes/no/[fingerprint])? ";
-	char answer[128];
+	char question[1024], answer[128];
+	const char *prompt = question;
 
-	say(t, "The authenticity of host '%s' can't be established%s", t->name,
-	    t->found.others ? "" : ".");
-	if (t->found.others)
-		say(t, "but keys of different type are already known for this host.");
-	say(t, "%s key fingerprint is %s.", t->kind, t->print);
+	str_printf(question, sizeof question,
+		   "The authenticity of host '%s' can't be established%s\n"
+		   "%s key fingerprint is %s.\n"
+		   "Are you sure you want to continue connecting (yes/no/[fingerprint])? ",
+		   t->name,
+		   t->found.others ? "\nbut keys of different type are already known for this host."
+				   : ".",
+		   t->kind, t->print);
 	while (t->asks->ask(t->asks->arg, prompt, true, answer, sizeof answer) == 0) {
 		struct str a = str_trim(str_of(answer));
 
 		if (str_eq_nocase(a, STR("yes")) || str_eq(a, str_of(t->print)))
 			return write_down(t);
-		if (a.len == 0 || str_eq_nocase(a, STR("no")))
-			break;
+		if (a.len == 0 || str_eq_nocase(a, STR("no"))) {
+			str_printf(t->why, SECSH_WHY_TEXT, "Host key verification failed.");
+			return ERR_CERT;
+		}
 		prompt = "Please type 'yes', 'no' or the fingerprint: ";
 	}
-	str_printf(t->why, SECSH_WHY_TEXT, "Host key verification failed.");
+	str_printf(t->why, SECSH_WHY_TEXT,
+		   "The %s host key of %s, %s, is not known, and nobody could be asked. "
+		   "Host key verification failed.",
+		   t->kind, t->name, t->print);
 	return ERR_CERT;
 }
 
@@ -297,6 +306,13 @@ static int judge_new(const struct talk *t)
 {
 	bool batch = secsh_config_yes(&t->w->config, SECSH_O_BATCH, false);
 
+	if (t->was_another && t->w->strict != SECSH_STRICT_NO) {
+		str_printf(t->why, SECSH_WHY_TEXT,
+			   "Host key for %s is not the one that was accepted before, now %s key "
+			   "%s. Host key verification failed.",
+			   t->name, t->kind, t->print);
+		return ERR_CERT;
+	}
 	if (t->w->strict == SECSH_STRICT_NEW || t->w->strict == SECSH_STRICT_NO)
 		return write_down(t);
 	if (t->w->strict == SECSH_STRICT_ASK && !batch)
@@ -347,8 +363,8 @@ static int judge_revoked(const struct talk *t)
 	return ERR_CERT;
 }
 
-int secsh_known_judge(const struct secsh_where *w, const struct secsh_agent_asks *asks, ssh_key key,
-		      char why[SECSH_WHY_TEXT])
+int secsh_known_judge(const struct secsh_where *w, const struct secsh_agent_asks *asks,
+		      ssh_key before, ssh_key key, char why[SECSH_WHY_TEXT])
 {
 	struct talk t = {.w = w, .asks = asks, .key = key, .kind = kind_name(key), .why = why};
 	unsigned char *hash = NULL;
@@ -360,6 +376,8 @@ int secsh_known_judge(const struct secsh_where *w, const struct secsh_agent_asks
 		return ERR_CERT;
 	if ((t.print = ssh_get_fingerprint_hash(SSH_PUBLICKEY_HASH_SHA256, hash, len)) == NULL)
 		goto out;
+	t.was_another = before != NULL && ssh_key_type(before) == ssh_key_type(key) &&
+			ssh_key_cmp(before, key, SSH_KEY_CMP_PUBLIC) != 0;
 	known_as(w, true, t.name, sizeof t.name);
 	secsh_known_find(w, key, &t.found);
 	switch (t.found.trust) {

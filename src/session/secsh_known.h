@@ -42,10 +42,12 @@ int secsh_known_add(const struct secsh_where *w, ssh_key key) MUST_CHECK;
 /*
  * Decide whether to go on with a host that has shown this key; asks, and writes it down, as ssh(1)
  * does.
- *   why  set on failure.
+ *   before  the key that was accepted last; NULL: none was. Another one, of which the files know
+ *           nothing, is not asked about again, only taken with StrictHostKeyChecking=no.
+ *   why     set on failure.
  * Returns 0 or ERR_CERT.
  */
-int secsh_known_judge(const struct secsh_where *w, const struct secsh_agent_asks *asks, ssh_key key,
-		      char why[SECSH_WHY_TEXT]) MUST_CHECK;
+int secsh_known_judge(const struct secsh_where *w, const struct secsh_agent_asks *asks,
+		      ssh_key before, ssh_key key, char why[SECSH_WHY_TEXT]) MUST_CHECK;
 
 #endif

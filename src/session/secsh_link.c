@@ -284,8 +284,9 @@ void secsh_link_touch(struct secsh_link *l)
 static bool link_read(struct secsh_link *l)
 {
 	uint64_t packets = l->raw.in_packets;
+	int pieces = l->up ? SECSH_PIECES : 1; /* a stranger's packets may cost much */
 
-	for (int i = 0; i < SECSH_PIECES && l->raw.in_packets - packets < SECSH_PACKETS;) {
+	for (int i = 0; i < pieces && l->raw.in_packets - packets < SECSH_PACKETS;) {
 		uint64_t bytes = l->socket.in_bytes;
 		ssh_message m;
 
@@ -442,6 +443,7 @@ int secsh_link_tell(struct session *s, struct str line)
 void secsh_link_start(struct secsh_link *l, struct ev *ev, ssh_session ssh,
 		      const struct secsh_link_owner *owner, void *arg)
 {
+	secsh_guard_start();
 	l->session.ev = ev;
 	l->session.heard_ms = l->rtt_epoch_ms = ev_now_ms(ev);
 	l->owner = owner;
@@ -454,6 +456,7 @@ void secsh_link_start(struct secsh_link *l, struct ev *ev, ssh_session ssh,
 	list_init(&l->closing);
 	list_init(&l->leaving);
 	list_init(&l->gone);
+	list_init(&l->gathering);
 	l->soon = (struct ev_task){.fn = link_on_soon, .arg = l};
 	l->teardown = (struct ev_task){.fn = link_on_teardown, .arg = l};
 	l->alive = (struct ev_timer){.fn = link_on_alive, .arg = l};

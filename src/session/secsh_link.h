@@ -68,13 +68,14 @@ struct secsh_link {
 	struct ev_timer alive;
 	struct ssh_counter_struct socket, raw; /* libssh counts bytes and packets here */
 
-	struct list wires;   /* that have an owner */
-	struct list opening; /* not confirmed yet; some may be without an owner */
-	struct list writers; /* want WIRE_WRITE */
-	struct list closing; /* without an owner, to be closed now */
-	struct list leaving; /* closed by us; gone when the peer has closed, too */
-	struct list gone;    /* closed by both, or never open: to be freed */
-	size_t n_channels;   /* in all of these */
+	struct list wires;     /* that have an owner */
+	struct list opening;   /* not confirmed yet; some may be without an owner */
+	struct list writers;   /* want WIRE_WRITE */
+	struct list closing;   /* without an owner, to be closed now */
+	struct list leaving;   /* closed by us; gone when the peer has closed, too */
+	struct list gone;      /* closed by both, or never open: to be freed */
+	struct list gathering; /* have bytes that wait for more, while there is more to be read */
+	size_t n_channels;     /* in all of these */
 	size_t n_opening, n_writers;
 	size_t opening_left, probes_left, writers_left; /* still to be looked at */
 	size_t held;					/* bytes that wires have not read */

@@ -225,6 +225,10 @@ void secsh_login_on_turn(struct secsh_node *n)
 {
 	struct secsh_link *l = &n->link;
 
+	if (l->raw.in_packets > SECSH_AUTH_PACKETS_MAX) {
+		secsh_link_fail(l, ERR_LIMIT, STR("too many requests"));
+		return;
+	}
 	if (n->login != NULL || n->n_requests == 0 || l->raw.in_packets == n->seen_packets)
 		return;
 	if (l->raw.in_bytes - n->seen_bytes >= SECSH_AUTH_REQUEST_LEAST &&

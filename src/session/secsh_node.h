@@ -13,10 +13,11 @@
 #include "session/secsh_keys.h"
 #include "session/session.h"
 
-/* Forwards of one session, streams of one session, and requests that wait for their answer. */
+/* Forwards of one session, streams of one session, and requests that wait for their answer: more
+ * than there can be forwards, so that who asks for too many at once is refused some. */
 #define SECSH_FORWARDS_MAX 64
 #define SECSH_STREAMS_MAX  4096
-#define SECSH_WAITING_MAX  64
+#define SECSH_WAITING_MAX  128
 /* Bytes of what a peer says: its user name, an address to listen on, a command. */
 #define SECSH_USER_MAX	  256
 #define SECSH_ADDRESS_MAX 256

@@ -145,6 +145,8 @@ static int on_passphrase(const char *prompt, char *buf, size_t len, int echo, in
 	int e;
 
 	p->was_asked = true;
+	if (prompts(p->l) == 0)
+		return -1;
 	str_printf(text, sizeof text, "Enter passphrase for key '%s': ", p->file);
 	if ((e = ask(p->l, text, false, answer)) == 0) {
 		p->was_empty = answer[0] == '\0';
@@ -204,7 +206,8 @@ static ssh_key key_private(struct secsh_prove *l, size_t i)
 	char text[SECSH_WHY_TEXT];
 	ssh_key key = NULL;
 
-	for (unsigned n = 0; s->keys[i] == NULL && n < prompts(l); n++) {
+	/* once at least: most keys have no passphrase */
+	for (unsigned n = 0; s->keys[i] == NULL && n < MAX(prompts(l), 1); n++) {
 		p.was_asked = p.was_empty = false;
 		if (ssh_pki_import_privkey_file(p.file, NULL, on_passphrase, &p, &key) == SSH_OK) {
 			MOVE(s->keys[i], key);
@@ -430,20 +433,35 @@ static int give_up(struct secsh_prove *l, ssh_session ssh, char why[SESSION_REAS
 	return ERR_AUTH;
 }
 
-/* The server has gone in the middle of it; one that says why has had enough of our keys. */
+/*
+ * Has the server had enough of our keys? RFC 4253 11.1 has codes for that, and sshd takes 2 for it;
+ * whoever has but one code for everything says it in words. A server that is stopping has not.
+ */
+static bool means_never(struct str code, struct str text)
+{
+	static const char *const codes[] = {"2", "14", "15"};
+
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (str_eq(code, str_of(codes[i])))
+			return true;
+	text = str_trim(text);
+	text.len = MIN(text.len, 8);
+	return str_eq_nocase(text, STR("too many"));
+}
+
+/* The server has gone in the middle of it. */
 static int gone(struct secsh_prove *l, ssh_session ssh, char why[SESSION_REASON_MAX])
 {
 	struct str text = str_of(ssh_get_error(ssh)), said = STR("Received SSH_MSG_DISCONNECT: "),
-		   code;
-	bool told = str_starts(text, said);
+		   code = {NULL, 0};
 
-	if (told) {
+	if (str_starts(text, said)) {
 		text = (struct str){text.p + said.len, text.len - said.len};
 		(void)str_next(&text, ':', &code);
 	}
 	str_printf(why, SESSION_REASON_MAX, STR_FMT, STR_ARG(text));
 	clean(why);
-	return told && l->tried.len > 0 ? ERR_AUTH : ERR_CLOSED;
+	return code.len > 0 && l->tried.len > 0 && means_never(code, text) ? ERR_AUTH : ERR_CLOSED;
 }
 
 int secsh_prove_step(struct secsh_prove *l, ssh_session ssh, char why[SESSION_REASON_MAX])

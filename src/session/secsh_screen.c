@@ -78,10 +78,12 @@ void secsh_screen_on_open(struct secsh_node *n, ssh_message m)
 {
 	struct secsh_screen *s = &n->screen;
 
-	if (s->wire != NULL || secsh_wire_person(&n->link, m, &s->wire) != 0) {
+	if (s->wire != NULL) {
 		secsh_link_refuse(&n->link, m);
 		return;
 	}
+	if (secsh_wire_person(&n->link, m, &s->wire) != 0)
+		return;
 	wire_own(s->wire, &screen_owner, n);
 	wire_want(s->wire, WIRE_READ);
 	n->owner->looking(n->arg);

@@ -96,7 +96,8 @@ static bool is_plain_host(const char *s)
 		       strlen(s);
 }
 
-/* As ssh(1) has it: what a shell would take for more than a name is none. */
+/* As ssh(1) has it: what a shell would take for more than a name is none. Of a host that was typed,
+ * too, which HostName may turn into another. */
 static bool is_plain_user(const char *s)
 {
 	return s[0] != '-' && s[0] != '\0' && strpbrk(s, "'`\";&<>|(){}$\\\n\r\t ") == NULL;
@@ -106,6 +107,15 @@ static void lower(char *s)
 {
 	for (; *s != '\0'; s++)
 		*s = ascii_lower(*s);
+}
+
+/* What was typed may stand in a command as well, by %n and %k, whatever HostName makes of it. */
+static int check_typed(const struct secsh_where *w, char why[SECSH_WHY_TEXT])
+{
+	if (is_plain_user(w->typed))
+		return 0;
+	str_printf(why, SECSH_WHY_TEXT, "\"%s\" is not the name of a host", w->typed);
+	return ERR_INVAL;
 }
 
 static int find_host(struct secsh_where *w, const struct secsh_agent_where *said,
@@ -306,6 +316,8 @@ int secsh_where_find(struct secsh_where *w, const struct secsh_agent_opt *opt,
 		return e;
 	if ((w->typed = str_dup(str_of(said->host))) == NULL)
 		e = ERR_NOMEM;
+	if (e == 0)
+		e = check_typed(w, why);
 	if (e == 0)
 		e = find_host(w, said, why);
 	if (e == 0)

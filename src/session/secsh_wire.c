@@ -241,6 +241,19 @@ static size_t secsh_wire_deliver(struct secsh_wire *s, struct str data)
 	return used;
 }
 
+/* More of a fast stream is about to come: it can be delivered together, and in place. */
+static bool secsh_wire_gathers(struct secsh_wire *s, size_t more, size_t len)
+{
+	if (more < SECSH_LARGE_PACKET || s->n_large < 2 || len >= SECSH_GATHER) {
+		s->n_large += more >= SECSH_LARGE_PACKET;
+		list_del(&s->gather);
+		return false;
+	}
+	if (!list_linked(&s->gather))
+		list_push(&s->link->gathering, &s->gather);
+	return true;
+}
+
 /* The peer's answer to our open has come, at the latest now. Returns false if it has not. */
 bool secsh_wire_is_answered(struct secsh_wire *s)
 {
@@ -255,7 +268,7 @@ static int secsh_wire_on_data(ssh_session ssh, ssh_channel ch, void *data, uint3
 {
 	struct secsh_wire *s = arg;
 	struct secsh_link *l = s->link;
-	size_t used = 0;
+	size_t used = 0, more;
 
 	if (l == NULL || l->dead)
 		return 0;
@@ -267,15 +280,19 @@ static int secsh_wire_on_data(ssh_session ssh, ssh_channel ch, void *data, uint3
 	s->rx_any = true;
 	if (is_stderr)
 		return (int)len; /* nobody asked for such */
-	session_count(&l->session, len - s->held);
-	secsh_wire_hold(s, (ssize_t)len - (ssize_t)s->held);
+	more = len - s->held;
+	session_count(&l->session, more);
+	secsh_wire_hold(s, (ssize_t)more);
 	if (len > SECSH_HELD_MAX || l->held > 2 * (size_t)SECSH_HELD_TOTAL) {
 		secsh_link_fail(l, ERR_LIMIT, STR("more bytes than the window has room for"));
 		return 0;
 	}
 	if (l->in_get && (s->wanted & WIRE_READ) && s->rx.len == 0 && s->why == 0 && !s->closed &&
-	    s->wire.owner != NULL)
+	    s->wire.owner != NULL) {
+		if (secsh_wire_gathers(s, more, len))
+			return 0;
 		used = secsh_wire_deliver(s, (struct str){data, len});
+	}
 	secsh_wire_update(s);
 	return (int)used;
 }
@@ -381,7 +398,7 @@ static int secsh_wire_write(struct wire *w, const struct iovec *iov, int n_iov, 
 	if ((room = secsh_wire_room(w)) == 0 || wire_iov_len(iov, n_iov) == 0)
 		return s->why;
 	data = secsh_wire_gather(w->ev, iov, n_iov, room);
-	n = secsh_guard_write(l, s->ch, data.p, data.len, &s->proven);
+	n = secsh_guard_write(l, s->ch, data, &s->proof);
 	secsh_link_touch(l);
 	if (n < 0)
 		return secsh_wire_fail(s);
@@ -446,6 +463,7 @@ static void secsh_wire_disown(struct secsh_wire *s)
 	ev_task_cancel(&s->tell);
 	secsh_wire_unwrite(s);
 	list_del(&s->among);
+	list_del(&s->gather);
 	s->rx_direct = s->view = (struct str){NULL, 0};
 	s->view_in_rx = false;
 	if (l != NULL) {
@@ -572,8 +590,10 @@ int secsh_wire_person(struct secsh_link *l, ssh_message m, struct wire **out)
 	struct secsh_wire *s;
 	int e;
 
-	if ((e = secsh_wire_new(l, false, &s)) != 0)
+	if ((e = secsh_wire_new(l, false, &s)) != 0) {
+		secsh_link_refuse(l, m);
 		return e;
+	}
 	s->ask = m;
 	secsh_wire_begin(s);
 	secsh_wire_accept(&s->wire);

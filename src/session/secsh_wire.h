@@ -15,6 +15,10 @@
 /* What libssh holds of one channel at most, when the peer keeps to its window: 1,280,000 bytes of
  * window beside less than 640,000 that wait. More ends the session. */
 #define SECSH_HELD_MAX (2 * 1024 * 1024)
+/* Bytes of a stream that comes fast are delivered so many at a time, not by the packet: a visitor's
+ * socket costs by the call. */
+#define SECSH_GATHER	   (128 * 1024)
+#define SECSH_LARGE_PACKET (16 * 1024)
 /* A peer whose packets have to be smaller is refused: they would cost more than they carry. */
 #define SECSH_PACKET_LEAST 512
 
@@ -42,9 +46,9 @@ int secsh_wire_open(struct secsh_link *l, const struct secsh_wire_ends *ends,
 int secsh_wire_incoming(struct secsh_link *l, ssh_message m, struct wire **out) MUST_CHECK;
 
 /*
- * The peer opens a channel for a person: accept it. It is not counted as a stream.
- *   m  freed on success.
- * Returns 0, ERR_LIMIT, ERR_NOMEM.
+ * The peer opens a channel for a person: accept it, or refuse. It is not counted as a stream.
+ *   m  freed in any case.
+ * Returns 0, ERR_LIMIT, ERR_NOMEM, ERR_DRAIN (dead).
  */
 int secsh_wire_person(struct secsh_link *l, ssh_message m, struct wire **out) MUST_CHECK;
 
@@ -56,18 +60,29 @@ void secsh_wire_accept(struct wire *w);
 
 /* For secsh_link.c. The pump has run: see who is open now, who may write, what is to be closed. */
 void secsh_wire_turn(struct secsh_link *l);
-/* libssh's queue of messages is empty: free what both have closed. */
+/* There is no more to read for now: libssh's queue of messages is empty, so what both have closed
+ * can be freed; and nothing waits for more. */
 void secsh_wire_sweep(struct secsh_link *l);
 /* The session ends: break all wires, free all channels. */
 void secsh_wire_orphan(struct secsh_link *l, int why);
 
+/* What is known of the size of the packets that a channel's peer takes; zeroed at first. */
+struct secsh_proof {
+	size_t bytes;	  /* a packet of that size has been sent; more than SECSH_PACKET_LEAST: no
+			     matter */
+	uintptr_t doubts; /* when that was so */
+};
+
+/* Before the first session: libssh's log is ours from now on, in this thread. */
+void secsh_guard_start(void);
+
 /*
  * Write on a channel whose peer may allow packets of no size, in which libssh would loop for ever:
  * see secsh_guard.c.
- *   *proven  false at first, set when the peer's packets are known to be large enough.
+ *   data  as much of it is written as the window has room for.
  * Returns bytes written, or -1: the session is failed, or the channel is closed.
  */
-int secsh_guard_write(struct secsh_link *l, ssh_channel ch, const void *data, size_t len,
-		      bool *proven) MUST_CHECK;
+int secsh_guard_write(struct secsh_link *l, ssh_channel ch, struct str data,
+		      struct secsh_proof *proof) MUST_CHECK;
 
 #endif

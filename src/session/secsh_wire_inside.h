@@ -25,6 +25,8 @@ struct secsh_wire {
 	struct list among; /* in link->wires */
 	struct list in;	   /* in the list of its state */
 	struct list writer;
+	struct list gather; /* in link->gathering */
+	unsigned n_large;   /* large packets since bytes last waited for more */
 	struct ev_task tell;
 	int wanted;
 	int why; /* broken, and why */
@@ -36,7 +38,7 @@ struct secsh_wire {
 	bool view_in_rx, in_direct;
 	bool rx_any, rx_eof, rx_closed, eof_read;
 	bool is_stream;		  /* counted in n_streams */
-	bool proven;		  /* the peer's packets are large enough */
+	struct secsh_proof proof; /* of the size of the peer's packets */
 	bool shut;		  /* by the owner */
 	bool shut_sent;		  /* and the peer has been told */
 	bool failed;		  /* a write has said that it is broken: no use to go on reading */

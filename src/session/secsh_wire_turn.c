@@ -145,6 +145,12 @@ void secsh_wire_sweep(struct secsh_link *l)
 {
 	struct list *first;
 
+	while ((first = list_pop(&l->gathering)) != NULL) {
+		struct secsh_wire *s = CONTAINER_OF(first, struct secsh_wire, gather);
+
+		s->n_large = 0;
+		secsh_wire_update(s);
+	}
 	while ((first = list_pop(&l->gone)) != NULL) {
 		struct secsh_wire *s = CONTAINER_OF(first, struct secsh_wire, in);
 
@@ -167,6 +173,7 @@ static void secsh_wire_cut(struct secsh_wire *s, int why)
 
 	secsh_wire_unwrite(s);
 	list_del(&s->among);
+	list_del(&s->gather);
 	list_del(&s->in);
 	ssh_message_free(s->ask);
 	s->ask = NULL;

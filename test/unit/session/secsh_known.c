@@ -23,8 +23,8 @@ struct host_key {
 
 static struct host_key one, other, ecdsa;
 
-static char said[8192], prompts[1024];
-static const char *answers[4]; /* what the person types; NULL: nobody is there */
+static char said[8192], prompts[2048]; /* all that the person sees; questions only */
+static const char *answers[4];	       /* what the person types; NULL: nobody is there */
 static int n_asked;
 
 static void on_say(void *arg, const char *text)
@@ -38,6 +38,7 @@ static int on_ask(void *arg, const char *prompt, bool echo, char *out, size_t ca
 {
 	size_t len = strlen(prompts);
 
+	on_say(NULL, prompt);
 	assert_true(echo);
 	snprintf(prompts + len, sizeof prompts - len, "%s\n", prompt);
 	if (answers[n_asked] == NULL)
@@ -139,6 +140,7 @@ static void test_what_the_files_say(void **state)
 		{"the key with a comment, no LF", "#x\n\nh %1 me@h", "h", NULL, 22, SECSH_KNOWN, 3},
 		{"another key", "h %2\n", "h", NULL, 22, SECSH_CHANGED, 1},
 		{"another host", "g %1\n", "h", NULL, 22, SECSH_NEW, 0},
+		{"tabs instead of blanks", "\th\t%1\tme\n", "h", NULL, 22, SECSH_KNOWN, 1},
 		{"one of several names", "g,h,i %1\n", "h", NULL, 22, SECSH_KNOWN, 1},
 		{"a pattern", "*.org %1\n", "h.org", NULL, 22, SECSH_KNOWN, 1},
 		{"another case", "H %1\n", "h", NULL, 22, SECSH_KNOWN, 1},
@@ -156,6 +158,8 @@ static void test_what_the_files_say(void **state)
 		 SECSH_NEW, 0},
 		{"revoked", "h %1\n@revoked * %1\n", "h", NULL, 22, SECSH_REVOKED, 2},
 		{"revoked first", "@revoked h %1\nh %1\n", "h", NULL, 22, SECSH_REVOKED, 1},
+		{"revoked, with tabs", "h %1\n@revoked\th\t%1\n", "h", NULL, 22, SECSH_REVOKED, 2},
+		{"no marker", "@revokedh %1\nh %1\n", "h", NULL, 22, SECSH_KNOWN, 2},
 		{"another one is revoked", "@revoked * %2\nh %1\n", "h", NULL, 22, SECSH_KNOWN, 2},
 		{"revoked without the port", "@revoked h %1\n", "h", NULL, 2222, SECSH_REVOKED, 1},
 		{"an authority vouches for no key", "@cert-authority * %1\n", "h", NULL, 22,
@@ -260,7 +264,9 @@ static void test_the_talk(void **state)
 		 {"yes"},
 		 0,
 		 "The authenticity of host 'h' can't be established.\n"
-		 "ED25519 key fingerprint is %.\nWarning: Permanently added 'h' (ED25519)",
+		 "ED25519 key fingerprint is %.\n"
+		 "Are you sure you want to continue connecting (yes/no/[fingerprint])? \n"
+		 "Warning: Permanently added 'h' (ED25519)",
 		 "h ssh-",
 		 1},
 		{"no", "x %1\n", NULL, {"no"}, ERR_CERT, "fingerprint is %.", "x ssh-", 1},
@@ -279,7 +285,8 @@ static void test_the_talk(void **state)
 		 NULL,
 		 {"no"},
 		 ERR_CERT,
-		 "but keys of different type are already known for this host.",
+		 "can't be established\n"
+		 "but keys of different type are already known for this host.\nED25519 key ",
 		 "h",
 		 1},
 		{"strict", "x %1\n", "StrictHostKeyChecking=yes", {"yes"}, ERR_CERT, NULL, "x", 0},
@@ -358,7 +365,7 @@ static void test_the_talk(void **state)
 		write_known(cases[i].known);
 		find(&w, "h", 22, cases[i].option);
 		memcpy(answers, cases[i].answers, sizeof answers);
-		e = secsh_known_judge(&w, &asks, one.key, why);
+		e = secsh_known_judge(&w, &asks, NULL, one.key, why);
 		snprintf(want, sizeof want, "%s", cases[i].said != NULL ? cases[i].said : "");
 		if (cut != NULL)
 			snprintf(want, sizeof want, "%.*s%s%s", (int)(cut - cases[i].said),
@@ -368,14 +375,16 @@ static void test_the_talk(void **state)
 		    strstr(secsh_home_read(".ssh/known_hosts"), cases[i].written) == NULL)
 			fail_msg("%s: %d %s\n%s%s", cases[i].why, e, why, said, prompts);
 		if (e != 0)
-			assert_non_null(strstr(why, "Host key"));
+			assert_non_null(strstr(why, "Host key verification failed."));
+		if (cases[i].n_asked == 0) /* without the question it says which key it was */
+			assert_true(prompts[0] == '\0' || strstr(why, one.print) != NULL);
 		secsh_where_free(&w);
 	}
 }
 
 static void test_the_fingerprint_is_an_answer(void **state)
 {
-	char why[SECSH_WHY_TEXT];
+	char why[SECSH_WHY_TEXT], want[500];
 	struct secsh_where w;
 
 	write_known("");
@@ -383,18 +392,56 @@ static void test_the_fingerprint_is_an_answer(void **state)
 	answers[0] = other.print;
 	answers[1] = one.print;
 	answers[2] = NULL;
-	assert_int_equal(0, secsh_known_judge(&w, &asks, one.key, why));
-	assert_string_equal(
-		"Are you sure you want to continue connecting (yes/no/[fingerprint])? \n"
-		"Please type 'yes', 'no' or the fingerprint: \n",
-		prompts);
+	assert_int_equal(0, secsh_known_judge(&w, &asks, NULL, one.key, why));
+	snprintf(want, sizeof want,
+		 "The authenticity of host '[h]:2222' can't be established.\n"
+		 "ED25519 key fingerprint is %s.\n"
+		 "Are you sure you want to continue connecting (yes/no/[fingerprint])? \n"
+		 "Please type 'yes', 'no' or the fingerprint: \n",
+		 one.print);
+	assert_string_equal(want, prompts);
 	assert_non_null(strstr(secsh_home_read(".ssh/known_hosts"), "[h]:2222 ssh-ed25519 "));
 	/* what was written is known from now on */
 	said[0] = '\0';
-	assert_int_equal(0, secsh_known_judge(&w, &asks, one.key, why));
+	assert_int_equal(0, secsh_known_judge(&w, &asks, NULL, one.key, why));
 	assert_string_equal("", said);
-	assert_int_equal(ERR_CERT, secsh_known_judge(&w, &asks, other.key, why));
+	assert_int_equal(ERR_CERT, secsh_known_judge(&w, &asks, NULL, other.key, why));
 	secsh_where_free(&w);
+}
+
+/* What this process has accepted is known to it, whether it could be written down or not. */
+static void test_another_key_than_before(void **state)
+{
+	static const struct {
+		const char *why, *known, *option;
+		struct host_key *before;
+		int want;
+	} cases[] = {
+		{"none before", "", "StrictHostKeyChecking=accept-new", NULL, 0},
+		{"the same", "", "StrictHostKeyChecking=accept-new", &one, 0},
+		{"another one", "", "StrictHostKeyChecking=accept-new", &other, ERR_CERT},
+		{"another one, and a person", "", "StrictHostKeyChecking=ask", &other, ERR_CERT},
+		{"another one, checking is off", "", "StrictHostKeyChecking=no", &other, 0},
+		{"another one that is written down", "h %1\n", "StrictHostKeyChecking=yes", &other,
+		 0},
+		{"one of another kind", "", "StrictHostKeyChecking=accept-new", &ecdsa, 0},
+	};
+	char why[SECSH_WHY_TEXT];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		ssh_key before = cases[i].before != NULL ? cases[i].before->key : NULL;
+		struct secsh_where w;
+
+		write_known(cases[i].known);
+		find(&w, "h", 22, cases[i].option);
+		answers[0] = "yes";
+		answers[1] = NULL;
+		if (secsh_known_judge(&w, &asks, before, one.key, why) != cases[i].want)
+			fail_msg("%s: %s", cases[i].why, why);
+		if (cases[i].want != 0)
+			assert_non_null(strstr(why, "is not the one that was accepted before"));
+		secsh_where_free(&w);
+	}
 }
 
 int main(void)
@@ -407,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_asked_for),
 		cmocka_unit_test(test_the_talk),
 		cmocka_unit_test(test_the_fingerprint_is_an_answer),
+		cmocka_unit_test(test_another_key_than_before),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -62,6 +62,12 @@ static void test_logins(void **state)
 		{"only once", SSH_AUTH_METHOD_PASSWORD, .password = "word",
 		 .answers = {"a", "word"}, .option = "NumberOfPasswordPrompts=1", .want = ERR_AUTH,
 		 .prompts = "*me@h's password: \n", .reason = "tried: a password"},
+		{"a key is opened that needs no passphrase, though none may be asked for",
+		 SSH_AUTH_METHOD_PUBLICKEY, .good_key = true, .passphrase = "",
+		 .option = "NumberOfPasswordPrompts=0", .want = 0, .prompts = ""},
+		{"one that needs one is not", SSH_AUTH_METHOD_PUBLICKEY, .good_key = true,
+		 .passphrase = "open", .answers = {"open"}, .option = "NumberOfPasswordPrompts=0",
+		 .want = ERR_AUTH, .prompts = "", .reason = "(publickey); tried: "},
 		{"nobody types a password", SSH_AUTH_METHOD_PASSWORD, .password = "word",
 		 .want = ERR_AUTH, .prompts = "*me@h's password: \n",
 		 .reason = "(password); tried: nothing"},
@@ -184,20 +190,33 @@ static void test_a_key_that_others_can_read(void **state)
 	secsh_world_end(&w);
 }
 
-/* A server that has had enough says so, and there is no use in coming back. */
-static void test_too_many_attempts(void **state)
+/* A server that has had enough says so, and there is no use in coming back. One that stops says
+ * something, too. */
+static void test_a_goodbye_in_the_middle(void **state)
 {
-	struct secsh_server s = {.host_key = secsh_world_host_key,
-				 .methods = SSH_AUTH_METHOD_PASSWORD,
-				 .password = "word",
-				 .tries_max = 2};
-	struct secsh_world w = {.answers = {"a", "b", "c"}};
+	static const struct {
+		const char *why, *goodbye;
+		int want;
+	} cases[] = {
+		{"enough", "too many attempts", ERR_AUTH},
+		{"enough, as sshd and karezd say it", "Too many authentication failures", ERR_AUTH},
+		{"it stops", "this server is going away", ERR_CLOSED},
+	};
 
-	secsh_world_open(&w, "StrictHostKeyChecking=no", NULL);
-	secsh_world_run(&w, &s, NULL, 0);
-	assert_int_equal(ERR_AUTH, w.why);
-	assert_non_null(strstr(w.reason, "too many attempts"));
-	secsh_world_end(&w);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct secsh_server s = {.host_key = secsh_world_host_key,
+					 .methods = SSH_AUTH_METHOD_PASSWORD,
+					 .password = "word",
+					 .tries_max = 2,
+					 .goodbye = cases[i].goodbye};
+		struct secsh_world w = {.answers = {"a", "b", "c"}};
+
+		secsh_world_open(&w, "StrictHostKeyChecking=no", NULL);
+		secsh_world_run(&w, &s, NULL, 0);
+		if (w.why != cases[i].want || strstr(w.reason, cases[i].goodbye) == NULL)
+			fail_msg("%s: %s (%s)", cases[i].why, err_name(w.why), w.reason);
+		secsh_world_end(&w);
+	}
 }
 
 /* ---- the host's key ---- */
@@ -248,6 +267,10 @@ static void test_a_host_nobody_writes_down(void **state)
 	secsh_world_run(&w, &s, NULL, 0);
 	assert_int_equal(0, w.n_asked);
 	assert_int_equal(1, w.n_up);
+	s.host_key = secsh_world_other_host_key;
+	secsh_world_run(&w, &s, NULL, 0);
+	assert_int_equal(ERR_CERT, w.why);
+	assert_int_equal(0, w.n_asked);
 	secsh_world_end(&w);
 }
 
@@ -257,7 +280,7 @@ int main(void)
 		cmocka_unit_test(test_logins),
 		cmocka_unit_test(test_answers_are_kept),
 		cmocka_unit_test(test_a_key_that_others_can_read),
-		cmocka_unit_test(test_too_many_attempts),
+		cmocka_unit_test(test_a_goodbye_in_the_middle),
 		cmocka_unit_test(test_host_keys),
 		cmocka_unit_test(test_a_host_nobody_writes_down),
 	};

@@ -78,7 +78,9 @@ static bool answer_login(struct secsh_server *s, ssh_message m)
 		return true;
 	}
 	if (ssh_message_subtype(m) != SSH_AUTH_METHOD_NONE && ++s->n_refused == s->tries_max) {
-		(void)ssh_session_set_disconnect_message(s->ssh, "too many attempts");
+		(void)ssh_session_set_disconnect_message(s->ssh, s->goodbye != NULL
+									 ? s->goodbye
+									 : "too many attempts");
 		ssh_disconnect(s->ssh);
 		return false;
 	}
@@ -94,7 +96,9 @@ static void answer_forward(struct secsh_server *s, ssh_message m)
 	size_t len = strlen(s->addresses);
 
 	snprintf(s->addresses + len, sizeof s->addresses - len, "%s:%d ", address, port);
-	if (s->refuse >> s->n_asked++ & 1)
+	if (s->is_mute)
+		s->n_asked++;
+	else if (s->refuse >> s->n_asked++ & 1)
 		(void)ssh_message_reply_default(m);
 	else
 		(void)ssh_message_global_request_reply_success(m, port == 0 ? s->allocated : 0);

@@ -16,6 +16,8 @@ struct secsh_server {
 	const char *answer;   /* to "Code: " of keyboard-interactive */
 	bool both;	      /* a key is not enough: the password, too */
 	int tries_max;	      /* refused logins, then it says goodbye; 0: any number */
+	const char *goodbye;  /* NULL: that these were too many */
+	bool is_mute;	      /* it answers no forward, and goes on to the rest */
 	unsigned refuse;      /* bits: forwards that are refused */
 	uint16_t allocated;   /* what port 0 becomes */
 	size_t n_forwards;    /* after so many the rest begins */
