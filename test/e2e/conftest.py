@@ -5,6 +5,7 @@
     KAREZ_BUILD          where karezd and karez are; build/ by default
     KAREZ_E2E_SANITIZED  1: they are built with sanitizers, so they are slower and larger
     KAREZ_E2E_BULK       bytes of the big bodies; 1 GiB by default
+    KAREZ_E2E_SSH_BULK   bytes through SSH while keys change; 128 MiB, 2 GiB is the long run
 """
 
 import pytest

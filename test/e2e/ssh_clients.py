@@ -27,7 +27,8 @@ class Openssh:
             f"{port}:127.0.0.1:{target}"
         proc = self.scene.ssh("-v", "-N", "-R", spec)
         self.procs.append(proc)
-        return _said(proc, port, r"remote forward success for: listen (?:[^,]*:)?[1-9][0-9]*, ", REFUSED)
+        return _said(proc, port, "remote forward success for: listen (?:[^,]*:)?[1-9][0-9]*, ",
+                     REFUSED)
 
     def alive(self):
         return all(p.alive() for p in self.procs)
@@ -63,7 +64,7 @@ class Dropbear(Openssh):
         return self._heard(proc, port)
 
     def _heard(self, proc, port):
-        """Nothing is said of success: then it is there. Of an HTTP tunnel there is nothing to see."""
+        """Nothing is said of success; and of an HTTP tunnel there is nothing to see."""
         no = r"Remote TCP forward request failed"
         if port in (80, 443):
             return port

@@ -43,11 +43,17 @@ class SshScene(Scene):
     def __init__(self, world, *options, ssh_listen="127.0.0.1", **kw):
         self.ssh_port = free_port()
         super().__init__(world, "--ssh-listen", f"{ssh_listen}:{self.ssh_port}", *options, **kw)
+        self.server.wait_line("event=listen.* ssh=1")
         self.n_keys = 0
         self.key = self.new_key()
         self.upload(self.key)
         self.known_hosts = world.path / f"known_hosts.{self.ssh_port}"
         self.learn()
+
+    def again(self):
+        super().again()
+        self.server.wait_line("event=listen.* ssh=1")
+        return self.server
 
     # ---- keys ----
 

@@ -438,7 +438,8 @@ def test_proxy_command(world, there, echoes):
 
 
 @pytest.mark.parametrize("args, word", [
-    ([], ""), (["host"], "remote-forward"), (["-R", "x", "host"], "x"), (["-R", "70000:a:1", "host"], "70000"),
+    ([], ""), (["host"], "remote-forward"), (["-R", "x", "host"], "x"),
+    (["-R", "70000:a:1", "host"], "70000"),
     (["-R", "80:a:0", "host"], "0"), (["-R", "80:a:80"], ""), (["-R", "80:a:80", "a", "b"], "b"),
     (["-R", "/tmp/there.sock:a:80", "host"], "/tmp/there.sock"),
     (["-R", "80:a:80", "-p", "70000", "host"], "70000"),
