@@ -33,6 +33,9 @@
 /* What all wires of a session may hold unread. Above it the ones that hold most are reset: a
  * window, once given, cannot be taken back. */
 #define SECSH_HELD_TOTAL (128 * 1024 * 1024)
+/* The same with what those hold of which the peer has not confirmed the end; more ends the session.
+ */
+#define SECSH_HELD_MOST (SECSH_HELD_TOTAL + SECSH_HELD_TOTAL / 4)
 /* Opening channels, or writers, that are looked at in one turn; and opening channels that libssh is
  * asked about, which costs a system call each. */
 #define SECSH_LOOKS  256

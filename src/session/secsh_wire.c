@@ -283,7 +283,7 @@ static int secsh_wire_on_data(ssh_session ssh, ssh_channel ch, void *data, uint3
 	more = len - s->held;
 	session_count(&l->session, more);
 	secsh_wire_hold(s, (ssize_t)more);
-	if (len > SECSH_HELD_MAX || l->held > 2 * (size_t)SECSH_HELD_TOTAL) {
+	if (len > SECSH_HELD_MAX || l->held > SECSH_HELD_MOST) {
 		secsh_link_fail(l, ERR_LIMIT, STR("more bytes than the window has room for"));
 		return 0;
 	}

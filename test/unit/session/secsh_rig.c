@@ -16,6 +16,10 @@
 
 #include "base/err.h"
 
+/* Milliseconds in which the loop turned: a machine that stands still is no fault of the session's.
+ */
+#define TICKS_MAX 10000
+
 /* ---- the host keys ---- */
 
 struct rig_home {
@@ -351,7 +355,7 @@ static void rig_on_tick(void *arg)
 {
 	struct rig *r = arg;
 
-	if (r->until != NULL && r->until(r))
+	if (r->until != NULL && (r->until(r) || ++r->n_ticks > TICKS_MAX))
 		ev_stop(r->ev);
 	else
 		ev_timer_set(r->ev, &r->tick, 1);
@@ -364,21 +368,27 @@ static void rig_on_deadline(void *arg)
 	ev_stop(r->ev);
 }
 
+static void rig_tick(struct rig *r)
+{
+	r->tick = (struct ev_timer){.fn = rig_on_tick, .arg = r};
+	ev_timer_set(r->ev, &r->tick, 0);
+	ev_run(r->ev);
+	ev_timer_stop(r->ev, &r->tick);
+}
+
 void rig_run_ms(struct rig *r, uint64_t ms)
 {
 	r->deadline = (struct ev_timer){.fn = rig_on_deadline, .arg = r};
 	ev_timer_set(r->ev, &r->deadline, ms);
-	r->tick = (struct ev_timer){.fn = rig_on_tick, .arg = r};
-	ev_timer_set(r->ev, &r->tick, 0);
-	ev_run(r->ev);
+	rig_tick(r);
 	ev_timer_stop(r->ev, &r->deadline);
-	ev_timer_stop(r->ev, &r->tick);
 }
 
 void rig_run(struct rig *r, bool (*until)(struct rig *r))
 {
 	r->until = until;
-	rig_run_ms(r, 10000);
+	r->n_ticks = 0;
+	rig_tick(r);
 	if (!until(r))
 		fail_msg("it never came to that: node %s, client %s", r->over ? r->reason : "lives",
 			 r->gone ? r->gone_reason : "lives or is none");

@@ -75,6 +75,7 @@ struct rig {
 
 	bool (*until)(struct rig *r);
 	struct ev_timer deadline, tick;
+	unsigned n_ticks;
 	void *arg; /* the test's own */
 };
 
@@ -97,7 +98,7 @@ void rig_let(struct rig *r, bool to_node, bool to_client);
 /* All ends, whatever has happened. */
 void rig_free(struct rig *r);
 
-/* Run the loop until it holds; fails the test after ten seconds. */
+/* Run the loop until it holds; fails the test after ten seconds of it. */
 void rig_run(struct rig *r, bool (*until)(struct rig *r));
 /* Run the loop for so long. */
 void rig_run_ms(struct rig *r, uint64_t ms);
