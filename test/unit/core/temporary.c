@@ -132,6 +132,53 @@ static void test_it_goes_with_its_last_session(void **state)
 	edit_rig_free(&g);
 }
 
+struct guest {
+	struct core_visitor seen; /* first */
+	struct visit visit;
+	unsigned n_left;
+};
+
+static void guest_on_leave(struct core_visitor *v, uint64_t ms)
+{
+	((struct guest *)v)->n_left++;
+}
+
+/* Given up by its session it goes, but those who are being served may finish; deleted by its owner
+ * it ends them. */
+static void test_whoever_is_served_may_finish(void **state)
+{
+	static const struct {
+		const char *why;
+		bool deleted;
+	} cases[] = {{"given up", false}, {"deleted", true}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct guest guest = {.seen = {.leave = guest_on_leave}};
+		struct edit_rig g;
+		struct fake f;
+
+		edit_rig_new(&g);
+		join(&g, &f, "a");
+		assert_int_equal(str_copy(guest.visit.tunnel, sizeof guest.visit.tunnel,
+					  str_of(forwarded(&f, "", "kind=tcp port=9001"))),
+				 0);
+		guest.seen.place =
+			tunnel_choose(core_tunnel(g.p.r.core, str_of(guest.visit.tunnel)));
+		core_visitor_begin(g.p.r.core, &guest.seen, &guest.visit);
+		if (cases[i].deleted)
+			assert_int_equal(edit_rig_drop(&g, &g.p.ann, guest.visit.tunnel).e, 0);
+		else
+			member_detach(f.member, str_of(guest.visit.tunnel));
+		core_rig_run(&g.p.r);
+		assert_string_equal(edit_rig_record(&g, "tunnel", guest.visit.tunnel), "");
+		if ((guest.n_left > 0) != cases[i].deleted)
+			fail_msg("%s: told to leave %u times", cases[i].why, guest.n_left);
+		core_visitor_end(&guest.seen);
+		fake_leave(&f);
+		edit_rig_free(&g);
+	}
+}
+
 /* Whoever says its name wants it to stay; so does who changes it. */
 static void test_what_makes_it_stay(void **state)
 {
@@ -634,6 +681,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_it_goes_with_its_last_session),
+		cmocka_unit_test(test_whoever_is_served_may_finish),
 		cmocka_unit_test(test_what_makes_it_stay),
 		cmocka_unit_test(test_one_that_was_there),
 		cmocka_unit_test(test_by_route),
