@@ -586,7 +586,7 @@ int mux_new(struct ev *ev, struct wire *carrier, const struct mux_opt *opt, stru
 	m->role = opt->role;
 	m->budget = opt->budget;
 	m->window = MUX_WINDOW_FAST;
-	m->session.heard_ms = m->rtt_epoch_ms = ev_now_ms(ev);
+	m->session.heard_ms = m->session.rtt_epoch_ms = ev_now_ms(ev);
 	list_init(&m->streams);
 	list_init(&m->framed);
 	list_init(&m->writers);

@@ -104,8 +104,6 @@ struct mux {
 
 	uint64_t round_start_ns, round_bytes; /* of the measuring round that is out */
 	bool round_out;
-	uint64_t rtt_min_us, rtt_prev_us,
-		rtt_epoch_ms; /* shortest round trip now and a minute ago */
 	uint64_t bytes_per_s; /* the best of recent rounds */
 	uint32_t window;      /* what a fast stream gets: twice the bandwidth-delay product */
 	uint64_t unread;      /* bytes in all rx */

@@ -13,8 +13,6 @@
 
 /* A measuring round begins when so much has come since the last one. */
 #define ROUND_BYTES (64 * 1024)
-/* The shortest round trip is forgotten after one to two of these, in case the path has changed. */
-#define RTT_EPOCH_MS 60000
 /* A best rate fades by 1/16 a round, so that a slower path is found out. */
 #define RATE_FADE 16
 
@@ -35,22 +33,6 @@ void mux_window_received(struct mux *m, size_t len)
 	mux_flush_soon(m);
 }
 
-static void window_note_rtt(struct mux *m, uint64_t rtt_us)
-{
-	uint64_t now = ev_now_ms(m->session.ev);
-
-	if (now - m->rtt_epoch_ms > RTT_EPOCH_MS) {
-		m->rtt_epoch_ms = now;
-		m->rtt_prev_us = m->rtt_min_us;
-		m->rtt_min_us = rtt_us;
-	}
-	if (m->rtt_min_us == 0 || rtt_us < m->rtt_min_us)
-		m->rtt_min_us = rtt_us;
-	m->session.rtt_us = m->rtt_min_us;
-	if (m->rtt_prev_us != 0 && m->rtt_prev_us < m->session.rtt_us)
-		m->session.rtt_us = m->rtt_prev_us;
-}
-
 void mux_window_on_pong(struct mux *m, const uint8_t opaque[8])
 {
 	uint64_t us, rate, window;
@@ -60,7 +42,7 @@ void mux_window_on_pong(struct mux *m, const uint8_t opaque[8])
 		return;
 	m->round_out = false;
 	us = (ev_now_ns(m->session.ev) - m->round_start_ns) / 1000 + 1;
-	window_note_rtt(m, us);
+	session_note_rtt(&m->session, us);
 	rate = m->round_bytes * 1000000 / us;
 	m->bytes_per_s -= m->bytes_per_s / RATE_FADE;
 	m->bytes_per_s = MAX(m->bytes_per_s, rate);

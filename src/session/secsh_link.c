@@ -25,9 +25,6 @@
 #define CLOSE_LINGER_MS	   2000
 #define CLOSE_LINGER_BYTES (64 * 1024 * 1024)
 
-/* The shortest round trip is forgotten after one to two of these, in case the path has changed. */
-#define RTT_EPOCH_MS 60000
-
 /* The first round trip is measured so late: before, a client's small packets wait for each other.
  */
 #define FIRST_PING_MS 1000
@@ -156,22 +153,6 @@ void secsh_link_close(struct session *s, int why, struct str reason)
 
 /* ---- liveness ---- */
 
-static void link_note_rtt(struct secsh_link *l, uint64_t rtt_us)
-{
-	uint64_t now = ev_now_ms(l->session.ev);
-
-	if (now - l->rtt_epoch_ms > RTT_EPOCH_MS) {
-		l->rtt_epoch_ms = now;
-		l->rtt_prev_us = l->rtt_min_us;
-		l->rtt_min_us = rtt_us;
-	}
-	if (l->rtt_min_us == 0 || rtt_us < l->rtt_min_us)
-		l->rtt_min_us = rtt_us;
-	l->session.rtt_us = l->rtt_min_us;
-	if (l->rtt_prev_us != 0 && l->rtt_prev_us < l->session.rtt_us)
-		l->session.rtt_us = l->rtt_prev_us;
-}
-
 bool secsh_link_may_ask(const struct secsh_link *l)
 {
 	return l->ping_ns == 0 && !l->asking;
@@ -195,7 +176,7 @@ static void link_look_for_pong(struct secsh_link *l)
 {
 	if (l->ping_ns == 0 || ssh_channel_cancel_forward(l->ssh, "", 0) == SSH_AGAIN)
 		return;
-	link_note_rtt(l, (ev_now_ns(l->session.ev) - l->ping_ns) / 1000 + 1);
+	session_note_rtt(&l->session, (ev_now_ns(l->session.ev) - l->ping_ns) / 1000 + 1);
 	l->ping_ns = 0;
 	l->ping_deadline_ms = 0;
 	l->session.asked_ms = 0;
@@ -445,7 +426,7 @@ void secsh_link_start(struct secsh_link *l, struct ev *ev, ssh_session ssh,
 {
 	secsh_guard_start();
 	l->session.ev = ev;
-	l->session.heard_ms = l->rtt_epoch_ms = ev_now_ms(ev);
+	l->session.heard_ms = l->session.rtt_epoch_ms = ev_now_ms(ev);
 	l->owner = owner;
 	l->arg = arg;
 	l->ssh = ssh;

@@ -91,7 +91,6 @@ struct secsh_link {
 	bool stalled;			   /* it took none, and nothing has come since */
 	uint64_t ping_deadline_ms;	   /* 0: none */
 	uint64_t ping_ns;		   /* when the ping that is out was sent; 0: none is */
-	uint64_t rtt_min_us, rtt_prev_us, rtt_epoch_ms;
 	bool asking; /* set by the owner: a global request of its own is out, send no ping */
 
 	int wants;	   /* of io */

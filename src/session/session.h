@@ -51,8 +51,11 @@ struct session {
 	struct ev *ev;
 	const struct session_owner *owner; /* borrowed: static tables */
 	void *arg;
-	size_t n_streams;  /* running now: the load */
-	uint64_t rtt_us;   /* the shortest round trip of the last minute, 0: not measured yet */
+	size_t n_streams; /* running now: the load */
+	uint64_t rtt_us;  /* the shortest round trip of the last minute, 0: not measured yet */
+	/* The shortest one of this epoch, of the epoch before, and when this one began: see
+	 * session_note_rtt(). */
+	uint64_t rtt_min_us, rtt_prev_us, rtt_epoch_ms;
 	uint64_t asked_ms; /* when the oldest ping without an answer was sent; 0: none is */
 	uint64_t heard_ms; /* when the peer was last heard */
 	bool is_draining;  /* by either side: open() refuses */
@@ -86,6 +89,26 @@ static inline bool session_is_late(const struct session *s)
 	/* whoever answers a queue of data before it comes to the ping is busy, not late */
 	return s->asked_ms != 0 &&
 	       ev_now_ms(s->ev) - since > SESSION_LATE_MS + 4 * s->rtt_us / 1000;
+}
+
+/* The shortest round trip is forgotten after one to two of these, in case the path has changed. */
+#define SESSION_RTT_EPOCH_MS 60000
+
+/* For kinds of sessions: a round trip took so long, > 0. */
+static inline void session_note_rtt(struct session *s, uint64_t rtt_us)
+{
+	uint64_t now = ev_now_ms(s->ev);
+
+	if (now - s->rtt_epoch_ms > SESSION_RTT_EPOCH_MS) {
+		s->rtt_epoch_ms = now;
+		s->rtt_prev_us = s->rtt_min_us;
+		s->rtt_min_us = rtt_us;
+	}
+	if (s->rtt_min_us == 0 || rtt_us < s->rtt_min_us)
+		s->rtt_min_us = rtt_us;
+	s->rtt_us = s->rtt_min_us;
+	if (s->rtt_prev_us != 0 && s->rtt_prev_us < s->rtt_us)
+		s->rtt_us = s->rtt_prev_us;
 }
 
 /* For kinds of sessions: so many bytes were carried. */
