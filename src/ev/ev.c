@@ -262,6 +262,12 @@ int ev_signal_new(struct ev *ev, int signum, void (*fn)(void *arg), void *arg,
 	return ev->ops->signal_new(ev, signum, fn, arg, out);
 }
 
+int ev_watch_new(struct ev *ev, const char *dir, void (*fn)(void *arg), void *arg,
+		 struct ev_watch **out)
+{
+	return ev->ops->watch_new(ev, dir, fn, arg, out);
+}
+
 int ev_work(struct ev *ev, void (*fn)(void *arg), void (*done)(void *arg), void *arg)
 {
 	return ev->ops->work(ev, fn, done, arg);

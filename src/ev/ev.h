@@ -18,6 +18,7 @@
 struct ev;
 struct ev_io;
 struct ev_signal;
+struct ev_watch;
 struct ev_work;
 
 /* A loop on libuv. Returns 0, ERR_NOMEM or ERR_NOFILE. */
@@ -149,6 +150,20 @@ void ev_io_free(struct ev_io *io);
 int ev_signal_new(struct ev *ev, int signum, void (*fn)(void *arg), void *arg,
 		  struct ev_signal **out) MUST_CHECK;
 void ev_signal_free(struct ev_signal *s);
+
+/* ---- folders ---- */
+
+/*
+ * Tell of changes in a folder: something in it was made, written, renamed or removed. Many changes
+ * may be told as one, and file systems of other machines tell of none that are made there.
+ *   dir  NUL-terminated; a folder that is renamed or removed itself is not followed.
+ * Returns 0, ERR_UNSUPPORTED (a simulation), ERR_NOMEM or an ERR_* of the kernel.
+ */
+int ev_watch_new(struct ev *ev, const char *dir, void (*fn)(void *arg), void *arg,
+		 struct ev_watch **out) MUST_CHECK;
+
+/* NULL is allowed. */
+void ev_watch_free(struct ev_watch *w);
 
 /* ---- blocking work ---- */
 

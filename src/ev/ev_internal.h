@@ -14,6 +14,8 @@ struct ev_ops {
 	int (*io_new)(struct ev *ev, int fd, void (*fn)(void *, int), void *arg, struct ev_io **);
 	int (*signal_new)(struct ev *ev, int signum, void (*fn)(void *), void *arg,
 			  struct ev_signal **);
+	int (*watch_new)(struct ev *ev, const char *dir, void (*fn)(void *), void *arg,
+			 struct ev_watch **);
 	int (*work)(struct ev *ev, void (*fn)(void *), void (*done)(void *), void *arg);
 };
 
@@ -23,7 +25,7 @@ struct ev {
 	struct ev_timer *
 		*heap; /* owned array, borrowed timers: each leaves when stopped or fired */
 	size_t n_heap, heap_cap;
-	bool firing;	   /* inside ev_timers_run() */
+	bool firing; /* inside ev_timers_run() */
 	struct list tasks;
 	struct list ends; /* tasks for ev_free() */
 	void **garbage;	  /* owned array of owned blocks, freed when the turn ends */

@@ -117,6 +117,12 @@ static int ev_sim_signal_new(struct ev *ev, int signum, void (*fn)(void *), void
 	return ERR_UNSUPPORTED;
 }
 
+static int ev_sim_watch_new(struct ev *ev, const char *dir, void (*fn)(void *), void *arg,
+			    struct ev_watch **out)
+{
+	return ERR_UNSUPPORTED;
+}
+
 static void ev_sim_work_done(void *arg)
 {
 	struct ev_work *w = arg;
@@ -155,6 +161,7 @@ static const struct ev_ops ev_sim_ops = {
 	.random = ev_sim_random,
 	.io_new = ev_sim_io_new,
 	.signal_new = ev_sim_signal_new,
+	.watch_new = ev_sim_watch_new,
 	.work = ev_sim_work,
 };
 

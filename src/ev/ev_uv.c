@@ -1,9 +1,9 @@
 /*
  * The real loop, and the only file that knows libuv.
  *
- * The turn and its descriptors are ours (ev_epoll.c); libuv brings signals, the thread pool and the
- * clock. Its loop is one more descriptor, and has its say when that is ready, or when we have asked
- * it for something: it tells the kernel only then.
+ * The turn and its descriptors are ours (ev_epoll.c); libuv brings signals, changes of
+ * folders, the thread pool and the clock. Its loop is one more descriptor, and has its say when
+ * that is ready, or when we have asked it for something: it tells the kernel only then.
  */
 #include <errno.h>
 #include <limits.h>
@@ -28,6 +28,13 @@ struct ev_uv {
 
 struct ev_signal {
 	uv_signal_t signal;
+	struct ev *ev;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+struct ev_watch {
+	uv_fs_event_t event;
 	struct ev *ev;
 	void (*fn)(void *arg);
 	void *arg;
@@ -74,7 +81,7 @@ static void ev_uv_on_ready(void *arg, int events)
 	ev_uv_serve(arg);
 }
 
-/* Is there anything that could still happen? Signals alone do not count. */
+/* Is there anything that could still happen? Signals and folders alone do not count. */
 static bool ev_uv_is_alive(const struct ev_uv *u)
 {
 	return u->epoll.n_ios > 1 || u->ev.n_heap > 0 || u->n_works > 0 ||
@@ -202,6 +209,54 @@ void ev_signal_free(struct ev_signal *s)
 	uv_close((uv_handle_t *)&s->signal, ev_uv_on_signal_closed);
 }
 
+/* ---- folders ---- */
+
+static void ev_uv_on_watch(uv_fs_event_t *event, const char *name, int events, int status)
+{
+	struct ev_watch *w = event->data;
+
+	w->fn(w->arg);
+}
+
+static int ev_uv_watch_new(struct ev *ev, const char *dir, void (*fn)(void *), void *arg,
+			   struct ev_watch **out)
+{
+	struct ev_watch *w = calloc(1, sizeof *w);
+	int status;
+
+	if (w == NULL)
+		return ERR_NOMEM;
+	ev_uv_of(ev)->asked = true;
+	w->event.data = w;
+	w->ev = ev;
+	w->fn = fn;
+	w->arg = arg;
+	if ((status = uv_fs_event_init(&ev_uv_of(ev)->loop, &w->event)) != 0) {
+		free(w);
+		return ev_uv_err(status);
+	}
+	uv_unref((uv_handle_t *)&w->event);
+	if ((status = uv_fs_event_start(&w->event, ev_uv_on_watch, dir, 0)) != 0) {
+		ev_watch_free(w);
+		return ev_uv_err(status);
+	}
+	*out = w;
+	return 0;
+}
+
+static void ev_uv_on_watch_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+void ev_watch_free(struct ev_watch *w)
+{
+	if (w == NULL)
+		return;
+	ev_uv_of(w->ev)->asked = true;
+	uv_close((uv_handle_t *)&w->event, ev_uv_on_watch_closed);
+}
+
 /* ---- blocking work ---- */
 
 static void ev_uv_on_work(uv_work_t *req)
@@ -264,6 +319,7 @@ static const struct ev_ops ev_uv_ops = {
 	.random = ev_uv_random,
 	.io_new = ev_uv_io_new,
 	.signal_new = ev_uv_signal_new,
+	.watch_new = ev_uv_watch_new,
 	.work = ev_uv_work,
 };
 
