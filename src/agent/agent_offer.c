@@ -142,7 +142,7 @@ static int agent_offer_make(struct agent *a, const struct agent_service *s, stru
 				     .changed = agent_offer_on_health,
 				     .arg = o};
 
-	if (!control_service_ok(str_of(s->name)) || agent_offer_named(a, s->name) != NULL)
+	if (!ident_ok(str_of(s->name)) || agent_offer_named(a, s->name) != NULL)
 		return ERR_INVAL;
 	*o = (struct agent_offered){.agent = a, .target = {.to = s->target}};
 	str_printf(o->name, sizeof o->name, "%s", s->name);

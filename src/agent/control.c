@@ -99,18 +99,6 @@ static int control_read_attached(const struct json *j, struct control_line *out)
 	return control_read_name(j, out);
 }
 
-bool control_service_ok(struct str name)
-{
-	for (size_t i = 0; i < name.len; i++) {
-		char c = ascii_lower(name.p[i]);
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
-		    c != '-')
-			return false;
-	}
-	return name.len > 0 && name.len < CONTROL_SERVICE_MAX;
-}
-
 /* A tunnel may have no service: then the agent knows it by its name. */
 static int control_read_assigned(const struct json *j, struct control_line *out)
 {
@@ -118,8 +106,7 @@ static int control_read_assigned(const struct json *j, struct control_line *out)
 	int e = json_get_text(j, "service", &service);
 
 	if (e == 0 && service.len > 0 &&
-	    (!control_service_ok(service) ||
-	     str_copy(out->service, sizeof out->service, service) != 0))
+	    (!ident_ok(service) || str_copy(out->service, sizeof out->service, service) != 0))
 		return ERR_PROTO;
 	return e != 0 && e != ERR_NOTFOUND ? ERR_PROTO : control_read_name(j, out);
 }

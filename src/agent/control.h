@@ -4,11 +4,11 @@
 
 #include "base/buf.h"
 #include "proto/hostname.h"
+#include "proto/ident.h"
 
-/* Bytes with their NUL: where visitors reach a tunnel, a sentence for a person, a service. */
-#define CONTROL_URL_MAX	    (HOSTNAME_MAX + 32)
-#define CONTROL_REASON_MAX  256
-#define CONTROL_SERVICE_MAX 65
+/* Bytes with their NUL: where visitors reach a tunnel, a sentence for a person. */
+#define CONTROL_URL_MAX	   (HOSTNAME_MAX + 32)
+#define CONTROL_REASON_MAX 256
 
 /* Where one tunnel is reached, at most; what a server says beyond is not kept. */
 #define CONTROL_URLS_MAX 11
@@ -36,8 +36,8 @@ struct control_line {
 	char name[HOSTNAME_MAX + 1]; /* ATTACHED, DETACHED, ASSIGNED: the tunnel, lower case */
 	char urls[CONTROL_URLS_MAX][CONTROL_URL_MAX]; /* ATTACHED: the one to show first */
 	size_t n_urls;
-	char service[CONTROL_SERVICE_MAX]; /* ASSIGNED: what its record calls the target */
-	char reason[CONTROL_REASON_MAX];   /* REFUSED, DETACHED; cut where it is longer */
+	char service[IDENT_TEXT];	 /* ASSIGNED: what its record calls the target */
+	char reason[CONTROL_REASON_MAX]; /* REFUSED, DETACHED; cut where it is longer */
 	/* DETACHED: so long running visits may go on, then the server ends them; 0: not at all */
 	uint32_t drain_ms;
 };
@@ -48,9 +48,6 @@ struct control_line {
  * Returns 0, or ERR_PROTO: not an object, no op, or a member that its op needs is missing or wrong.
  */
 int control_parse(struct str line, struct control_line *out) MUST_CHECK;
-
-/* Is this what a service may be called: 1-64 of A-Z a-z 0-9 . _ - */
-bool control_service_ok(struct str name);
 
 /*
  * What a tunnel's record shall say besides its name. All zero: as it is, or what is usual. A value
@@ -91,7 +88,7 @@ int control_detach(struct str name, struct buf *out) MUST_CHECK;
 
 /*
  * Append the line of an offer, without a newline.
- *   services  [n] names as control_service_ok() allows, n at most CONTROL_SERVICES_MAX.
+ *   services  [n] names as ident_ok() allows, n at most CONTROL_SERVICES_MAX.
  * Returns 0 or ERR_NOMEM.
  */
 int control_offer(const struct str *services, size_t n, unsigned priority,

@@ -76,17 +76,12 @@ void api_account_rename(struct api_call *call)
 		 api_account_tell);
 }
 
-static void api_account_tell_dropped(struct api_call *call, const struct manage_answer *answer)
-{
-	api_reply(call, &(struct api_answer){.status = 204});
-}
-
 void api_account_drop(struct api_call *call)
 {
 	struct manage_asker by = api_asker(call);
 
 	api_wait(call, manage_account_drop(call->api->opt.core, &by, STR(""), api_expected(call)),
-		 api_account_tell_dropped);
+		 api_tell_none);
 }
 
 /* ---- numbers ---- */

@@ -103,18 +103,13 @@ void api_admin_account_disable(struct api_call *call)
 		 api_admin_tell_account);
 }
 
-static void api_admin_tell_none(struct api_call *call, const struct manage_answer *answer)
-{
-	api_reply(call, &(struct api_answer){.status = 204});
-}
-
 void api_admin_account_drop(struct api_call *call)
 {
 	struct manage_asker by = api_asker(call);
 
 	api_wait(call,
 		 manage_account_drop(call->api->opt.core, &by, call->params[0], api_expected(call)),
-		 api_admin_tell_none);
+		 api_tell_none);
 }
 
 /* ---- invitations ---- */
@@ -170,5 +165,5 @@ void api_admin_invitation_drop(struct api_call *call)
 	struct manage_asker by = api_asker(call);
 
 	api_wait(call, manage_invite_drop(call->api->opt.core, &by, call->params[0]),
-		 api_admin_tell_none);
+		 api_tell_none);
 }

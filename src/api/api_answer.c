@@ -69,6 +69,11 @@ void api_reply(struct api_call *call, const struct api_answer *a)
 	buf_free(&body);
 }
 
+void api_tell_none(struct api_call *call, const struct manage_answer *answer)
+{
+	api_reply(call, &(struct api_answer){.status = 204});
+}
+
 void api_reply_bytes(struct api_call *call, struct str type, struct str body)
 {
 	bool cached = call->route->flags & API_CACHED;

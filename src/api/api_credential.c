@@ -233,11 +233,6 @@ void api_credential_change(struct api_call *call)
 		 api_credential_tell);
 }
 
-static void api_credential_tell_dropped(struct api_call *call, const struct manage_answer *answer)
-{
-	api_reply(call, &(struct api_answer){.status = 204});
-}
-
 void api_credential_drop(struct api_call *call)
 {
 	bool admin = call->route->who == API_ADMIN;
@@ -246,5 +241,5 @@ void api_credential_drop(struct api_call *call)
 
 	api_wait(call,
 		 manage_credential_drop(call->api->opt.core, &by, api_credential_account(call), id),
-		 api_credential_tell_dropped);
+		 api_tell_none);
 }

@@ -102,6 +102,9 @@ struct api_answer {
 
 /* Answer and free the call. */
 void api_reply(struct api_call *call, const struct api_answer *a);
+
+/* It is done, and there is nothing to tell: 204. For api_wait(). */
+void api_tell_none(struct api_call *call, const struct manage_answer *answer);
 void api_reply_bytes(struct api_call *call, struct str type, struct str body);
 
 /* One item: 200, or 304 when the request has this version already. */

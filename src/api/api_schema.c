@@ -57,14 +57,10 @@
 #define QUOTA_MAX 1000000
 #define USES_MAX  1000000
 
-static const char *const kinds[] = {"http", "tcp", "tls", NULL};
-static const char *const policies[] = {"least-conn", "round-robin", "failover", NULL};
 static const char *const types[] = {"number", "token", "ssh-key", "certificate", NULL};
 static const char *const new_types[] = {"token", "ssh-key", "certificate", NULL};
 static const char *const registrations[] = {"closed", "invitation", "open", NULL};
 static const char *const statuses[] = {"ok", "ready", NULL};
-static const char *const tlses[] = {"pass", "end", NULL};
-static const char *const proxies[] = {"none", "v1", "v2", NULL};
 
 const struct api_field *api_schema_field(const struct api_schema *s, size_t i)
 {
@@ -179,7 +175,7 @@ static const struct api_field scope_fields[] = {
 	 .type = API_LIST,
 	 .max = TUNNEL_KINDS,
 	 .text_max = 8,
-	 .words = kinds,
+	 .words = tunnel_word_kinds,
 	 .help = "Kinds of tunnels; empty: all"},
 	{.name = "ports",
 	 .type = API_LIST,
@@ -260,7 +256,7 @@ static const struct api_field transport_fields[] = {
 	{.name = "policy",
 	 .type = API_TEXT,
 	 .max = 16,
-	 .words = policies,
+	 .words = tunnel_word_policies,
 	 .help = "Which of its sessions gets a visitor"},
 	{.name = "agents",
 	 .type = API_LIST,
@@ -317,7 +313,7 @@ static const struct api_field tls_fields[] = {
 	{.name = "mode",
 	 .type = API_TEXT,
 	 .max = 8,
-	 .words = tlses,
+	 .words = tunnel_word_tlses,
 	 .help = "What becomes of its visitors' TLS: passed through, or ended by the server"},
 };
 static const struct api_schema tls_door = {.name = "TlsIngress",
@@ -345,7 +341,7 @@ static const struct api_field target_fields[] = {
 	{.name = "proxy_protocol",
 	 .type = API_TEXT,
 	 .max = 8,
-	 .words = proxies,
+	 .words = tunnel_word_proxies,
 	 .help = "The header that tells it who the visitor is"},
 };
 static const struct api_schema target = {.name = "Target", FIELDS(target_fields)};
@@ -406,7 +402,11 @@ static const struct api_field tunnel_fields[] = {
 	 .min = 1,
 	 .max = HOSTNAME_MAX,
 	 .help = "What stands before the domain; in a change, the one that it has"},
-	{.name = "kind", .type = API_TEXT, .max = 8, .words = kinds, .help = "What it carries"},
+	{.name = "kind",
+	 .type = API_TEXT,
+	 .max = 8,
+	 .words = tunnel_word_kinds,
+	 .help = "What it carries"},
 	FLAG("enabled", "False: nobody is served"),
 	TOLD_FLAG("temporary", "It goes when nobody serves it any more; any change makes it stay"),
 	{.name = "urls",

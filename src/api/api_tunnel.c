@@ -55,18 +55,13 @@ void api_tunnel_get(struct api_call *call)
 
 /* ---- deleting ---- */
 
-static void api_tunnel_tell_none(struct api_call *call, const struct manage_answer *answer)
-{
-	api_reply(call, &(struct api_answer){.status = 204});
-}
-
 void api_tunnel_drop(struct api_call *call)
 {
 	struct manage_asker by = api_asker(call);
 
 	api_wait(call,
 		 manage_tunnel_drop(call->api->opt.core, &by, call->params[0], api_expected(call)),
-		 api_tunnel_tell_none);
+		 api_tell_none);
 }
 
 /* ---- who is connected ---- */

@@ -100,19 +100,8 @@ static const struct config_option karez_ssh_rows[] = {
 	 .help = "Accepted, since ssh has it, and always so: there is never a shell or a command",
 	 .offset = offsetof(struct karez_options, forward_only),
 	 .flags = HERE_ONLY},
-	{.name = "wait",
-	 .letter = 'w',
-	 .type = CONFIG_FLAG,
-	 .group = "SSH",
-	 .help = "Keep trying when the server cannot be reached at the start; once it was "
-		 "reached, karez always comes back",
-	 .offset = offsetof(struct karez_options, wait)},
-	{.name = "quiet",
-	 .letter = 'q',
-	 .type = CONFIG_FLAG,
-	 .group = "Output",
-	 .help = "Print problems only",
-	 .offset = offsetof(struct karez_options, quiet)},
+	KAREZ_OPTION_WAIT("SSH"),
+	KAREZ_OPTION_QUIET,
 	{.name = "verbose",
 	 .letter = 'v',
 	 .type = CONFIG_FLAG,
@@ -135,8 +124,10 @@ const struct config_table karez_ssh_tables[KAREZ_SSH_N_TABLES] = {CONFIG_TABLE(k
 /* What every command has for karezd's API must not look as if it had a meaning here. */
 int karez_ssh_options_check(struct config *c, struct karez_options *set)
 {
-	const void *const members[] = {&set->cli.server, &set->cli.token_file, &set->cli.ca_file,
-				       &set->cli.cert, &set->cli.key};
+	const void *const members[] = {&set->cli.server,  &set->cli.token_file,
+				       &set->cli.ca_file, &set->cli.fingerprints,
+				       &set->cli.way_out, &set->cli.proxy_ca,
+				       &set->cli.cert,	  &set->cli.key};
 
 	for (size_t i = 0; i < ARRAY_LEN(members); i++)
 		if (config_source(c, members[i]) == CONFIG_ARGV)

@@ -37,11 +37,11 @@ static struct control_wish karez_targets_wish(const struct config *c,
 		w.port = (uint16_t)set->port;
 	}
 	if (karez_said(c, &set->tls))
-		w.tls = karez_tls_words[set->tls];
+		w.tls = tunnel_word_tlses[set->tls];
 	if (karez_said(c, &set->proxy))
-		w.proxy = karez_proxy_words[set->proxy];
+		w.proxy = tunnel_word_proxies[set->proxy];
 	if (karez_said(c, &set->policy))
-		w.policy = cli_policies[set->policy];
+		w.policy = tunnel_word_policies[set->policy];
 	if (karez_said(c, &set->max_sessions))
 		w.sessions_max = (unsigned)set->max_sessions;
 	if (karez_said(c, &set->drain_ms)) {
@@ -75,7 +75,7 @@ static void karez_targets_service(const struct karez_options *set, const char *i
 				  struct agent_service *out, bool *tls)
 {
 	struct str target = str_of(item), name;
-	char text[CONTROL_SERVICE_MAX];
+	char text[IDENT_TEXT];
 
 	CHECK(str_next(&target, '=', &name) && str_copy(text, sizeof text, name) == 0);
 	CHECK(url_parse_target(target, URL_TCP, &out->target, NULL) == 0);

@@ -1,168 +1,8 @@
 /* What karezd can be told; help, manual, file and environment follow from these rows. */
 #include "app/karezd_options.h"
 
-#include "app/door.h"
-#include "app/ssh_door.h"
-#include "base/err.h"
-#include "base/num.h"
+#include "app/karezd_check.h"
 #include "core/core.h"
-#include "ingress/port_socket.h"
-#include "proto/cidr.h"
-#include "proto/url.h"
-#include "store/store_redis_url.h"
-
-static int check_listen(struct str value, char *reason, size_t cap)
-{
-	struct door_where where;
-
-	if (door_parse(value, &where) == 0)
-		return 0;
-	str_printf(reason, cap,
-		   "is not an address: expected IP:PORT, [IPV6]:PORT, :PORT or unix:/path, "
-		   "perhaps behind \"tls:\", \"proxy:\" or \"proxy:tls:\"");
-	return ERR_INVAL;
-}
-
-static int check_manage_listen(struct str value, char *reason, size_t cap)
-{
-	struct net_addr addr;
-
-	if (net_addr_parse(value, &addr) == 0)
-		return 0;
-	str_printf(reason, cap,
-		   "is not an address: expected IP:PORT, [IPV6]:PORT or :PORT; it "
-		   "speaks TLS without being told");
-	return ERR_INVAL;
-}
-
-static int check_ssh_listen(struct str value, char *reason, size_t cap)
-{
-	struct net_addr addr;
-
-	if (ssh_door_parse(value, &addr) == 0)
-		return 0;
-	str_printf(reason, cap, "is not an address: expected IP:PORT, [IPV6]:PORT or :PORT");
-	return ERR_INVAL;
-}
-
-/* "9000" or "2000-2100"; port 0 is none. */
-static int read_ports(struct str value, struct access_ports *out)
-{
-	struct str rest = value, first, last;
-	uint64_t a, b;
-
-	if (!str_next(&rest, '-', &first))
-		return ERR_INVAL;
-	last = rest.p != NULL ? rest : first;
-	if (num_parse(first, UINT16_MAX, &a) != 0 || num_parse(last, UINT16_MAX, &b) != 0 ||
-	    a == 0 || b < a)
-		return ERR_INVAL;
-	*out = (struct access_ports){.first = (uint16_t)a, .last = (uint16_t)b};
-	return 0;
-}
-
-static int check_ports(struct str value, char *reason, size_t cap)
-{
-	struct access_ports ports;
-
-	if (str_eq(value, STR("none")) || read_ports(value, &ports) == 0)
-		return 0;
-	str_printf(reason, cap, "is no range of ports: expected 9000, 2000-2100 or none");
-	return ERR_INVAL;
-}
-
-size_t karezd_tcp_ports(const struct config_list *list, struct access_ports *out)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < list->n; i++)
-		if (read_ports(str_of(list->v[i]), &out[n]) == 0)
-			n++;
-	return n;
-}
-
-static int check_bind(struct str value, char *reason, size_t cap)
-{
-	uint8_t ip[16];
-
-	if (str_eq(value, STR("*")) || cidr_ip_parse(value, ip) == 0)
-		return 0;
-	str_printf(reason, cap, "is not an address: expected an IP, or * for every one");
-	return ERR_INVAL;
-}
-
-static int check_domain(struct str value, char *reason, size_t cap)
-{
-	if (hostname_ok(value))
-		return 0;
-	str_printf(reason, cap, "is not a host name");
-	return ERR_INVAL;
-}
-
-static int check_cidr(struct str value, char *reason, size_t cap)
-{
-	struct cidr cidr;
-
-	if (cidr_parse(value, &cidr) == 0)
-		return 0;
-	str_printf(reason, cap, "is not an address or a block of them: expected 10.0.0.0/8, ::1");
-	return ERR_INVAL;
-}
-
-static int check_url(struct str value, char *reason, size_t cap)
-{
-	const char *why = NULL;
-	struct url url;
-
-	if (url_parse(value, &url, &why) == 0 &&
-	    (url.scheme == URL_HTTP || url.scheme == URL_HTTPS))
-		return 0;
-	str_printf(reason, cap, "is not a web address: %s",
-		   why != NULL ? why : "expected http:// or https://");
-	return ERR_INVAL;
-}
-
-/* "IP", "IP:PORT" or "[IPv6]:PORT". */
-static int check_resolver(struct str value, char *reason, size_t cap)
-{
-	struct hostname_authority a;
-	uint8_t ip[16];
-
-	if (cidr_ip_parse(value, ip) == 0 ||
-	    (hostname_split(value, &a) == 0 && a.kind != HOSTNAME_NAME))
-		return 0;
-	str_printf(reason, cap, "is not an address: expected IP, IP:PORT or [IPV6]:PORT");
-	return ERR_INVAL;
-}
-
-static int check_auth_host(struct str value, char *reason, size_t cap)
-{
-	if (str_eq(value, STR("*")) || hostname_authority_ok(value))
-		return 0;
-	str_printf(reason, cap, "is not a host: expected HOST, HOST:PORT or *");
-	return ERR_INVAL;
-}
-
-/* A name with a password in it is judged when the store is opened: what fails here is shown. */
-static int check_store(struct str value, char *reason, size_t cap)
-{
-	struct store_redis_url url;
-	char why[STORE_REDIS_WHY];
-
-	if (str_eq(value, STR("memory:")) ||
-	    (str_starts(value, STR("sqlite:")) && value.len > sizeof "sqlite:" - 1))
-		return 0;
-	if (!store_redis_url_is(value)) {
-		str_printf(reason, cap,
-			   "is not a store: expected memory: or sqlite:/path, or "
-			   "redis://host:port/db");
-		return ERR_INVAL;
-	}
-	if (str_find(value, '@') < value.len || store_redis_url_parse(value, &url, why) == 0)
-		return 0;
-	str_printf(reason, cap, "is not a Redis store: %s", why);
-	return ERR_INVAL;
-}
 
 static const char *const registrations[] = {
 	[CORE_CLOSED] = "closed", [CORE_BY_INVITATION] = "invitation", [CORE_OPEN] = "open", NULL};
@@ -184,7 +24,7 @@ static const struct config_option rows[] = {
 	 .metavar = "ADDRESS",
 	 .initial = "127.0.0.1:8080",
 	 .group = "Listening",
-	 .check = check_listen,
+	 .check = karezd_check_listen,
 	 .help = "Accept visitors and agents at IP:PORT, or over TLS at tls:IP:PORT; behind "
 		 "\"proxy:\" come load balancers of --trusted-proxies that speak the PROXY "
 		 "protocol",
@@ -195,14 +35,14 @@ static const struct config_option rows[] = {
 	 .metavar = "NAME",
 	 .initial = "localhost",
 	 .group = "Listening",
-	 .check = check_domain,
+	 .check = karezd_check_domain,
 	 .help = "Tunnels are names under this domain",
 	 MEMBER(domain)},
 	{.name = "public-url",
 	 .type = CONFIG_TEXT,
 	 .metavar = "URL",
 	 .group = "Listening",
-	 .check = check_url,
+	 .check = karezd_check_url,
 	 .help = "Scheme and port of tunnels as visitors see them, when a load balancer stands in "
 		 "front; by default those of the first --listen",
 	 MEMBER(public_url)},
@@ -210,7 +50,7 @@ static const struct config_option rows[] = {
 	 .type = CONFIG_TEXT,
 	 .metavar = "NAME",
 	 .group = "Listening",
-	 .check = check_domain,
+	 .check = karezd_check_domain,
 	 .help = "The host name of the API, beside --domain itself; by default api under --domain",
 	 MEMBER(api_host)},
 	{.name = "tls-cert",
@@ -252,7 +92,7 @@ static const struct config_option rows[] = {
 	 .type = CONFIG_TEXT,
 	 .metavar = "ADDRESS",
 	 .group = "Listening",
-	 .check = check_manage_listen,
+	 .check = karezd_check_manage_listen,
 	 .help = "Serve the API, and that of threshold, at IP:PORT over TLS to whoever has a "
 		 "certificate of --agent-ca, and to nobody else",
 	 MEMBER(manage_listen)},
@@ -260,7 +100,7 @@ static const struct config_option rows[] = {
 	 .type = CONFIG_LIST,
 	 .metavar = "BLOCK",
 	 .group = "Listening",
-	 .check = check_cidr,
+	 .check = karezd_check_cidr,
 	 .help = "Believe Forwarded and X-Forwarded-*, and PROXY headers where they are asked "
 		 "for, from these addresses",
 	 MEMBER(trusted_proxies)},
@@ -270,7 +110,7 @@ static const struct config_option rows[] = {
 	 .metavar = "RANGE",
 	 .initial = "1024-65535",
 	 .group = "Ports of tunnels",
-	 .check = check_ports,
+	 .check = karezd_check_ports,
 	 .help = "Ports that tcp tunnels may have: 9000, 2000-2100, or none; those of one account "
 		 "can be limited further",
 	 MEMBER(tcp_ports)},
@@ -278,7 +118,7 @@ static const struct config_option rows[] = {
 	 .type = CONFIG_LIST,
 	 .metavar = "IP",
 	 .group = "Ports of tunnels",
-	 .check = check_bind,
+	 .check = karezd_check_bind,
 	 .help = "Addresses that tcp tunnels listen on, and the only ones they may ask for; by "
 		 "default every address of this machine",
 	 MEMBER(tcp_bind)},
@@ -293,7 +133,7 @@ static const struct config_option rows[] = {
 	 .type = CONFIG_LIST,
 	 .metavar = "ADDRESS",
 	 .group = "SSH",
-	 .check = check_ssh_listen,
+	 .check = karezd_check_ssh_listen,
 	 .help = "Let ssh -R reach this server at IP:PORT; its host keys stand in the directory "
 		 "ssh "
 		 "of --state-dir and are made at the first start",
@@ -371,7 +211,7 @@ static const struct config_option rows[] = {
 	 .type = CONFIG_LIST,
 	 .metavar = "ADDRESS",
 	 .group = "Accounts",
-	 .check = check_resolver,
+	 .check = karezd_check_resolver,
 	 .help = "DNS servers that are asked whether a custom domain is its owner's; by default "
 		 "those of the system",
 	 MEMBER(resolver)},
@@ -385,7 +225,7 @@ static const struct config_option rows[] = {
 	 .type = CONFIG_TEXT,
 	 .metavar = "STORE",
 	 .group = "Accounts",
-	 .check = check_store,
+	 .check = karezd_check_store,
 	 .help = "Where accounts and tunnels are kept: memory: (lost at exit), sqlite:/path, "
 		 "redis://HOST:PORT[,HOST:PORT...]/DB, redis+sentinel://HOST:PORT[,...]/MASTER/DB "
 		 "or redis+unix:///path?db=N; a password is taken from KAREZ_REDIS_PASSWORD, and "
@@ -404,14 +244,14 @@ static const struct config_option rows[] = {
 	 .type = CONFIG_TEXT,
 	 .metavar = "URL",
 	 .group = "Visitors",
-	 .check = check_url,
+	 .check = karezd_check_url,
 	 .help = "A service that is asked about every request of a visitor, to any tunnel",
 	 MEMBER(auth_url)},
 	{.name = "auth-hosts",
 	 .type = CONFIG_LIST,
 	 .metavar = "HOST",
 	 .group = "Visitors",
-	 .check = check_auth_host,
+	 .check = karezd_check_auth_host,
 	 .help = "Where the services of single tunnels may be: HOST, HOST:PORT, or * for anywhere",
 	 MEMBER(auth_hosts)},
 
@@ -504,97 +344,6 @@ static const struct config_group groups[] = {
 		    "are by it"},
 };
 
-/* Does any address begin so, perhaps behind "proxy:"? */
-static bool listens_at(const struct karezd_settings *set, bool proxy)
-{
-	for (size_t i = 0; i < set->listen.n; i++) {
-		struct door_where where;
-
-		if (door_parse(str_of(set->listen.v[i]), &where) == 0 &&
-		    (proxy ? where.proxy : where.tls))
-			return true;
-	}
-	return false;
-}
-
-/* TLS needs a certificate, a key, and an address that uses them. */
-static int check_tls(struct config *c, const struct karezd_settings *set)
-{
-	static const char unused[] = "needs a --listen that begins with tls:, or --manage-listen";
-	bool tls = listens_at(set, false), wanted = tls || set->manage_listen != NULL;
-
-	if (wanted && set->tls_cert == NULL && set->tls_dir == NULL)
-		return config_fail(c, tls ? (const void *)&set->listen : &set->manage_listen,
-				   "needs --tls-cert and --tls-key as well, or --tls-dir");
-	if (set->tls_cert != NULL && set->tls_key == NULL)
-		return config_fail(c, &set->tls_cert, "needs --tls-key as well");
-	if (set->tls_key != NULL && set->tls_cert == NULL)
-		return config_fail(c, &set->tls_key, "needs --tls-cert as well");
-	if (set->tls_cert != NULL && !wanted)
-		return config_fail(c, &set->tls_cert, unused);
-	if (set->tls_dir != NULL && !wanted)
-		return config_fail(c, &set->tls_dir, unused);
-	if (set->agent_ca != NULL && !wanted)
-		return config_fail(c, &set->agent_ca, unused);
-	if (set->agent_crl != NULL && set->agent_ca == NULL)
-		return config_fail(c, &set->agent_crl, "needs --agent-ca as well");
-	if (set->manage_listen != NULL && set->agent_ca == NULL)
-		return config_fail(c, &set->manage_listen,
-				   "needs --agent-ca as well: who manages shows a certificate");
-	return 0;
-}
-
-/* The PROXY protocol is spoken by somebody who is trusted. */
-static int check_proxies(struct config *c, const struct karezd_settings *set)
-{
-	static const char nobody[] = "needs --trusted-proxies: whose PROXY headers are believed";
-
-	if (set->trusted_proxies.n > 0)
-		return 0;
-	if (listens_at(set, true))
-		return config_fail(c, &set->listen, nobody);
-	if (set->tcp_proxy_protocol)
-		return config_fail(c, &set->tcp_proxy_protocol, nobody);
-	return 0;
-}
-
-static int check_ports_together(struct config *c, const struct karezd_settings *set)
-{
-	for (size_t i = 0; i < set->tcp_ports.n; i++)
-		if (set->tcp_ports.n > 1 && str_eq(str_of(set->tcp_ports.v[i]), STR("none")))
-			return config_fail(c, &set->tcp_ports,
-					   "cannot be \"none\" and ports at the same time");
-	if (set->tcp_bind.n > PORT_SOCKET_ADDRESSES_MAX)
-		return config_fail(c, &set->tcp_bind, "is too long: 8 addresses at most");
-	return 0;
-}
-
-static int check_ssh(struct config *c, const struct karezd_settings *set)
-{
-	if (set->ssh_ca != NULL && set->ssh_listen.n == 0)
-		return config_fail(c, &set->ssh_ca, "needs --ssh-listen as well");
-	if (set->ssh_listen.n > KAREZD_SSH_LISTEN_MAX)
-		return config_fail(c, &set->ssh_listen, "is too long: 16 addresses at most");
-	return 0;
-}
-
-static int check_together(struct config *c, void *settings)
-{
-	struct karezd_settings *set = settings;
-	int e;
-
-	if ((e = check_tls(c, set)) != 0 || (e = check_proxies(c, set)) != 0 ||
-	    (e = check_ports_together(c, set)) != 0 || (e = check_ssh(c, set)) != 0)
-		return e;
-	if (set->allow_registration && set->registration != CORE_OPEN &&
-	    config_source(c, &set->registration) > CONFIG_DEFAULT)
-		return config_fail(c, &set->allow_registration,
-				   "says the opposite of --registration; leave one of them out");
-	if (set->allow_registration)
-		set->registration = CORE_OPEN;
-	return 0;
-}
-
 static const char *const files[] = {"/etc/karez/karezd.yaml", "~/.config/karez/karezd.yaml", NULL};
 
 const struct config_program karezd_program = {
@@ -611,7 +360,7 @@ const struct config_program karezd_program = {
 	.n_more = KAREZD_CA_COMMANDS,
 	.groups = groups,
 	.n_groups = ARRAY_LEN(groups),
-	.check = check_together,
+	.check = karezd_check_together,
 	.manual_section = 8,
 	.manual_date = "November 21, 2026",
 	.manual_before =

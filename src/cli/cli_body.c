@@ -308,7 +308,7 @@ static void cli_body_target(struct cli *cli, int *e, struct json *obj)
 	if (set->service != NULL)
 		cli_body_text(e, target, "service", set->service);
 	if (cli_given(cli, &set->proxy))
-		cli_body_text(e, target, "proxy_protocol", cli_proxies[set->proxy]);
+		cli_body_text(e, target, "proxy_protocol", tunnel_word_proxies[set->proxy]);
 }
 
 static void cli_body_ingress(struct cli *cli, int *e, struct json *obj)
@@ -329,7 +329,8 @@ static void cli_body_ingress(struct cli *cli, int *e, struct json *obj)
 	if (set->bind != NULL)
 		cli_body_text(e, part, "bind", set->bind);
 	if (tls)
-		cli_body_text(e, cli_body_object(e, ingress, "tls"), "mode", cli_tlses[set->tls]);
+		cli_body_text(e, cli_body_object(e, ingress, "tls"), "mode",
+			      tunnel_word_tlses[set->tls]);
 }
 
 static void cli_body_transport(struct cli *cli, int *e, struct json *obj)
@@ -343,7 +344,7 @@ static void cli_body_transport(struct cli *cli, int *e, struct json *obj)
 		return;
 	transport = cli_body_object(e, obj, "transport");
 	if (policy)
-		cli_body_text(e, transport, "policy", cli_policies[set->policy]);
+		cli_body_text(e, transport, "policy", tunnel_word_policies[set->policy]);
 	if (max)
 		cli_body_number(e, transport, "max_connections", set->max_sessions);
 	if (agents)
@@ -357,7 +358,7 @@ int cli_body_tunnel(struct cli *cli, int *e, struct json *obj, const struct json
 	const struct cli_options *set = cli->set;
 
 	if (cli_given(cli, &set->kind))
-		cli_body_text(e, obj, "kind", cli_kinds[set->kind]);
+		cli_body_text(e, obj, "kind", tunnel_word_kinds[set->kind]);
 	if (cli_given(cli, &set->enabled))
 		cli_body_bool(e, obj, "enabled", set->enabled);
 	cli_body_ingress(cli, e, obj);

@@ -6,7 +6,7 @@
 #include <wchar.h>
 
 #include "base/err.h"
-#include "config/say.h"
+#include "base/show.h"
 
 int cli_text_clean(struct buf *b, struct str text)
 {
@@ -14,7 +14,7 @@ int cli_text_clean(struct buf *b, struct str text)
 	int e = 0;
 
 	while (text.len > 0 && e == 0) {
-		size_t n = say_visible(one, text);
+		size_t n = show_visible(one, text);
 
 		e = buf_add(b, one, strlen(one), CLI_TEXT_MAX);
 		text = (struct str){text.p + n, text.len - n};
@@ -27,7 +27,7 @@ void cli_text_print(FILE *out, struct str text)
 	char one[8];
 
 	while (text.len > 0) {
-		size_t n = say_visible(one, text);
+		size_t n = show_visible(one, text);
 
 		fputs(one, out);
 		text = (struct str){text.p + n, text.len - n};
@@ -40,7 +40,7 @@ void cli_text_print_json(FILE *out, struct str json)
 	uint32_t c;
 
 	while (json.len > 0) {
-		size_t n = say_decode(json, &c), used = say_visible(one, json);
+		size_t n = show_decode(json, &c), used = show_visible(one, json);
 
 		if (n > 0 && one[0] == '\\' && json.p[0] != '\\')
 			fprintf(out, "\\u%04x", c); /* outside of texts, JSON is plain ASCII */
@@ -56,7 +56,7 @@ static size_t cli_text_char(struct str text, size_t *n)
 	uint32_t c;
 	int width;
 
-	*n = say_decode(text, &c);
+	*n = show_decode(text, &c);
 	if (*n == 0)
 		*n = 1;
 	if (*n == 1)

@@ -3,57 +3,15 @@
 
 #include <string.h>
 
+#include "base/show.h"
+
 #define SHOWN_MAX 60 /* enough to know it again */
 
-size_t say_decode(struct str s, uint32_t *c)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const unsigned char *p = (const unsigned char *)s.p;
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	*c = p[0];
-	if (n == 1)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || n > s.len)
-		return 0;
-	*c = p[0] & (0xffu >> (n + 1));
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		*c = *c << 6 | (p[i] & 0x3f);
-	}
-	return *c < least[n] || *c > 0x10ffff || (*c >= 0xd800 && *c <= 0xdfff) ? 0 : n;
-}
-
-/* Would a terminal or a YAML reader do more than show it: control, line break, direction, mark? */
-static bool say_hidden(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
-	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff ||
-	       c == 0xfffe || c == 0xffff;
-}
-
-size_t say_visible(char dst[8], struct str s)
-{
-	uint32_t c;
-	size_t n = say_decode(s, &c);
-
-	if (n == 0) {
-		str_printf(dst, 8, "\\x%02x", (unsigned char)s.p[0]);
-		return 1;
-	}
-	if (say_hidden(c))
-		str_printf(dst, 8, c < 0x100 ? "\\x%02x" : "\\u%04x", c);
-	else
-		str_printf(dst, 8, STR_FMT, (int)n, s.p);
-	return n;
-}
-
-/* The same in double quotes. */
+/* See show_visible(); as it may stand in double quotes. */
 static size_t say_escape(char dst[8], struct str s)
 {
 	if (s.p[0] != '"' && s.p[0] != '\\')
-		return say_visible(dst, s);
+		return show_visible(dst, s);
 	str_printf(dst, 8, "\\%c", s.p[0]);
 	return 1;
 }

@@ -10,20 +10,6 @@
 #define SAY_QUOTED  128 /* bytes that say_quote needs */
 
 /*
- * The character that s, not empty, starts with.
- *   *c  set to its code point.
- * Returns its bytes, 0 if it is no UTF-8. Source: RFC 3629 4.
- */
-size_t say_decode(struct str s, uint32_t *c) MUST_CHECK;
-
-/*
- * Write the character that s, not empty, starts with, so that a terminal does no more than show it.
- *   dst  [8], terminated.
- * Returns how many bytes of s it was.
- */
-size_t say_visible(char dst[8], struct str s);
-
-/*
  * Write a value in double quotes. Quotes and backslashes get a backslash; control characters, those
  * that change the direction of writing, and bytes that are not UTF-8 become \xNN or \uNNNN; what is
  * longer than about 60 bytes ends in "...". The password of a URL becomes "***".

@@ -5,19 +5,18 @@
 #ifndef KAREZ_CORE_ACCESS_H
 #define KAREZ_CORE_ACCESS_H
 
-#include "base/str.h"
+#include "proto/ident.h"
+#include "proto/tunnel_word.h"
 
 /* Bytes of the id of an account or credential, of an agent's id, and of a sentence for a person,
  * NUL included. */
 #define CORE_ID_TEXT	 16
-#define CORE_AGENT_TEXT	 65
+#define CORE_AGENT_TEXT	 IDENT_TEXT
 #define CORE_REASON_TEXT 256
 
 /* What a credential's scope may hold, at most. */
 #define ACCESS_PORTS_MAX    8
 #define ACCESS_TUNNELS_TEXT 512
-
-enum tunnel_kind { TUNNEL_HTTP, TUNNEL_TCP, TUNNEL_TLS, TUNNEL_KINDS };
 
 /* "http", "tcp", "tls". */
 const char *tunnel_kind_name(enum tunnel_kind kind);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/show.h"
 #include "core/manage_internal.h"
 
 /* Bytes of the sentence that an agent prints. */
@@ -171,54 +172,6 @@ struct manage *manage_visitors(struct core *c, const struct manage_asker *by, st
 
 /* ---- disconnecting ---- */
 
-/*
- * How many bytes at the start of s are one character of UTF-8 that a terminal shows on a line?
- * 0: none, or a control character. Source: RFC 3629 4.
- */
-static size_t manage_printable(struct str s)
-{
-	const unsigned char *p = (const unsigned char *)s.p;
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	uint32_t c = p[0] & (n == 1 ? 0x7f : 0xff >> (n + 1));
-
-	if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || s.len < n)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	if ((n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10ffff)) ||
-	    (c >= 0xd800 && c < 0xe000))
-		return 0;
-	/* controls, and what breaks lines or turns the direction of writing */
-	if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
-	    (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
-		return 0;
-	return n;
-}
-
-/* A sentence as it may stand on one line; what may not becomes a '?', a line's end a space. */
-static void manage_clean_words(struct str in, char out[REASON_MAX + 1])
-{
-	size_t len = 0, n;
-
-	in = str_trim(in);
-	for (size_t i = 0; i < in.len; i += MAX(n, 1)) {
-		bool white = in.p[i] == '\n' || in.p[i] == '\r' || in.p[i] == '\t';
-
-		n = manage_printable((struct str){in.p + i, in.len - i});
-		if (len + MAX(n, 1) > REASON_MAX)
-			break;
-		if (n > 0)
-			memcpy(out + len, in.p + i, n);
-		else
-			out[len] = white ? ' ' : '?';
-		len += MAX(n, 1);
-	}
-	out[len] = '\0';
-}
-
 /* One that the call is about; NULL: there are no more. */
 static struct serving *manage_find_serving(struct tunnel *t, uint64_t number)
 {
@@ -261,7 +214,7 @@ struct manage *manage_disconnect(struct core *c, const struct manage_asker *by, 
 		h->act = ACCESS_CHANGE;
 		h->fill = manage_fill_disconnect;
 		h->session = session;
-		manage_clean_words(reason, h->words);
+		show_line(h->words, sizeof h->words, str_trim(reason));
 	}
 	return manage_begin((struct manage *)h, manage_there_run);
 }

@@ -64,7 +64,7 @@ enum { RECORD_TARGET_MAX = 255, RECORD_MAX = 32 * 1024 };
 
 /* Bytes with their NUL: an address to listen on, a service's name, the key of a route. */
 #define RECORD_BIND_TEXT    46
-#define RECORD_SERVICE_TEXT 65
+#define RECORD_SERVICE_TEXT IDENT_TEXT
 #define RECORD_ROUTE_TEXT   264
 
 /* How long running connections may go on when a tunnel moves to other agents; at most. In ms. */
@@ -119,23 +119,6 @@ struct record_invite {
 	uint64_t uses;	       /* accounts that it may still make */
 	int64_t created_ms, until_ms;
 };
-
-enum tunnel_policy {
-	TUNNEL_LEAST_CONN, /* usual: the session that carries least */
-	TUNNEL_ROUND_ROBIN,
-	TUNNEL_FAILOVER, /* of the best priority that works, the oldest session */
-	TUNNEL_POLICIES,
-};
-
-/* What becomes of the TLS of a tls tunnel's visitors. */
-enum tunnel_tls {
-	TUNNEL_TLS_PASS, /* usual: nothing, the target ends it */
-	TUNNEL_TLS_END,	 /* it is ended here, the target gets what was inside */
-	TUNNEL_TLSES,
-};
-
-/* The header that tells a target who its visitor is. */
-enum tunnel_proxy { TUNNEL_PROXY_NONE, TUNNEL_PROXY_V1, TUNNEL_PROXY_V2, TUNNEL_PROXIES };
 
 struct record_tunnel {
 	char name[HOSTNAME_MAX + 1];	    /* from the key; not written */

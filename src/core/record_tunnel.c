@@ -8,63 +8,34 @@
 
 /* ---- words ---- */
 
-static const char *const record_policies[] = {
-	[TUNNEL_LEAST_CONN] = "least-conn",
-	[TUNNEL_ROUND_ROBIN] = "round-robin",
-	[TUNNEL_FAILOVER] = "failover",
-};
-
-static const char *const record_tlses[] = {
-	[TUNNEL_TLS_PASS] = "pass",
-	[TUNNEL_TLS_END] = "end",
-};
-
-static const char *const record_proxies[] = {
-	[TUNNEL_PROXY_NONE] = "none",
-	[TUNNEL_PROXY_V1] = "v1",
-	[TUNNEL_PROXY_V2] = "v2",
-};
-
-/* The place of a word in [n] words. Returns 0 or ERR_INVAL. */
-static int record_parse_word(struct str s, const char *const *words, unsigned n, unsigned *out)
-{
-	for (unsigned i = 0; i < n; i++) {
-		if (str_eq(s, str_of(words[i]))) {
-			*out = i;
-			return 0;
-		}
-	}
-	return ERR_INVAL;
-}
-
 const char *record_policy(enum tunnel_policy p)
 {
-	return p < TUNNEL_POLICIES ? record_policies[p] : NULL;
+	return p < TUNNEL_POLICIES ? tunnel_word_policies[p] : NULL;
 }
 
 const char *record_tls(enum tunnel_tls t)
 {
-	return t < TUNNEL_TLSES ? record_tlses[t] : NULL;
+	return t < TUNNEL_TLSES ? tunnel_word_tlses[t] : NULL;
 }
 
 const char *record_proxy(enum tunnel_proxy p)
 {
-	return p < TUNNEL_PROXIES ? record_proxies[p] : NULL;
+	return p < TUNNEL_PROXIES ? tunnel_word_proxies[p] : NULL;
 }
 
 int record_parse_policy(struct str s, enum tunnel_policy *out)
 {
-	return record_parse_word(s, record_policies, TUNNEL_POLICIES, out);
+	return tunnel_word_find(tunnel_word_policies, s, out);
 }
 
 int record_parse_tls(struct str s, enum tunnel_tls *out)
 {
-	return record_parse_word(s, record_tlses, TUNNEL_TLSES, out);
+	return tunnel_word_find(tunnel_word_tlses, s, out);
 }
 
 int record_parse_proxy(struct str s, enum tunnel_proxy *out)
 {
-	return record_parse_word(s, record_proxies, TUNNEL_PROXIES, out);
+	return tunnel_word_find(tunnel_word_proxies, s, out);
 }
 
 /* ---- what is in it ---- */
@@ -214,7 +185,7 @@ static int record_read_rights(const struct json *j, struct rights *out)
 }
 
 /* One word of an enum; one that is not there leaves *out alone. */
-static int record_word(const struct json *j, const char *key, const char *const *words, unsigned n,
+static int record_word(const struct json *j, const char *key, const char *const *words,
 		       unsigned *out)
 {
 	struct str word;
@@ -222,7 +193,7 @@ static int record_word(const struct json *j, const char *key, const char *const 
 
 	if (e != 0)
 		return e == ERR_NOTFOUND ? 0 : e;
-	return record_parse_word(word, words, n, out);
+	return tunnel_word_find(words, word, out);
 }
 
 /* Words of a later version are damage, as with kinds: guessing could open what is shut. */
@@ -235,10 +206,10 @@ static int record_read_words(const struct json *j, struct record_tunnel *out)
 		e = tunnel_kind_parse(word, &out->kind);
 	if (e != 0 && e != ERR_NOTFOUND)
 		return e;
-	if ((e = record_word(j, "policy", record_policies, TUNNEL_POLICIES, &out->policy)) != 0 ||
-	    (e = record_word(j, "tls", record_tlses, TUNNEL_TLSES, &out->tls)) != 0)
+	if ((e = record_word(j, "policy", tunnel_word_policies, &out->policy)) != 0 ||
+	    (e = record_word(j, "tls", tunnel_word_tlses, &out->tls)) != 0)
 		return e;
-	return record_word(j, "proxy_protocol", record_proxies, TUNNEL_PROXIES, &out->proxy);
+	return record_word(j, "proxy_protocol", tunnel_word_proxies, &out->proxy);
 }
 
 /* Where it is, and who serves it. */

@@ -137,24 +137,11 @@ static int check_numbers(struct tunnel_edit *x)
 
 /* ---- names on the agents' side ---- */
 
-/* 1 to max characters of A-Z a-z 0-9 . _ - */
-static bool check_is_word(struct str s, size_t max)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		char c = ascii_lower(s.p[i]);
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
-		    c != '-')
-			return false;
-	}
-	return s.len > 0 && s.len <= max;
-}
-
 static int check_service(struct tunnel_edit *x)
 {
 	struct str service = str_of(x->to->service);
 
-	if (service.len == 0 || check_is_word(service, RECORD_SERVICE_TEXT - 1))
+	if (service.len == 0 || ident_ok(service))
 		return 0;
 	return manage_refuse(x->m, ERR_INVAL, "target.service",
 			     "a service has a name of 1 to %d letters, digits, dots, underscores "
@@ -170,7 +157,7 @@ static int check_agents(struct tunnel_edit *x)
 		return manage_refuse(x->m, ERR_INVAL, FIELD_AGENTS,
 				     "a tunnel names %d agents at most", RECORD_AGENTS_MAX);
 	for (size_t i = 0; i < to->n_agents; i++) {
-		if (!check_is_word(str_of(to->agents[i]), CORE_AGENT_TEXT - 1))
+		if (!ident_ok(str_of(to->agents[i])))
 			return manage_refuse(x->m, ERR_INVAL, FIELD_AGENTS,
 					     "an agent has an id of 1 to %d letters, digits, dots, "
 					     "underscores and hyphens",

@@ -3,6 +3,7 @@
  * is forgotten when the process goes.
  */
 #include "base/err.h"
+#include "base/show.h"
 #include "gateway/gateway_internal.h"
 
 /* Sessions whose certificate is judged anew in one turn of the loop: a signature each. */
@@ -19,11 +20,8 @@ static void gateway_entry_log_end(const struct gateway_entry *n, int why, struct
 {
 	uint64_t now = ev_now_ms(n->gateway->ev);
 	char words[SESSION_REASON_MAX + 1];
-	size_t len = MIN(reason.len, sizeof words - 1);
 
-	for (size_t i = 0; i < len; i++)
-		words[i] = reason.p[i] == '"' ? '\'' : reason.p[i];
-	words[len] = '\0';
+	show_quoted(words, sizeof words, reason);
 	log_info(n->gateway->opt.log,
 		 "event=session-closed session=%llu account=%s agent=%s carrier=%u%s peer=%s "
 		 "peer_port=%u rtt_us=%llu seconds=%llu code=%s reason=\"%s\"",

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/show.h"
 #include "net/net_sock.h"
 #include "proto/cidr.h"
 #include "proto/ssh_blob.h"
@@ -29,23 +30,6 @@ static const char gateway_ssh_key_or_token[] =
 	"karez: this key is not known here. Upload it with: karez key add "
 	"~/.ssh/id_ed25519.pub\nor type a token of your account when you are asked for it.\n";
 static const char gateway_ssh_token_refused[] = "karez: this token is not known here.\n";
-
-size_t gateway_ssh_show(struct str s, char *out, size_t cap)
-{
-	size_t n = MIN(s.len, cap - 1);
-
-	for (size_t i = 0; i < n; i++)
-		out[i] = (char)(s.p[i] >= ' ' && s.p[i] < 0x7f ? s.p[i] : '?');
-	out[n] = '\0';
-	return n;
-}
-
-void gateway_ssh_quote(struct str s, char *out, size_t cap)
-{
-	gateway_ssh_show(s, out, cap);
-	for (char *p = out; *p != '\0'; p++)
-		*p = *p == '"' ? '\'' : *p;
-}
 
 bool gateway_ssh_may_log(const struct gateway_ssh *s)
 {
@@ -88,6 +72,7 @@ static int gateway_ssh_new(struct gateway *g, int fd, const struct visit_end *pe
 {
 	const struct gateway_ssh_opt *opt = g->opt.ssh;
 	struct secsh_node_opt node = {.keys = opt->keys,
+				      .share = g->share,
 				      .methods = 1u << SECSH_KEY,
 				      .tries_max = opt->tries_max,
 				      .prompt = "token of your account: ",
@@ -151,9 +136,9 @@ static void gateway_ssh_log_refusal(const struct gateway_ssh *s, int e, const ch
 
 	if (!gateway_ssh_may_log(s))
 		return;
-	gateway_ssh_quote((struct str){s->user, s->user_len}, user, sizeof user);
-	gateway_ssh_quote(str_of(secsh_node_peer(s->entry.session)), peer, sizeof peer);
-	gateway_ssh_quote(str_of(reason), words, sizeof words);
+	show_quoted(user, sizeof user, (struct str){s->user, s->user_len});
+	show_quoted(peer, sizeof peer, str_of(secsh_node_peer(s->entry.session)));
+	show_quoted(words, sizeof words, str_of(reason));
 	log_info(s->entry.gateway->opt.log,
 		 "event=ssh-refused peer=%s peer_port=%u user=\"%s\" method=%s%s%s code=%s "
 		 "software=\"%s\" reason=\"%s\"",

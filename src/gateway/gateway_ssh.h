@@ -82,15 +82,6 @@ struct gateway_ssh_forward {
 
 /* ---- gateway_ssh.c: the door ---- */
 
-/*
- * Text of a peer or a visitor as it may reach a log or a terminal: what is not printable ASCII
- * becomes '?', and it is cut at cap - 1. Returns its length.
- */
-size_t gateway_ssh_show(struct str s, char *out, size_t cap);
-
-/* The same for a value between quotes in a line of the log: a '"' becomes a '\''. */
-void gateway_ssh_quote(struct str s, char *out, size_t cap);
-
 /* May one more line about what peers ask for be logged? */
 bool gateway_ssh_may_log(const struct gateway_ssh *s);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/show.h"
 #include "gateway/gateway_ssh.h"
 #include "proto/json.h"
 #include "proto/time_text.h"
@@ -53,7 +54,7 @@ struct gateway_ssh_json {
 static void gateway_ssh_set(struct gateway_ssh_json *o, const char *key, struct str value)
 {
 	char text[GATEWAY_SSH_PATH_MAX];
-	size_t n = gateway_ssh_show(value, text, sizeof text);
+	size_t n = show_ascii(text, sizeof text, value);
 
 	if (o->e == 0)
 		o->e = json_set_text(o->j, key, (struct str){text, n});
@@ -121,7 +122,7 @@ static void gateway_ssh_spell(const struct gateway_ssh_forward *f, char out[GATE
 	struct str address = {f->address, f->address_len};
 	char shown[GATEWAY_SSH_SHOWN - 16];
 
-	gateway_ssh_show(address, shown, sizeof shown);
+	show_ascii(shown, sizeof shown, address);
 	if (str_eq(address, STR("localhost")))
 		str_printf(out, GATEWAY_SSH_SHOWN, "-R %u", f->port);
 	else if (address.len == 0)
@@ -246,13 +247,13 @@ static void gateway_ssh_served_text(const struct gateway_ssh *s, const struct vi
 	if (gateway_ssh_n(s, GATEWAY_SSH_SERVED) > 1)
 		str_printf(tunnel, sizeof tunnel, "%.60s ", visit->tunnel);
 	if (what->method != NULL)
-		gateway_ssh_show(str_of(what->method), method, sizeof method);
+		show_ascii(method, sizeof method, str_of(what->method));
 	n = str_printf(line, sizeof line, "%.*s %s%s", GATEWAY_SSH_CLOCK_LEN,
 		       when + GATEWAY_SSH_CLOCK_AT, tunnel, method);
 	if (what->method != NULL) {
 		line[n++] = ' ';
-		n += gateway_ssh_show(str_of(what->path), line + n,
-				      GATEWAY_SSH_LINE_MAX - n - tail_len + 1);
+		n += show_ascii(line + n, GATEWAY_SSH_LINE_MAX - n - tail_len + 1,
+				str_of(what->path));
 	}
 	str_printf(line + n, sizeof line - n, "%s\n", tail);
 	gateway_ssh_write(s, line);

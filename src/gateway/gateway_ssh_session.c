@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/show.h"
 
 /* Keys that end it on a terminal: Ctrl-C, Ctrl-D, q. */
 static const char gateway_ssh_end_keys[] = {3, 4, 'q'};
@@ -325,7 +326,7 @@ static void gateway_ssh_on_refused(void *arg, const char *what)
 
 	if (!gateway_ssh_may_log(s))
 		return;
-	gateway_ssh_quote(str_of(what), shown, sizeof shown);
+	show_quoted(shown, sizeof shown, str_of(what));
 	log_info(s->entry.gateway->opt.log,
 		 "event=channel-refused account=%s session=%llu peer=%s what=\"%s\"",
 		 s->entry.who.who.account, (unsigned long long)s->entry.number,

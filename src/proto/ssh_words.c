@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/num.h"
+#include "base/show.h"
 
 /* Bytes of a wrong word that are shown. */
 #define SSH_WORDS_SHOWN	       48
@@ -24,38 +25,21 @@ static const char *ssh_words_name(struct ssh_words *w, struct str value)
 
 static const char *ssh_words_agent(struct ssh_words *w, struct str value)
 {
-	bool ok = value.len > 0;
-
-	for (size_t i = 0; i < value.len; i++) {
-		char c = ascii_lower(value.p[i]);
-
-		ok = ok && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
-			    c == '_' || c == '-');
-	}
-	return ok && str_copy(w->agent, sizeof w->agent, value) == 0
+	return ident_ok(value) && str_copy(w->agent, sizeof w->agent, value) == 0
 		       ? NULL
 		       : "1 to 64 letters, digits, dots, underscores and hyphens";
 }
 
 static const char *ssh_words_proxy(struct ssh_words *w, struct str value)
 {
-	static const char *const names[] = {"none", "v1", "v2"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (str_eq(value, str_of(names[i])))
-			w->proxy = SSH_WORDS_PROXY_NONE + (unsigned)i;
-	return w->proxy != SSH_WORDS_PROXY_UNSET ? NULL : "none, v1 or v2";
+	w->has_proxy = tunnel_word_find(tunnel_word_proxies, value, &w->proxy) == 0;
+	return w->has_proxy ? NULL : "none, v1 or v2";
 }
 
 static const char *ssh_words_policy(struct ssh_words *w, struct str value)
 {
-	static const char *const names[] = {"least-conn", "round-robin", "failover"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (str_eq(value, str_of(names[i])) &&
-		    str_copy(w->policy, sizeof w->policy, value) == 0)
-			return NULL;
-	return "least-conn, round-robin or failover";
+	w->has_policy = tunnel_word_find(tunnel_word_policies, value, &w->policy) == 0;
+	return w->has_policy ? NULL : "least-conn, round-robin or failover";
 }
 
 static const char *ssh_words_priority(struct ssh_words *w, struct str value)
@@ -145,10 +129,8 @@ static const struct ssh_words_row *ssh_words_find(struct str key)
 /* The word itself, as it may be shown. */
 static void ssh_words_show(struct str word, char out[SSH_WORDS_SHOWN + 4])
 {
-	size_t n = MIN(word.len, SSH_WORDS_SHOWN);
+	size_t n = show_ascii(out, SSH_WORDS_SHOWN + 1, word);
 
-	for (size_t i = 0; i < n; i++)
-		out[i] = (char)(word.p[i] > ' ' && word.p[i] < 0x7f ? word.p[i] : '?');
 	str_printf(out + n, 4, "%s", n < word.len ? "..." : "");
 }
 

@@ -6,29 +6,24 @@
 #define KAREZ_PROTO_SSH_WORDS_H
 
 #include "proto/hostname.h"
+#include "proto/ident.h"
+#include "proto/tunnel_word.h"
 
 enum { SSH_WORDS_WHY = 256 };
-
-enum ssh_words_proxy {
-	SSH_WORDS_PROXY_UNSET,
-	SSH_WORDS_PROXY_NONE,
-	SSH_WORDS_PROXY_V1,
-	SSH_WORDS_PROXY_V2
-};
 
 /* A value; all zero: nothing was said. Texts are NUL-terminated. */
 struct ssh_words {
 	char name[HOSTNAME_MAX + 1]; /* name=demo: of the first tunnel */
-	char agent[65];		     /* agent=NAME: what this session calls itself */
-	enum ssh_words_proxy proxy;  /* proxy=none|v1|v2 */
-	char policy[16];	     /* policy=least-conn|round-robin|failover, checked; or "" */
+	char agent[IDENT_TEXT];	     /* agent=NAME: what this session calls itself */
+	enum tunnel_proxy proxy;     /* proxy=none|v1|v2 */
+	enum tunnel_policy policy;   /* policy=least-conn|round-robin|failover */
 	unsigned priority;	     /* priority=0-65535 */
 	unsigned sessions_max;	     /* max-sessions=1-64; 0: not said */
 	bool tls;		     /* tls: port 443 is TLS that is passed through */
 	bool json;		     /* json: lines for programs */
 	bool quiet;		     /* quiet, -q: no line for each request */
 	bool help;		     /* help, --help, -h, ? */
-	bool has_priority;
+	bool has_proxy, has_policy, has_priority;
 };
 
 /*

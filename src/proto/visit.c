@@ -60,14 +60,6 @@ static bool visit_tunnel_ok(struct str s)
 	return hostname_tunnel(s, lower) == 0 && str_eq(s, str_of(lower));
 }
 
-static bool visit_service_ok(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!visit_bare[(unsigned char)s.p[i]])
-			return false;
-	return s.len > 0 && s.len < VISIT_SERVICE_TEXT;
-}
-
 /* ; key="IP:PORT", or nothing when the address is not known. */
 static bool visit_pen_end(struct pen *pen, struct str key, const struct visit_end *end)
 {
@@ -100,8 +92,7 @@ int visit_format(const struct visit *v, char out[VISIT_MAX + 1], size_t *len)
 	struct pen pen = pen_on(out, VISIT_MAX);
 
 	if (!visit_tunnel_ok(tunnel) || (host.len > 0 && !hostname_authority_ok(host)) ||
-	    (sni.len > 0 && !hostname_resolvable(sni)) ||
-	    (service.len > 0 && !visit_service_ok(service)))
+	    (sni.len > 0 && !hostname_resolvable(sni)) || (service.len > 0 && !ident_ok(service)))
 		return ERR_INVAL;
 	pen_str(&pen, STR("in="));
 	pen_str(&pen, str_of(visit_ingress_name(v->ingress)));
@@ -178,7 +169,7 @@ static int visit_set_sni(struct visit *v, struct str value)
 
 static int visit_set_service(struct visit *v, struct str value)
 {
-	return visit_service_ok(value) ? str_copy(v->service, sizeof v->service, value) : ERR_PROTO;
+	return ident_ok(value) ? str_copy(v->service, sizeof v->service, value) : ERR_PROTO;
 }
 
 static int visit_set_tls(struct visit *v, struct str value)

@@ -4,12 +4,13 @@
 
 #include "proto/cidr.h"
 #include "proto/hostname.h"
+#include "proto/ident.h"
 
 enum {
 	/* Bytes of the header value. The longest valid visit has 999, see visit.c; the rest is for
 	 * members of later versions. */
 	VISIT_MAX = 1280,
-	VISIT_SERVICE_TEXT = 65, /* a service's name, NUL included */
+	VISIT_SERVICE_TEXT = IDENT_TEXT, /* a service's name, NUL included */
 };
 
 /* The door the visitor came through. */

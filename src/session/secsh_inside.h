@@ -25,6 +25,9 @@
 /* While an answer to a request is due, the peer hears of us so often, and sends no keepalive, which
  * libssh would answer first. */
 #define SECSH_CALM_MS 500
+/* Nor is anything read from it while only we are to speak; but not longer than this, because its
+ * visitors wait, too. */
+#define SECSH_HUSH_MS 2000
 
 /* A request for a forward, or to end one, whose answer has not been sent. */
 struct secsh_request {
@@ -79,7 +82,7 @@ struct secsh_node {
 	size_t n_waiting, n_forwards;
 	uint64_t last_id;
 	bool answering;
-	struct ev_timer calm;
+	struct ev_timer calm, hush;
 
 	struct secsh_screen screen;
 };
@@ -110,8 +113,5 @@ void secsh_forward_release(struct secsh_node *n);
 void secsh_screen_on_open(struct secsh_node *n, ssh_message m);
 void secsh_screen_on_request(struct secsh_node *n, ssh_message m);
 void secsh_screen_release(struct secsh_node *n);
-
-/* Printable ASCII of what the peer says. */
-void secsh_node_print(char *to, size_t cap, const char *text);
 
 #endif

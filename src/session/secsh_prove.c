@@ -12,15 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- what is shown to a person ---- */
+#include "base/show.h"
 
-/* A server's words: control characters do not reach the terminal. */
-static void clean(char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = ' ';
-}
+/* ---- what is shown to a person ---- */
 
 static void say(const struct secsh_prove *l, const char *text)
 {
@@ -34,8 +28,7 @@ static void say_lines(const struct secsh_prove *l, const char *text)
 	char copy[1024];
 
 	for (int n = 0; n < 100 && str_next(&rest, '\n', &line); n++) {
-		str_printf(copy, sizeof copy, STR_FMT, STR_ARG(line));
-		clean(copy);
+		show_line(copy, sizeof copy, line);
 		if (copy[0] != '\0' || rest.p != NULL)
 			say(l, copy);
 	}
@@ -312,6 +305,7 @@ static int answer_questions(struct secsh_prove *l, ssh_session ssh)
 	const char *text = ssh_userauth_kbdint_getinstruction(ssh);
 	char prompt[SECSH_LINE_MAX], answer[SECSH_ANSWER_MAX];
 	int n = ssh_userauth_kbdint_getnprompts(ssh), e = 0;
+	size_t len;
 
 	if (text != NULL && text[0] != '\0')
 		say_lines(l, text);
@@ -319,9 +313,9 @@ static int answer_questions(struct secsh_prove *l, ssh_session ssh)
 		char echo = 0;
 
 		text = ssh_userauth_kbdint_getprompt(ssh, (unsigned)i, &echo);
-		str_printf(prompt, sizeof prompt, "(%s@%s) %s", l->where->user, l->where->typed,
-			   text != NULL ? text : "");
-		clean(prompt);
+		len = str_printf(prompt, sizeof prompt, "(%s@%s) ", l->where->user,
+				 l->where->typed);
+		show_line(prompt + len, sizeof prompt - len, str_of(text));
 		if ((e = ask(l, prompt, echo != 0, answer)) == 0 &&
 		    ssh_userauth_kbdint_setanswer(ssh, (unsigned)i, answer) < 0)
 			e = ERR_NOMEM;
@@ -459,8 +453,7 @@ static int gone(struct secsh_prove *l, ssh_session ssh, char why[SESSION_REASON_
 		text = (struct str){text.p + said.len, text.len - said.len};
 		(void)str_next(&text, ':', &code);
 	}
-	str_printf(why, SESSION_REASON_MAX, STR_FMT, STR_ARG(text));
-	clean(why);
+	show_line(why, SESSION_REASON_MAX, text);
 	return code.len > 0 && l->tried.len > 0 && means_never(code, text) ? ERR_AUTH : ERR_CLOSED;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/show.h"
 #include "session/secsh_inside.h"
 
 static void screen_forget(struct secsh_node *n)
@@ -78,7 +79,9 @@ void secsh_screen_on_open(struct secsh_node *n, ssh_message m)
 {
 	struct secsh_screen *s = &n->screen;
 
-	if (s->wire != NULL) {
+	if (s->wire != NULL && secsh_wire_is_over(s->wire))
+		screen_on_broken(n, s->wire, ERR_RESET); /* the one before: it is not told yet */
+	if (n->link.dead || s->wire != NULL) {
 		secsh_link_refuse(&n->link, m);
 		return;
 	}
@@ -128,8 +131,8 @@ void secsh_screen_on_request(struct secsh_node *n, ssh_message m)
 		screen_on_words(n, m, str_of(ssh_message_channel_request_command(m)));
 		return;
 	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
-		secsh_node_print(what + strlen(what), sizeof what - strlen(what),
-				 ssh_message_channel_request_subsystem(m));
+		show_ascii(what + strlen(what), sizeof what - strlen(what),
+			   str_of(ssh_message_channel_request_subsystem(m)));
 		n->owner->refused(n->arg, what);
 		break;
 	case SSH_CHANNEL_REQUEST_X11: n->owner->refused(n->arg, "x11-req"); break;

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "proto/ident.h"
 #include "wire/tls_inside.h"
 
 struct tls_peer {
@@ -181,17 +182,11 @@ char *tls_peer_read_name(X509 *cert)
 bool tls_peer_agent(const char *name, struct str *agent)
 {
 	const char *at = strchr(name, '@');
+	struct str before = {name, at == NULL ? 0 : (size_t)(at - name)};
 
-	if (at == NULL || at[1] == '\0' || at == name || at - name > TLS_PEER_AGENT_MAX)
+	if (at == NULL || at[1] == '\0' || !ident_ok(before))
 		return false;
-	for (const char *p = name; p < at; p++) {
-		char c = ascii_lower(*p);
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
-		    memchr("._-", c, 3) == NULL)
-			return false;
-	}
-	*agent = (struct str){name, (size_t)(at - name)};
+	*agent = before;
 	return true;
 }
 

@@ -25,13 +25,10 @@ int tls_peer_check(struct tls_peer *p, int64_t now_ms, char *why) MUST_CHECK;
 struct tls_peer *tls_peer_share(struct tls_peer *p);
 void tls_peer_free(struct tls_peer *p);
 
-/* Bytes of an agent's name in a certificate. */
-#define TLS_PEER_AGENT_MAX 64
-
 /*
  * Is this name "agent@realm"?
  *   name    of a certificate.
- *   *agent  set on true to the part before '@': 1-64 letters, digits, '.', '_' or '-'.
+ *   *agent  set on true to the part before '@', as ident_ok() allows.
  */
 bool tls_peer_agent(const char *name, struct str *agent);
 

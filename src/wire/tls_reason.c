@@ -11,7 +11,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
-#include "base/str.h"
+#include "base/show.h"
 #include "proto/time_text.h"
 
 /* Names of a certificate that are told, at most: the certificate may hold thousands. */
@@ -20,15 +20,28 @@
 /* OpenSSL numbers a received alert so: this plus the alert's number. */
 #define ALERT_BASE SSL_AD_REASON_OFFSET
 
-/* Write what may be shown of some bytes of a peer: printable ASCII, the rest as '?'. */
-static size_t tls_reason_show(char *out, size_t cap, struct str s)
+/* For quotes around it. */
+static void tls_reason_name(struct str name, char out[TLS_REASON_NAME])
 {
-	size_t n = MIN(cap - 1, s.len);
+	show_ascii(out, TLS_REASON_NAME, name);
+	for (char *p = out; *p != '\0'; p++)
+		if (*p == '"')
+			*p = '?';
+}
 
-	for (size_t i = 0; i < n; i++)
-		out[i] = s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?';
-	out[n] = 0;
-	return n;
+/* A common name; empty when there is none. */
+static void tls_reason_common_name(const X509_NAME *name, char out[TLS_REASON_NAME])
+{
+	int at = name == NULL ? -1 : X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+	const ASN1_STRING *text;
+
+	out[0] = '\0';
+	if (at < 0)
+		return;
+	text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
+	tls_reason_name((struct str){(const char *)ASN1_STRING_get0_data(text),
+				     (size_t)ASN1_STRING_length(text)},
+			out);
 }
 
 static size_t tls_reason_ip(char *out, size_t cap, struct str ip)
@@ -43,7 +56,8 @@ static size_t tls_reason_ip(char *out, size_t cap, struct str ip)
 	return n;
 }
 
-/* "a.example, b.example and others"; empty when the certificate names nobody. */
+/* "a.example, b.example and others"; empty when the certificate names nobody. cap: TLS_REASON_NAME
+ * at least. */
 static void tls_reason_names(X509 *cert, char *out, size_t cap)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
@@ -67,14 +81,13 @@ static void tls_reason_names(X509 *cert, char *out, size_t cap)
 		if (told++ > 0)
 			n += str_printf(out + n, cap - n, ", ");
 		if (name->type == GEN_DNS)
-			n += tls_reason_show(out + n, MIN(cap - n, (size_t)70), s);
+			n += show_ascii(out + n, MIN(cap - n, (size_t)70), s);
 		else
 			n += tls_reason_ip(out + n, cap - n, s);
 	}
 	GENERAL_NAMES_free(names);
-	if (told == 0 && X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, out,
-						   (int)MIN(cap, (size_t)70)) > 0)
-		tls_reason_show(out, cap, str_of(out));
+	if (told == 0)
+		tls_reason_common_name(X509_get_subject_name(cert), out);
 }
 
 static void tls_reason_mismatch(X509 *cert, const char *host, char *out)
@@ -97,36 +110,14 @@ static void tls_reason_day(const ASN1_TIME *t, char out[DAY_TEXT])
 	str_printf(out, DAY_TEXT, "%s", text);
 }
 
-/* A common name; empty when there is none. */
-static void tls_reason_common_name(const X509_NAME *name, char out[TLS_REASON_NAME])
-{
-	int at = name == NULL ? -1 : X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-	const ASN1_STRING *text;
-
-	out[0] = '\0';
-	if (at < 0)
-		return;
-	text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
-	tls_reason_show(out, TLS_REASON_NAME,
-			(struct str){(const char *)ASN1_STRING_get0_data(text),
-				     (size_t)ASN1_STRING_length(text)});
-	for (char *p = out; *p != '\0'; p++)
-		if (*p == '"')
-			*p = '?';
-}
-
 void tls_reason_subject(X509 *cert, char *out)
 {
 	char *name = tls_peer_read_name(cert);
 
-	if (name != NULL && name[0] != '\0') {
-		tls_reason_show(out, TLS_REASON_NAME, str_of(name));
-		for (char *p = out; *p != '\0'; p++)
-			if (*p == '"')
-				*p = '?';
-	} else {
+	if (name != NULL && name[0] != '\0')
+		tls_reason_name(str_of(name), out);
+	else
 		tls_reason_common_name(X509_get_subject_name(cert), out);
-	}
 	free(name);
 }
 

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(w.name[0] == '\0' ||
 	      (hostname_tunnel(str_of(w.name), name) == 0 && strcmp(name, w.name) == 0));
 	CHECK(w.priority <= 65535 && w.sessions_max <= 64);
-	CHECK(strlen(w.agent) < sizeof w.agent && strlen(w.policy) < sizeof w.policy);
-	CHECK(w.proxy <= SSH_WORDS_PROXY_V2);
+	CHECK(strlen(w.agent) < sizeof w.agent && w.policy < TUNNEL_POLICIES);
+	CHECK(w.proxy < TUNNEL_PROXIES);
 	return 0;
 }

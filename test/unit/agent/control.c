@@ -215,7 +215,7 @@ static void test_writes_wishes(void **state)
 static void test_writes_offers(void **state)
 {
 	struct str names[CONTROL_SERVICES_MAX] = {STR("web"), STR("ssh")};
-	char longest[CONTROL_SERVICE_MAX - 1];
+	char longest[IDENT_TEXT - 1];
 	struct buf out = {0};
 
 	assert_int_equal(control_offer(names, 2, 5, &out), 0);
@@ -232,29 +232,6 @@ static void test_writes_offers(void **state)
 	assert_int_equal(control_offer(names, CONTROL_SERVICES_MAX, 65535, &out), 0);
 	assert_true(out.len < 65536);
 	buf_free(&out);
-}
-
-static void test_service_names(void **state)
-{
-	static const struct {
-		const char *name;
-		bool ok;
-	} cases[] = {
-		{"web", true},
-		{"Web-2_b.c", true},
-		{"22", true},
-		{"", false},
-		{"a b", false},
-		{"a/b", false},
-		{"a=b", false},
-		{"\xc3\xa4", false},
-		{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", true},
-		{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (control_service_ok(str_of(cases[i].name)) != cases[i].ok)
-			fail_msg("%s", cases[i].name);
 }
 
 static const struct {
@@ -295,7 +272,7 @@ int main(void)
 		cmocka_unit_test(test_reads_lines),   cmocka_unit_test(test_cuts_a_long_reason),
 		cmocka_unit_test(test_writes_lines),  cmocka_unit_test(test_several_urls),
 		cmocka_unit_test(test_writes_wishes), cmocka_unit_test(test_writes_offers),
-		cmocka_unit_test(test_service_names), cmocka_unit_test(test_codes),
+		cmocka_unit_test(test_codes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,10 +22,12 @@ static void test_each_word(void **state)
 		{"a name", "name=Demo", {.name = "demo"}},
 		{"a name of two labels", "name=hello.tim", {.name = "hello.tim"}},
 		{"who this is", "agent=box_1.Home", {.agent = "box_1.Home"}},
-		{"no header", "proxy=none", {.proxy = SSH_WORDS_PROXY_NONE}},
-		{"the first header", "proxy=v1", {.proxy = SSH_WORDS_PROXY_V1}},
-		{"the second header", "proxy=v2", {.proxy = SSH_WORDS_PROXY_V2}},
-		{"a policy", "policy=round-robin", {.policy = "round-robin"}},
+		{"no header", "proxy=none", {.has_proxy = true, .proxy = TUNNEL_PROXY_NONE}},
+		{"the first header", "proxy=v1", {.has_proxy = true, .proxy = TUNNEL_PROXY_V1}},
+		{"the second header", "proxy=v2", {.has_proxy = true, .proxy = TUNNEL_PROXY_V2}},
+		{"a policy",
+		 "policy=round-robin",
+		 {.has_policy = true, .policy = TUNNEL_ROUND_ROBIN}},
 		{"the best priority", "priority=0", {.has_priority = true}},
 		{"the last priority", "priority=65535", {.priority = 65535, .has_priority = true}},
 		{"so many sessions", "max-sessions=64", {.sessions_max = 64}},
@@ -39,7 +41,7 @@ static void test_each_word(void **state)
 		{"help", "--help", {.help = true}},
 		{"several, and spaces everywhere",
 		 "  name=demo   proxy=v2 json  ",
-		 {.name = "demo", .proxy = SSH_WORDS_PROXY_V2, .json = true}},
+		 {.name = "demo", .has_proxy = true, .proxy = TUNNEL_PROXY_V2, .json = true}},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -51,7 +53,9 @@ static void test_each_word(void **state)
 		assert_string_equal(why, "");
 		assert_string_equal(w.name, cases[i].want.name);
 		assert_string_equal(w.agent, cases[i].want.agent);
-		assert_string_equal(w.policy, cases[i].want.policy);
+		assert_int_equal(w.has_policy, cases[i].want.has_policy);
+		assert_int_equal(w.policy, cases[i].want.policy);
+		assert_int_equal(w.has_proxy, cases[i].want.has_proxy);
 		assert_int_equal(w.proxy, cases[i].want.proxy);
 		assert_int_equal(w.priority, cases[i].want.priority);
 		assert_int_equal(w.has_priority, cases[i].want.has_priority);
