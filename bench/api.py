@@ -198,14 +198,13 @@ def main():
     p.add_argument('--rounds', type=int)
     p.add_argument('--quick', action='store_true', help='one short round')
     o = p.parse_args()
-    samples, lab = {}, chains.Lab()
+    samples = {}
     try:
-        for _ in range(o.rounds or (1 if o.quick else 5)):
-            one_round(lab, 1 if o.quick else 4, samples)
+        with chains.Lab() as lab:
+            for _ in range(o.rounds or (1 if o.quick else 5)):
+                one_round(lab, 1 if o.quick else 4, samples)
     except chains.Wrong as e:
         sys.exit(f'bench: {e}')
-    finally:
-        lab.close()
     width = max(map(len, samples))
     for key, values in samples.items():
         print(f'{key:{width}}  {statistics.median(values):10.2f}   '

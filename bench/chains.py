@@ -5,6 +5,7 @@ where visitors go in and which processes' CPU and memory are its own.
 
 import contextlib
 import ctypes
+import fcntl
 import getpass
 import http.client
 import os
@@ -15,6 +16,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -41,16 +43,71 @@ class Path:
         self.mbit = mbit
 
 
+class Place:
+    """A directory that is locked while it is used: what a killed run has left, the next one
+    removes."""
+
+    PREFIX, LOCK = 'karez-bench-', 'lock'
+
+    def __init__(self, parent):
+        self.sweep(parent)
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix=self.PREFIX, dir=parent))
+        self.lock = self.locked(self.path, os.O_CREAT)
+
+    @classmethod
+    def locked(cls, path, flags=0):
+        """A descriptor that holds the lock; None: there is none, or somebody else has it."""
+        try:
+            fd = os.open(path / cls.LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return None
+        return fd
+
+    @classmethod
+    def sweep(cls, parent):
+        for path in pathlib.Path(parent).glob(cls.PREFIX + '*'):
+            fd = cls.locked(path)
+            if fd is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(fd)
+
+    def remove(self):
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+
 class Lab:
     """Ports, files and processes of one run; all of it goes away at the end, by pid."""
 
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
     def __init__(self):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix='karez-bench-'))
+        for number in self.SIGNALS:
+            signal.signal(number, self.on_signal)
+        shm = pathlib.Path('/dev/shm')
+        self.place = Place(tempfile.gettempdir())
+        self.bulk_place = Place(shm if os.access(shm, os.W_OK) else tempfile.gettempdir())
+        self.dir, self.bulk_dir = self.place.path, self.bulk_place.path
         self.procs = []
         self.used_ports = set()
-        shm = pathlib.Path('/dev/shm')
-        self.bulk_dir = pathlib.Path(tempfile.mkdtemp(
-            prefix='karez-bench-', dir=shm if os.access(shm, os.W_OK) else None))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    @staticmethod
+    def on_signal(number, _frame):
+        """Whatever is being done ends, and __exit__ follows."""
+        sys.exit(f'bench: ended by {signal.Signals(number).name}, nothing was written')
 
     def port(self):
         """A free port below the ephemeral range, where a generator's connections cannot take it."""
@@ -94,10 +151,14 @@ class Lab:
             self.procs.remove(proc)
 
     def close(self):
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # who is impatient leaves nothing behind either
         for proc in list(reversed(self.procs)):
             self.stop(proc)
-        shutil.rmtree(self.dir, ignore_errors=True)
-        shutil.rmtree(self.bulk_dir, ignore_errors=True)
+        self.bulk_place.remove()
+        self.place.remove()
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
 
     def write(self, name, text, mode=0o644):
         path = self.dir / name

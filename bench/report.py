@@ -232,6 +232,7 @@ PANELS = (
     ('CPU microseconds per request or connection (log)',
      ('keepalive', 'close', 'short', 'pass-short')),
     ('Resident bytes per idle visitor', ('idle-public', 'idle-agent')),
+    ('Resident bytes per idle ssh session', ('session', 'session-pss')),
     ('Small request, us (log)', ('alone-p50', 'alone-p99', 'beside-p50', 'beside-p99')),
     ('40 ms round trip, one stream, Mbit/s', ('distance',)),
     ('40 ms and 200 Mbit/s, small request, us',

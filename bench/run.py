@@ -9,7 +9,6 @@ import os
 import platform
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -132,16 +131,11 @@ def main():
     o = options()
     prepare()
     kinds = chosen_chains(o.asked_chains)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit('bench: ended by a signal'))
-    lab = chains.Lab()
     try:
-        samples = rounds(lab, o, kinds)
+        with chains.Lab() as lab:
+            samples = rounds(lab, o, kinds)
     except chains.Wrong as e:
         sys.exit(f'bench: {e}')
-    except KeyboardInterrupt:
-        sys.exit('bench: interrupted, nothing was written')
-    finally:
-        lab.close()
     result = report.result(samples, kinds, machine(), o)
     text = report.text(result)
     print('\n' + text)
