@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/show.h"
 #include "proto/json.h"
 
 /* Bytes of a stranger's text that are shown. */
@@ -13,20 +14,10 @@
 /* Bytes of one JSON line. */
 #define SAY_JSON_MAX 16384
 
-/* Any bytes as printable ASCII, cut at SAY_TEXT_MAX. */
+/* A stranger's text, cut at SAY_TEXT_MAX. */
 static const char *karez_say_clean(char out[SAY_TEXT_MAX], const char *text)
 {
-	size_t n = 0;
-
-	for (; *text != '\0' && n + 5 < SAY_TEXT_MAX; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c < ' ' || c >= 0x7f)
-			n += str_printf(out + n, SAY_TEXT_MAX - n, "\\x%02x", c);
-		else
-			out[n++] = *text;
-	}
-	out[n] = '\0';
+	show_text(out, SAY_TEXT_MAX, str_of(text));
 	return out;
 }
 
@@ -468,9 +459,10 @@ void karez_say_connection(const struct karez_say *say, const struct target_conne
 void karez_say_forward(const struct karez_say *say, const char *host,
 		       const struct rforward_answer *a)
 {
-	char target[SSH_SPEC_TEXT];
+	char target[SSH_SPEC_TEXT], address[SSH_SPEC_ADDRESS_TEXT];
 
 	ssh_spec_target(a->spec, target);
+	ssh_spec_address_text(a->spec, address);
 	if (say->json) {
 		struct karez_object object =
 			karez_object_new(a->e == 0 ? "forwarding" : "not-forwarding");
@@ -493,7 +485,8 @@ void karez_say_forward(const struct karez_say *say, const char *host,
 			fprintf(say->out, "Allocated port %u for remote forward to %s\n", a->port,
 				target);
 		else
-			fprintf(say->out, "Forwarding %s:%u to %s\n", host, a->port, target);
+			fprintf(say->out, "Forwarding %s:%u on %s to %s\n", address, a->port, host,
+				target);
 		fflush(say->out);
 	}
 }

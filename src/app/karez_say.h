@@ -51,7 +51,8 @@ void karez_say_connection(const struct karez_say *say, const struct target_conne
 /* No server is named, and none was found at the guessed place: how to name one or run one. */
 void karez_say_no_server(const struct karez_say *say);
 
-/* The server has answered a forward; host: its name. */
+/* The server has answered a forward; host: its name. Where it listens is said as it was asked for:
+ * it has not said what it made of that. */
 void karez_say_forward(const struct karez_say *say, const char *host,
 		       const struct rforward_answer *a);
 

@@ -121,6 +121,8 @@ struct config_command {
 	size_t n_tables;
 	const struct config_option *args; /* [n_args] its arguments in order, named in capitals; */
 	size_t n_args;			  /* one that is a list comes last and takes the rest */
+	const char *without; /* a group of options that its help leaves out, since they mean
+				nothing to it; or NULL */
 };
 
 /* What several commands begin with: `karez token --help` tells about those. */

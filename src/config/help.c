@@ -13,9 +13,12 @@ const char *help_group(const struct config_option *row)
 	return row->group == NULL ? "Options" : row->group;
 }
 
-static bool help_shown(const struct slot *s)
+static bool help_shown(const struct config *c, const struct slot *s)
 {
-	return !s->arg && !(s->row->flags & CONFIG_HIDDEN);
+	const char *without = c->command == NULL || c->overview ? NULL : c->command->without;
+
+	return !s->arg && !(s->row->flags & CONFIG_HIDDEN) &&
+	       (without == NULL || strcmp(help_group(s->row), without) != 0);
 }
 
 /* Add one fact; the first opens the bracket. */
@@ -89,7 +92,7 @@ static void help_option(const struct config *c, const struct config_option *row,
 static bool help_group_done(const struct config *c, const struct slot *s)
 {
 	for (const struct slot *p = c->slots; p < s; p++)
-		if (help_shown(p) && strcmp(help_group(p->row), help_group(s->row)) == 0)
+		if (help_shown(c, p) && strcmp(help_group(p->row), help_group(s->row)) == 0)
 			return true;
 	return false;
 }
@@ -99,11 +102,11 @@ static void help_groups(const struct config *c, FILE *out)
 	const struct slot *end = c->slots + c->n_slots;
 
 	for (const struct slot *s = c->slots; s < end; s++) {
-		if (!help_shown(s) || help_group_done(c, s))
+		if (!help_shown(c, s) || help_group_done(c, s))
 			continue;
 		fprintf(out, "\n%s:\n", help_group(s->row));
 		for (const struct slot *m = s; m < end; m++)
-			if (help_shown(m) && strcmp(help_group(m->row), help_group(s->row)) == 0)
+			if (help_shown(c, m) && strcmp(help_group(m->row), help_group(s->row)) == 0)
 				help_option(c, m->row, out);
 	}
 }

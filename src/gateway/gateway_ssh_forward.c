@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/show.h"
 #include "core/manage.h"
 #include "gateway/gateway_ssh.h"
 
@@ -75,8 +76,8 @@ static void gateway_ssh_log_forward(const struct gateway_ssh_forward *f)
 
 	if (!gateway_ssh_may_log(f->ssh))
 		return;
-	gateway_ssh_quote((struct str){f->address, f->address_len}, address, sizeof address);
-	gateway_ssh_quote(str_of(gateway_ssh_reason(f)), words, sizeof words);
+	show_quoted(address, sizeof address, (struct str){f->address, f->address_len});
+	show_quoted(words, sizeof words, str_of(gateway_ssh_reason(f)));
 	if (f->state == GATEWAY_SSH_SERVED)
 		log_info(n->gateway->opt.log,
 			 "event=forward account=%s session=%llu agent=%s peer=%s address=\"%s\" "
@@ -157,14 +158,14 @@ static bool gateway_ssh_wish_words(const struct ssh_words *w, struct manage_tunn
 {
 	unsigned before = c->set;
 
-	if (w->proxy != SSH_WORDS_PROXY_UNSET) {
+	if (w->has_proxy) {
 		c->set |= MANAGE_T_PROXY;
-		c->to.proxy = w->proxy == SSH_WORDS_PROXY_V1   ? TUNNEL_PROXY_V1
-			      : w->proxy == SSH_WORDS_PROXY_V2 ? TUNNEL_PROXY_V2
-							       : TUNNEL_PROXY_NONE;
+		c->to.proxy = w->proxy;
 	}
-	if (w->policy[0] != '\0' && record_parse_policy(str_of(w->policy), &c->to.policy) == 0)
+	if (w->has_policy) {
 		c->set |= MANAGE_T_POLICY;
+		c->to.policy = w->policy;
+	}
 	if (w->sessions_max > 0) {
 		c->set |= MANAGE_T_SESSIONS_MAX;
 		c->to.sessions_max = w->sessions_max;
@@ -239,6 +240,7 @@ static void gateway_ssh_ask(struct gateway_ssh_forward *f)
 	}
 	f->state = GATEWAY_SSH_ASKED;
 	s->n_attaches++;
+	secsh_node_hush(s->entry.session, f->id);
 }
 
 /* It is served after all, and must not be. */

@@ -30,13 +30,16 @@ static struct str ssh_forward_bare(struct str address)
 	return in;
 }
 
-/* Is it where to listen? Then it is written down; nothing of it is a name. */
+/* Is it where to listen? Then it is written down; nothing of it is a name. "0" is the one short
+ * form that people type. */
 static bool ssh_forward_is_bind(struct str address, struct ssh_forward *out)
 {
 	uint8_t ip[16];
 
 	if (address.len == 0 || str_eq(address, STR("*")))
 		return true;
+	if (str_eq(address, STR("0")))
+		address = STR("0.0.0.0");
 	if (str_eq_nocase(address, STR("localhost"))) {
 		memcpy(out->bind, "localhost", sizeof "localhost");
 		return true;
@@ -45,6 +48,29 @@ static bool ssh_forward_is_bind(struct str address, struct ssh_forward *out)
 		return false;
 	cidr_ip_format(ip, out->bind);
 	return true;
+}
+
+/*
+ * Would sshd, which asks getaddrinfo(), read an address where we read none: "127.1", "0x7f000001",
+ * "2130706433"? What ends in a number is no host name. lower: [len], without a dot at the end.
+ * Source: inet_aton(3), RFC 6943 3.1.1, RFC 3696 2.
+ */
+static bool ssh_forward_ends_in_number(struct str lower)
+{
+	struct str label = lower;
+	bool hex;
+
+	for (size_t i = lower.len; i > 0; i--)
+		if (lower.p[i - 1] == '.') {
+			label = (struct str){lower.p + i, lower.len - i};
+			break;
+		}
+	hex = str_starts(label, STR("0x"));
+	for (size_t i = hex ? 2 : 0; i < label.len; i++)
+		if (!(label.p[i] >= '0' && label.p[i] <= '9') &&
+		    !(hex && label.p[i] >= 'a' && label.p[i] <= 'f'))
+			return false;
+	return label.len > 0;
 }
 
 /* A host name of somebody's own; one star may stand in front of it. lower: [len] */
@@ -81,6 +107,11 @@ static int ssh_forward_name(struct str address, const char *domain, struct ssh_f
 	if (str_eq(lower, str_of(domain)))
 		return 0;
 	if (!hostname_under(lower, str_of(domain), &name)) {
+		if (ssh_forward_ends_in_number(lower))
+			return ssh_forward_refuse(
+				why, "this is a number, neither an address nor a name: write an "
+				     "address in full, as 127.0.0.1, and a tunnel that is called "
+				     "so with its domain");
 		if (str_find(lower, '.') < lower.len)
 			return ssh_forward_domain(lower, out, why);
 		name = lower;

@@ -2,6 +2,8 @@
  */
 #include "proto/ssh_spec.h"
 
+#include <string.h>
+
 #include "base/err.h"
 #include "base/num.h"
 #include "proto/cidr.h"
@@ -250,5 +252,14 @@ const char *ssh_spec_target(const struct ssh_spec *s, char out[SSH_SPEC_TEXT])
 	if (str_starts(shown, STR("tcp://")))
 		shown = (struct str){shown.p + 6, shown.len - 6};
 	str_printf(out, SSH_SPEC_TEXT, STR_FMT, STR_ARG(shown));
+	return out;
+}
+
+const char *ssh_spec_address_text(const struct ssh_spec *s, char out[SSH_SPEC_ADDRESS_TEXT])
+{
+	bool six = strchr(s->address, ':') != NULL;
+
+	str_printf(out, SSH_SPEC_ADDRESS_TEXT, "%s%s%s", six ? "[" : "",
+		   s->address[0] == '\0' ? "*" : s->address, six ? "]" : "");
 	return out;
 }

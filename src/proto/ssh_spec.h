@@ -30,4 +30,11 @@ int ssh_spec_parse(struct str s, struct ssh_spec *out, const char **why) MUST_CH
 /* Returns out, NUL-terminated. */
 const char *ssh_spec_target(const struct ssh_spec *s, char out[SSH_SPEC_TEXT]);
 
+/* Bytes that an address fits in as it stands before a port: "*" for everywhere, IPv6 in brackets.
+ */
+#define SSH_SPEC_ADDRESS_TEXT (HOSTNAME_MAX + 3)
+
+/* Returns out, NUL-terminated. */
+const char *ssh_spec_address_text(const struct ssh_spec *s, char out[SSH_SPEC_ADDRESS_TEXT]);
+
 #endif

@@ -46,6 +46,8 @@ struct client {
 	struct ev_timer silence;  /* until SERVE */
 	uint64_t heard;		  /* bytes, when silence was set last */
 	bool asked;		  /* a person has been asked since then */
+	struct ev_timer login;	  /* until SERVE: for the phase, whatever comes meanwhile */
+	bool thought;		  /* a person has been asked since it was set */
 	struct forward *forwards; /* owned: [n] */
 	size_t n, n_answered;
 	struct forward *asking; /* borrowed, of forwards: the one that was asked for; or NULL */
@@ -58,6 +60,7 @@ struct secsh_agent {
 	const struct secsh_agent_owner *owner;
 	void *arg;
 	struct secsh_where where;
+	uint32_t login_ms;
 	struct secsh_secrets secrets;
 	ssh_key trusted;       /* owned: the host's key that was accepted last; NULL: none yet */
 	struct client *client; /* weak: cleared when it ends */
@@ -70,7 +73,7 @@ static int agent_on_ask(void *arg, const char *prompt, bool echo, char *out, siz
 	struct secsh_agent *a = arg;
 
 	if (a->client != NULL)
-		a->client->asked = true;
+		a->client->asked = a->client->thought = true;
 	return a->asks.ask(a->asks.arg, prompt, echo, out, cap);
 }
 
@@ -146,6 +149,7 @@ static bool client_connect(struct client *c)
 	if (client_check_host(c) != 0)
 		return false;
 	c->phase = LOGIN;
+	ev_timer_set(c->link.session.ev, &c->login, c->agent->login_ms);
 	return true;
 }
 
@@ -180,6 +184,12 @@ static bool client_begin_ask(struct client *c)
 	return true;
 }
 
+static void client_stop_timers(struct client *c)
+{
+	ev_timer_stop(c->link.session.ev, &c->silence);
+	ev_timer_stop(c->link.session.ev, &c->login);
+}
+
 static bool client_log_in(struct client *c)
 {
 	struct secsh_agent *a = c->agent;
@@ -193,7 +203,7 @@ static bool client_log_in(struct client *c)
 		return false;
 	}
 	c->phase = SERVE;
-	ev_timer_stop(a->ev, &c->silence);
+	client_stop_timers(c);
 	secsh_link_by_hand(&c->link, false);
 	if (c->n > 0)
 		(void)client_begin_ask(c); /* before the first ping is out */
@@ -213,6 +223,20 @@ static void client_on_silence(void *arg)
 	}
 	c->asked = false; /* a person's time is not the server's */
 	ev_timer_set(c->link.session.ev, &c->silence, GREET_MS);
+}
+
+/* It does say something, and that is all. */
+static void client_on_login(void *arg)
+{
+	struct client *c = arg;
+
+	if (!c->thought) {
+		secsh_link_fail(&c->link, ERR_TIMEOUT,
+				STR("the server does not let us in in time"));
+		return;
+	}
+	c->thought = false;
+	ev_timer_set(c->link.session.ev, &c->login, c->agent->login_ms);
 }
 
 /* ---- asking for forwards ---- */
@@ -355,7 +379,7 @@ static void client_on_release(void *arg)
 {
 	struct client *c = arg;
 
-	ev_timer_stop(c->link.session.ev, &c->silence);
+	client_stop_timers(c);
 	secsh_prove_free(&c->prove);
 	for (size_t i = 0; i < c->n; i++)
 		free(c->forwards[i].address);
@@ -397,7 +421,7 @@ static void client_close(struct session *s, int why, struct str reason)
 	if (c->agent != NULL)
 		c->agent->client = NULL;
 	c->agent = NULL;
-	ev_timer_stop(s->ev, &c->silence); /* it may outlive this call, not its owner */
+	client_stop_timers(c); /* it may outlive this call, not its owner */
 	secsh_link_close(s, why, reason);
 }
 
@@ -427,6 +451,7 @@ static int client_new(struct secsh_agent *a, const struct secsh_agent_forward *f
 	c->prove =
 		(struct secsh_prove){.where = &a->where, .asks = &a->own, .secrets = &a->secrets};
 	c->silence = (struct ev_timer){.fn = client_on_silence, .arg = c};
+	c->login = (struct ev_timer){.fn = client_on_login, .arg = c};
 	*out = c;
 	return 0;
 fail:
@@ -485,6 +510,7 @@ int secsh_agent_start(struct secsh_agent *a, int fd, const struct secsh_agent_fo
 	char why[SECSH_WHY_TEXT];
 	struct client *c = NULL;
 	ssh_session ssh = NULL;
+	uint32_t said_ms;
 	int e;
 
 	CHECK(a->client == NULL && n <= SECSH_SPECS_MAX && (fd >= 0 || a->where.proxy != NULL));
@@ -503,6 +529,8 @@ int secsh_agent_start(struct secsh_agent *a, int fd, const struct secsh_agent_fo
 	}
 	a->client = c;
 	ev_timer_set(a->ev, &c->silence, GREET_MS);
+	said_ms = secsh_agent_dial_ms(a);
+	ev_timer_set(a->ev, &c->login, said_ms != 0 ? said_ms : a->login_ms);
 	secsh_link_soon(&c->link);
 	*out = &c->link.session;
 out:
@@ -527,6 +555,7 @@ int secsh_agent_new(struct ev *ev, const struct secsh_agent_opt *opt, struct sec
 	a->own = (struct secsh_agent_asks){.ask = agent_on_ask, .say = agent_on_say, .arg = a};
 	a->owner = opt->owner;
 	a->arg = opt->arg;
+	a->login_ms = opt->login_ms != 0 ? opt->login_ms : SECSH_LOGIN_MS;
 	if ((e = secsh_where_find(&a->where, opt, why)) != 0)
 		goto out;
 	if ((e = agent_ssh(a, &ssh, why)) != 0) /* what libssh does not take is said now */

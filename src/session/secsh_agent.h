@@ -14,6 +14,13 @@
 /* Forwards of one session. */
 #define SECSH_SPECS_MAX 64
 
+/*
+ * How long a server may take for each of the two: greeting and key exchange (unless ConnectTimeout
+ * says otherwise), and the login, in milliseconds. As sshd's LoginGraceTime; the time in which a
+ * person is asked does not count.
+ */
+#define SECSH_LOGIN_MS 120000
+
 struct secsh_agent;
 
 /* Where to, and as whom. Read once; what is NULL or 0 is what ~/.ssh/config or ssh(1) say. */
@@ -76,6 +83,7 @@ struct secsh_agent_opt {
 	struct secsh_agent_asks asks;
 	const struct secsh_agent_owner *owner;
 	void *arg;
+	uint32_t login_ms; /* 0: SECSH_LOGIN_MS */
 };
 
 /*
@@ -94,7 +102,8 @@ const char *secsh_agent_user(const struct secsh_agent *a);
 /* A ProxyJump or ProxyCommand leads there: nobody has to dial, secsh_agent_start() takes fd -1. */
 bool secsh_agent_is_proxied(const struct secsh_agent *a);
 
-/* ConnectTimeout, in milliseconds; 0: nobody said. ExitOnForwardFailure. Both are the owner's. */
+/* ConnectTimeout, in milliseconds; 0: nobody said; it counts for dialling, and then once more for
+ * the key exchange. ExitOnForwardFailure. Both are the owner's. */
 uint32_t secsh_agent_dial_ms(const struct secsh_agent *a);
 bool secsh_agent_is_all_or_none(const struct secsh_agent *a);
 

@@ -58,7 +58,7 @@ class There:
 
 
 def granted(proc, n, seconds=10):
-    pattern = rf"{ALLOCATED}|^Forwarding \S*?:?(\d+) to "
+    pattern = rf"{ALLOCATED}|^Forwarding \S+:(\d+) on \S+ to "
 
     def there():
         found = [int(m[1] or m[2]) for m in
@@ -96,7 +96,8 @@ def test_port_0(there, echoes):
 def test_a_fixed_port(there, echoes):
     port = free_port()
     proc = there.karez("-N", "-R", to(echoes, port))
-    proc.wait_line(rf"Forwarding .*:?{port} to 127\.0\.0\.1:{echoes.port}", 10)
+    proc.wait_line(rf"^Forwarding localhost:{port} on 127\.0\.0\.1 to "
+                   rf"127\.0\.0\.1:{echoes.port}$", 10)
     assert echoed(port)
 
 
@@ -492,6 +493,23 @@ def test_a_port_that_is_gone_after_a_reconnect(there, echoes):
         assert other != port and echoed(other)
 
 
+def drip(peer, target=None):
+    """A line now and then, and never a greeting (RFC 4253 4.2 lets a server)."""
+    peer.sock.settimeout(0.1)
+    with contextlib.suppress(OSError):
+        while True:
+            peer.sock.sendall(b"wait\r\n")
+            with contextlib.suppress(TimeoutError):
+                if not peer.sock.recv(4096):
+                    return
+
+
+def test_a_server_that_only_says_to_wait(world, there, echoes):
+    target = world.closes(RawTarget(drip))
+    said = there.fails("-R", to(echoes, 0), port=target.port, options=["ConnectTimeout=1"])
+    assert "does not let us in in time" in said, said
+
+
 def test_a_silent_server_is_dead(there, echoes):
     proc = there.forward(to(echoes, 0))
     mark = proc.mark()
@@ -554,6 +572,14 @@ def test_karez_ssh_to_karezd(world, echoes):
     assert echoed(port)
     assert proc.stop(signal.SIGINT) == 0
     wait_until(lambda: scene.page("demo").status == 503, 5, "it has left")
+
+
+def test_help_tells_what_has_a_meaning(world):
+    proc = world.run("karez", [BUILD / "karez", "ssh", "--help"])
+    assert proc.wait(10) == 0
+    said = proc.text("out")
+    assert "--remote-forward" in said and "--json" in said, said
+    assert not re.search(r"^ .*--(server|token|token-file|ca-file|config-dir)\b", said, re.M), said
 
 
 def test_ssh_setup(world):

@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+import types
 
 import pytest
 
@@ -11,6 +12,7 @@ from hello import context
 from karez import check_growth, free_port, wait_until
 from raw_servers import RawTarget, echo, named
 from servers import Target, fields_of
+from ssh_raw import REQUEST_FAILURE, REQUEST_SUCCESS, RawSsh, cancel, forward
 from ssh_scene import (REFUSED, SshScene, echoed, events, forward_to, port_of, transport,
                        wait_events)
 from tunnel_scene import refuses, tcp, wait_refused
@@ -121,10 +123,12 @@ def test_many_forwards(world, scene):
 
 
 def test_more_forwards_than_there_may_be(scene):
-    """All at once: the two that are too many are refused, or all of them if they had to wait."""
+    """All at once, or one after the other: the two that are too many are refused."""
     specs = [f"t{i}:80:127.0.0.1:9" for i in range(66)]
     proc = scene.ssh("-N", *(a for s in specs for a in ("-R", s)))
-    wait_until(lambda: proc.count(REFUSED) == 2 or proc.count("too many requests"), 10, "an answer")
+    wait_until(lambda: proc.count(REFUSED) == 2, 10, "two refusals")
+    wait_until(lambda: len(scene.tunnels()) == 64, 10, "64 tunnels")
+    assert proc.alive() and proc.count(REFUSED) == 2
     proc.kill()
     scene.wait_sessions(0)
     made = transport(scene)
@@ -132,6 +136,51 @@ def test_more_forwards_than_there_may_be(scene):
         answer = made.global_request("tcpip-forward", (f"t{i}", 80), wait=True)
         assert (answer is not None) == (i < 64), i
     assert made.is_active() and len(scene.tunnels()) == 64
+
+
+def enter(scene):
+    client = RawSsh(scene.ssh_port)
+    scene.world.guests.append(types.SimpleNamespace(kill=client.close))
+    return client.login(scene.key)
+
+
+def test_requests_that_wait_are_judged_as_if_they_had_been_answered(scene):
+    """Nothing is answered while the first one waits for words that may come."""
+    names = [f"t{i}" for i in range(65)]
+    asked = [forward("t0", 80)] * 11 + [forward(name, 80) for name in names]
+    client = enter(scene)
+    client.send(*asked)
+    got = [client.receive(REQUEST_SUCCESS, REQUEST_FAILURE)[0] for _ in asked]
+    assert got == [REQUEST_SUCCESS] + [REQUEST_FAILURE] * 11 + [REQUEST_SUCCESS] * 63 + \
+        [REQUEST_FAILURE]
+    client.send(cancel("t0", 80), forward("t64", 80), forward("t0", 80))
+    got = [client.receive(REQUEST_SUCCESS, REQUEST_FAILURE)[0] for _ in range(3)]
+    assert got == [REQUEST_SUCCESS, REQUEST_SUCCESS, REQUEST_FAILURE]
+
+
+NUMBERS = ["0x7f000001", "127.1", "2130706433", "017700000001", "1.2.3", "127.0.0.256", "123"]
+
+
+@pytest.mark.parametrize("port", [80, 0])
+def test_what_looks_like_an_address_is_no_name(scene, web, port):
+    specs = [forward_to(web, f"{number}:{port}") for number in NUMBERS]
+    proc = scene.ssh(*(a for s in specs for a in ("-R", s)), words=["json"])
+    refused = wait_events(proc, "refused", len(NUMBERS))
+    assert [r["requested"]["address"] for r in refused] == NUMBERS
+    assert all("is a number" in r["reason"] for r in refused), refused
+    assert scene.tunnels() == []
+
+
+def test_a_name_of_digits_goes_with_its_domain(scene, web):
+    assert scene.session(forward_to(web, "123.localhost:80")).online[0]["tunnel"] == "123"
+    assert scene.page("123").text() == HELLO
+
+
+def test_address_0_is_everywhere(world, echoes):
+    """As sshd has it."""
+    scene = SshScene(world, bind=None)
+    port = port_of(scene.session(forward_to(echoes, "0:0")).online[0]["urls"][0])
+    assert echoed(port) and echoed(port, "127.0.0.9")
 
 
 # ---- users ----

@@ -94,6 +94,36 @@ static void test_overview(void **state)
 	check((const char *[]){"-s", "http", "--help", NULL}, &sample_program, help_overview);
 }
 
+/* A command that has no use for what all the others take does not tell about it. */
+static void test_without(void **state)
+{
+	static const struct config_command lonely[] = {
+		{.name = "lonely", .summary = "Publish nothing", .without = "Server"},
+		{.name = "other", .summary = "Publish something"},
+	};
+	static const struct {
+		const char *command;
+		bool has;
+	} cases[] = {{"lonely", false}, {"other", true}, {NULL, true}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct config_program p = sample_program;
+		const char *argv[] = {"--help", cases[i].command, NULL};
+		struct sample_run r;
+		int code;
+
+		p.commands = lonely;
+		p.n_commands = ARRAY_LEN(lonely);
+		p.fallback = NULL;
+		sample_start(&r, &p, argv, NULL);
+		sample_output(&r, &code);
+		assert_int_equal(code, 0);
+		assert_int_equal(strstr(r.text, "Server:") != NULL, cases[i].has);
+		assert_non_null(strstr(r.text, "--help"));
+		sample_end(&r);
+	}
+}
+
 /* Without a fallback the overview has what every command takes, and no more. */
 static void test_strict(void **state)
 {
@@ -137,9 +167,8 @@ static void test_plain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_command),
-		cmocka_unit_test(test_overview),
-		cmocka_unit_test(test_strict),
+		cmocka_unit_test(test_command), cmocka_unit_test(test_overview),
+		cmocka_unit_test(test_without), cmocka_unit_test(test_strict),
 		cmocka_unit_test(test_plain),
 	};
 

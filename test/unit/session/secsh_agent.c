@@ -76,6 +76,92 @@ static void test_what_is_no_ssh(void **state)
 	}
 }
 
+/* ---- servers that take their time ---- */
+
+/* Says a line now and then, as a server may before its greeting (RFC 4253 4.2). */
+struct drip {
+	struct ev *ev;
+	struct ev_timer timer;
+	int fd;
+	const char *text;
+	unsigned n;
+};
+
+static void drip_on_timer(void *arg)
+{
+	struct drip *d = arg;
+
+	d->n++;
+	if (write(d->fd, d->text, strlen(d->text)) < 0)
+		fail_msg("nobody listens");
+	ev_timer_set(d->ev, &d->timer, 20);
+}
+
+static void test_a_greeting_that_never_ends(void **state)
+{
+	static const struct {
+		const char *why, *text, *option;
+		uint32_t login_ms;
+	} cases[] = {
+		{"silence", "", "BatchMode=yes", 100},
+		{"a line now and then", "wait\r\n", "BatchMode=yes", 100},
+		{"a letter now and then", "w", "BatchMode=yes", 100},
+		{"what the person has said counts", "", "ConnectTimeout=1", 60000},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct drip d = {.text = cases[i].text};
+		struct secsh_world w = {.opt.login_ms = cases[i].login_ms};
+		int pair[2];
+
+		assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+		assert_int_equal(0, fcntl(pair[0], F_SETFL, O_NONBLOCK));
+		d.fd = pair[1];
+		secsh_world_open(&w, cases[i].option, NULL);
+		assert_int_equal(0, secsh_agent_start(w.agent, pair[0], NULL, 0, &w.session));
+		d.ev = w.ev;
+		d.timer = (struct ev_timer){.fn = drip_on_timer, .arg = &d};
+		ev_timer_set(w.ev, &d.timer, 0);
+		ev_run(w.ev);
+		ev_timer_stop(w.ev, &d.timer);
+		close(pair[1]);
+		if (w.why != ERR_TIMEOUT || strstr(w.reason, "in time") == NULL || d.n < 2)
+			fail_msg("%s: %s (%s), %u", cases[i].why, err_name(w.why), w.reason, d.n);
+		secsh_world_end(&w);
+	}
+}
+
+static void test_a_login_that_never_ends(void **state)
+{
+	struct secsh_server s = {.host_key = secsh_world_host_key, .is_deaf = true};
+	struct secsh_world w = {.opt.login_ms = 1000};
+
+	/* ConnectTimeout is not for this */
+	secsh_world_open(&w, "StrictHostKeyChecking=no", "ConnectTimeout=60", NULL);
+	secsh_world_run(&w, &s, NULL, 0);
+	assert_int_equal(w.why, ERR_TIMEOUT);
+	assert_non_null(strstr(w.reason, "in time"));
+	assert_int_equal(w.n_up, 0);
+	secsh_world_end(&w);
+}
+
+/* The time of a person is not the server's. */
+static void test_a_person_may_take_longer(void **state)
+{
+	struct secsh_server s = {.host_key = secsh_world_host_key,
+				 .methods = SSH_AUTH_METHOD_PASSWORD,
+				 .password = "open sesame",
+				 .thinks_ms = 1300, /* the deadline comes meanwhile */
+				 .n_forwards = 1};
+	struct secsh_world w = {.opt.login_ms = 1000, .answers = {"open sesame"}, .thinks_ms = 300};
+
+	secsh_world_open(&w, "StrictHostKeyChecking=no", "ConnectTimeout=60", NULL);
+	secsh_world_run(&w, &s, &(struct secsh_agent_forward){"", 1}, 1);
+	if (w.n_up != 1 || strcmp(w.answered, "0:OK:1 ") != 0)
+		fail_msg("%s (%s) %s", err_name(w.why), w.reason, w.answered);
+	secsh_world_end(&w);
+}
+
 /* ---- forwards ---- */
 
 static void test_forwards(void **state)
@@ -394,6 +480,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_no_ssh),
+		cmocka_unit_test(test_a_greeting_that_never_ends),
+		cmocka_unit_test(test_a_login_that_never_ends),
+		cmocka_unit_test(test_a_person_may_take_longer),
 		cmocka_unit_test(test_forwards),
 		cmocka_unit_test(test_a_flood_instead_of_an_answer),
 		cmocka_unit_test(test_visitors),

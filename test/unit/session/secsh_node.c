@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "session/secsh_inside.h"
 #include "unit/session/secsh_rig.h"
 
 /* ---- what is waited for ---- */
@@ -36,6 +37,13 @@ static bool until_both_over(struct rig *r)
 static bool until_pong(struct rig *r)
 {
 	return r->node->asked_ms == 0 && r->node->rtt_us > 0;
+}
+
+static bool until_ignored(struct rig *r)
+{
+	struct secsh_link *l = secsh_link_of(r->node);
+
+	return !l->paused && l->socket.in_bytes == l->seen_bytes && l->ping_ns == 0;
 }
 
 /* A visitor's end, or the target's: what was read, and how it ended. */
@@ -225,6 +233,48 @@ static void test_a_late_answer(void **state)
 		secsh_node_forwarded(r->node, r->forwards[0].id, 0, 80, "demo"); /* too late */
 		rig_run(r, until_wished);
 		assert_int_equal(wish.rc, answers[i] == 0 ? SSH_OK : SSH_ERROR);
+		rig_free(r);
+	}
+}
+
+/*
+ * While the answer is due nothing is read: what else the peer asks would be answered before it.
+ */
+static void test_nothing_is_read_before_the_answer(void **state)
+{
+	static const bool too_late[] = {false, true};
+
+	for (size_t i = 0; i < ARRAY_LEN(too_late); i++) {
+		struct rig *r = rig_new();
+		struct wish wish = {.address = "demo", .port = 80, .rc = 77};
+		struct wishes all = {.list = &wish, .n = 1};
+		struct secsh_node *n = secsh_node_of(r->node);
+		uint64_t seen;
+
+		r->grants_later = true;
+		rig_run(r, rig_is_up);
+		r->arg = &all;
+		r->peer->go_on = peer_wish;
+		secsh_link_soon(&r->peer->link);
+		rig_run(r, until_forward_asked);
+		secsh_node_hush(r->node, r->forwards[0].id + 1); /* nobody's */
+		assert_false(n->link.paused);
+		secsh_node_hush(r->node, r->forwards[0].id);
+		assert_true(n->link.paused);
+		seen = n->link.raw.in_packets;
+		(void)ssh_send_ignore(r->peer->link.ssh, "x");
+		rig_run_ms(r, 20);
+		assert_int_equal(n->link.raw.in_packets, seen);
+		assert_false(r->over);
+		if (too_late[i]) {
+			ev_timer_set(r->ev, &n->hush, 0);
+			rig_run(r, until_ignored);
+			assert_int_equal(wish.rc, SSH_AGAIN);
+		}
+		secsh_node_forwarded(r->node, r->forwards[0].id, 0, 80, "demo");
+		assert_false(n->link.paused);
+		rig_run(r, until_wished);
+		assert_int_equal(wish.rc, SSH_OK);
 		rig_free(r);
 	}
 }
@@ -558,13 +608,13 @@ static void test_close_says_why(void **state)
 	w = must_visit(r);
 	end_watch(&near, w);
 	rig_run(r, until_served);
-	session_close(r->node, ERR_DISCONNECTED, STR("kicked\x1b by\n an admin"));
+	session_close(r->node, ERR_DISCONNECTED, STR("kicked\x1b by\n an ädmin\xc2\x9b"));
 	r->node = NULL;
 	r->arg = &near;
 	rig_run(r, until_broken);
 	assert_int_equal(near.broken, ERR_CLOSED);
 	rig_run(r, rig_is_gone);
-	assert_string_equal(r->gone_reason, "kicked  by  an admin");
+	assert_string_equal(r->gone_reason, "kicked? by  an ädmin?");
 	assert_false(r->over);
 	wire_close(w, 0);
 	rig_free(r);
@@ -651,6 +701,7 @@ int main(void)
 		cmocka_unit_test(test_forwards),
 		cmocka_unit_test(test_forwards_have_a_limit),
 		cmocka_unit_test(test_a_late_answer),
+		cmocka_unit_test(test_nothing_is_read_before_the_answer),
 		cmocka_unit_test(test_closed_while_a_forward_waits),
 		cmocka_unit_test(test_what_a_channel_says),
 		cmocka_unit_test(test_who_is_not_served),

@@ -2,6 +2,7 @@
 #include "secsh_server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,6 +44,8 @@ static bool answer_login(struct secsh_server *s, ssh_message m)
 	char echo[] = {0};
 	bool good = s->methods == 0;
 
+	if (ssh_message_subtype(m) != SSH_AUTH_METHOD_NONE)
+		(void)poll(NULL, 0, s->thinks_ms);
 	if (ssh_message_auth_user(m) != NULL) /* the answer to a question names nobody */
 		snprintf(s->user, sizeof s->user, "%s", ssh_message_auth_user(m));
 	switch (ssh_message_subtype(m)) {
@@ -113,6 +116,8 @@ static void serve(struct secsh_server *s)
 
 		if (ssh_message_type(m) == SSH_REQUEST_SERVICE)
 			(void)ssh_message_service_reply_success(m);
+		else if (ssh_message_type(m) == SSH_REQUEST_AUTH && s->is_deaf)
+			ready = false;
 		else if (ssh_message_type(m) == SSH_REQUEST_AUTH)
 			ready = answer_login(s, m) && s->n_forwards == 0;
 		else if (ssh_message_type(m) == SSH_REQUEST_GLOBAL)

@@ -17,6 +17,8 @@ struct secsh_server {
 	bool both;	      /* a key is not enough: the password, too */
 	int tries_max;	      /* refused logins, then it says goodbye; 0: any number */
 	const char *goodbye;  /* NULL: that these were too many */
+	bool is_deaf;	      /* it answers no login */
+	int thinks_ms;	      /* before it answers a login that proves something */
 	bool is_mute;	      /* it answers no forward, and goes on to the rest */
 	unsigned refuse;      /* bits: forwards that are refused */
 	uint16_t allocated;   /* what port 0 becomes */

@@ -1,6 +1,7 @@
 /* What an agent's owner and its person do in tests: visitors are echoed, questions answered. */
 #include "secsh_world.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -147,6 +148,7 @@ static int world_on_ask(void *arg, const char *prompt, bool echo, char *out, siz
 	snprintf(w->prompts + len, sizeof w->prompts - len, "%s%s\n", echo ? "" : "*", prompt);
 	if (w->answers[w->n_asked] == NULL)
 		return ERR_DENIED;
+	(void)poll(NULL, 0, w->thinks_ms);
 	snprintf(out, cap, "%s", w->answers[w->n_asked++]);
 	return 0;
 }
@@ -188,6 +190,7 @@ void secsh_world_open(struct secsh_world *w, ...)
 		.asks = {.ask = world_on_ask, .say = world_on_say, .arg = w},
 		.owner = &world_owner,
 		.arg = w,
+		.login_ms = w->opt.login_ms,
 	};
 	if (secsh_agent_new(w->ev, &w->opt, &w->agent, why) != 0)
 		fail_msg("%s", why);

@@ -25,6 +25,7 @@ struct secsh_world {
 	struct secsh_agent_opt opt;
 	const char *options[8];
 	const char *answers[8]; /* of the person */
+	int thinks_ms;		/* before each answer; the loop stands meanwhile */
 	char prompts[2048], said[8192];
 	int n_asked;
 	enum secsh_treat treat;
@@ -50,7 +51,7 @@ int secsh_world_teardown(void **state);
  *   passphrase  NULL: none. */
 void secsh_world_write_key(const char *name, const char *passphrase);
 
-/* An agent to "me@h" with these -o options; they end with NULL. */
+/* An agent to "me@h" with these -o options; they end with NULL. opt.login_ms may be set before. */
 void secsh_world_open(struct secsh_world *w, ...);
 
 /* One session, from its start to its end. */
