@@ -5,15 +5,17 @@
 #include "ev/log_pace.h"
 #include "gateway/gateway.h"
 #include "session/mux.h"
+#include "session/secsh_share.h"
 #include "wire/tls_peer.h"
 
 struct gateway {
 	struct ev *ev;
 	struct gateway_opt opt;
 	struct mux_budget budget;
-	struct list sessions;	/* of gateway_entry */
-	struct list handshakes; /* of handshake */
-	struct list starts;	/* of gateway_ssh: those that have not logged in */
+	struct secsh_share *share; /* owned; NULL without SSH */
+	struct list sessions;	   /* of gateway_entry */
+	struct list handshakes;	   /* of handshake */
+	struct list starts;	   /* of gateway_ssh: those that have not logged in */
 	size_t n_sessions, n_handshakes, n_starts;
 	struct ev_timer recheck;
 	size_t n_recheck;	  /* sessions whose certificate is still to be looked at */

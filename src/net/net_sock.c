@@ -86,6 +86,11 @@ void net_tune(int fd, enum net_use use)
 	net_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, NET_USER_TIMEOUT_MS);
 }
 
+void net_cork(int fd, bool on)
+{
+	net_set(fd, IPPROTO_TCP, TCP_CORK, on);
+}
+
 void net_defer(int fd)
 {
 	net_set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1); /* seconds, in steps of repeated SYN-ACKs */

@@ -51,6 +51,13 @@ enum net_use {
 /* Harmless on unix sockets. */
 void net_tune(int fd, enum net_use use);
 
+/*
+ * On: what is written waits until it fills a segment; off: what has waited is sent. For many small
+ * writes by a library that writes one by one. To be off again when the turn ends: by itself the
+ * kernel sends after 200 ms. Harmless on unix sockets. Source: tcp(7), TCP_CORK.
+ */
+void net_cork(int fd, bool on);
+
 /* A listening TCP socket shall show a connection when there is something to read from it, or after
  * a second of silence. */
 void net_defer(int fd);

@@ -4,7 +4,7 @@
  *
  * The replies to global requests carry no number, so the order is all that the peer has. libssh
  * answers keepalives by itself and at once; a peer that hears from us does not send any, so while
- * an answer is due we send what is to be ignored.
+ * an answer is due we send what is to be ignored, and read nothing if we can.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +87,22 @@ static void forward_reply(struct secsh_node *n, struct secsh_request *r)
 		n->owner->cancelled(n->arg, id);
 }
 
+/* Read on. */
+static void forward_listen(struct secsh_node *n)
+{
+	if (!ev_timer_is_set(&n->hush))
+		return;
+	ev_timer_stop(n->link.session.ev, &n->hush);
+	secsh_link_pause(&n->link, false);
+}
+
+static void forward_on_hushed(void *arg)
+{
+	struct secsh_node *n = arg;
+
+	secsh_link_pause(&n->link, false);
+}
+
 /* Send the answers that are due now. */
 static void forward_answer(struct secsh_node *n)
 {
@@ -101,8 +117,10 @@ static void forward_answer(struct secsh_node *n)
 		forward_reply(n, r);
 	}
 	n->answering = false;
-	if (list_empty(&n->waiting))
+	if (list_empty(&n->waiting)) {
 		ev_timer_stop(n->link.session.ev, &n->calm);
+		forward_listen(n);
+	}
 	secsh_link_touch(&n->link);
 }
 
@@ -125,6 +143,24 @@ void secsh_node_forwarded(struct session *s, uint64_t id, int e, uint16_t port, 
 		break;
 	}
 	forward_answer(n);
+}
+
+void secsh_node_hush(struct session *s, uint64_t id)
+{
+	struct secsh_node *n = secsh_node_of(s);
+
+	if (n->link.dead || ev_timer_is_set(&n->hush))
+		return;
+	LIST_FOR_EACH (it, &n->waiting) {
+		struct secsh_request *r = CONTAINER_OF(it, struct secsh_request, link);
+
+		if (r->id != id || r->answered)
+			continue;
+		n->hush = (struct ev_timer){.fn = forward_on_hushed, .arg = n};
+		ev_timer_set(s->ev, &n->hush, SECSH_HUSH_MS);
+		secsh_link_pause(&n->link, true);
+		break;
+	}
 }
 
 /* ---- requests ---- */
@@ -156,14 +192,40 @@ static struct secsh_request *request_new(struct secsh_node *n, ssh_message m)
 	return r;
 }
 
-/* What no owner has to be asked about. */
-static int forward_check(struct secsh_node *n, const char *address, int port)
+/* It waits, and may still become a forward. */
+static bool request_is_open(const struct secsh_request *r)
 {
+	return !r->cancel && (!r->answered || r->e == 0);
+}
+
+/*
+ * What no owner has to be asked about. Whoever waits counts as if it were granted, so that what is
+ * refused does not depend on how fast the answers come.
+ *   r  one of those who wait.
+ */
+static int forward_check(struct secsh_node *n, const struct secsh_request *r)
+{
+	const char *address = ssh_message_global_request_address(r->message);
+	int port = ssh_message_global_request_port(r->message);
+	size_t n_open = n->n_forwards;
+	bool twice;
+
 	if (address == NULL || strlen(address) > SECSH_ADDRESS_MAX)
 		return ERR_INVAL;
-	if (n->n_forwards + n->n_waiting > SECSH_FORWARDS_MAX)
+	twice = port != 0 && forward_find(n, address, port) != NULL;
+	LIST_FOR_EACH (it, &n->waiting) {
+		const struct secsh_request *o = CONTAINER_OF(it, struct secsh_request, link);
+
+		if (!request_is_open(o))
+			continue;
+		n_open++;
+		twice |= o != r && port != 0 &&
+			 ssh_message_global_request_port(o->message) == port &&
+			 strcmp(ssh_message_global_request_address(o->message), address) == 0;
+	}
+	if (n_open > SECSH_FORWARDS_MAX)
 		return ERR_LIMIT;
-	return port != 0 && forward_find(n, address, port) != NULL ? ERR_INUSE : 0;
+	return twice ? ERR_INUSE : 0;
 }
 
 void secsh_forward_on_message(struct secsh_node *n, ssh_message m)
@@ -179,7 +241,7 @@ void secsh_forward_on_message(struct secsh_node *n, ssh_message m)
 		secsh_link_fail(&n->link, ERR_LIMIT, STR("too many requests at once"));
 		return;
 	}
-	r->e = r->cancel ? 0 : forward_check(n, address, port);
+	r->e = r->cancel ? 0 : forward_check(n, r);
 	r->answered = r->cancel || r->e != 0;
 	if (!r->answered)
 		n->owner->forward(n->arg, r->id, str_of(address), (uint16_t)port);
@@ -224,6 +286,7 @@ int secsh_forward_open(struct session *s, const struct visit *visit, struct wire
 void secsh_forward_release(struct secsh_node *n)
 {
 	ev_timer_stop(n->link.session.ev, &n->calm);
+	ev_timer_stop(n->link.session.ev, &n->hush);
 	while (!list_empty(&n->waiting))
 		request_free(n, CONTAINER_OF(n->waiting.next, struct secsh_request, link));
 	while (!list_empty(&n->forwards))

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/show.h"
 #include "session/secsh_wire.h"
 #include "wire/linger.h"
 #include "wire/wire_tcp.h"
@@ -32,6 +33,32 @@
 #define DISCONNECT_TEXT "Received SSH_MSG_DISCONNECT: "
 
 static void link_pump(struct secsh_link *l);
+
+/* ---- packets of one turn leave together ---- */
+
+static void link_uncork(struct secsh_link *l)
+{
+	ev_task_cancel(&l->uncork);
+	if (l->n_sends > 1)
+		wire_tcp_cork(l->fd, false);
+	l->n_sends = 0;
+}
+
+static void link_on_uncork(void *arg)
+{
+	link_uncork(arg);
+}
+
+void secsh_link_cork(struct secsh_link *l)
+{
+	if (l->fd < 0 || l->dead)
+		return;
+	l->n_sends++;
+	if (l->n_sends == 1)
+		ev_task_run(l->session.ev, &l->uncork);
+	else if (l->n_sends == 2)
+		wire_tcp_cork(l->fd, true);
+}
 
 /* ---- the end ---- */
 
@@ -64,14 +91,12 @@ static bool link_is_over(const struct secsh_link *l)
 /* Our last words. Only what a terminal can take: the peer will print it. */
 static void link_say_why(struct secsh_link *l)
 {
+	char words[SESSION_REASON_MAX + 1];
 	ssh_message m;
 
-	for (size_t i = 0; i < l->reason_len; i++)
-		if ((unsigned char)l->reason[i] < ' ' || l->reason[i] == 0x7f)
-			l->reason[i] = ' ';
-	l->reason[l->reason_len] = '\0';
+	show_line(words, sizeof words, (struct str){l->reason, l->reason_len});
 	(void)ssh_session_set_disconnect_message(l->ssh,
-						 l->reason_len > 0 ? l->reason : err_text(l->why));
+						 words[0] != '\0' ? words : err_text(l->why));
 	(void)ssh_blocking_flush(l->ssh, 0);
 	/* After a write libssh does not write again before it has polled, and ssh_disconnect() does
 	 * not poll. */
@@ -89,6 +114,8 @@ static void link_end(struct secsh_link *l, int why_wires, bool say)
 	ev_timer_stop(l->session.ev, &l->alive);
 	ev_task_cancel(&l->soon);
 	ev_task_cancel(&l->teardown);
+	link_uncork(l);
+	secsh_part_leave(&l->part);
 	l->owner->release(l->arg);
 	secsh_wire_orphan(l, why_wires);
 	ev_io_free(l->io);
@@ -188,6 +215,10 @@ static void link_on_alive(void *arg)
 	uint64_t now = ev_now_ms(l->session.ev), silent = now - l->session.heard_ms,
 		 next = SECSH_PING_MS;
 
+	if (l->part.waits || l->paused) { /* it may have spoken */
+		ev_timer_set(l->session.ev, &l->alive, FIRST_PING_MS);
+		return;
+	}
 	if (silent >= SECSH_DEAD_MS || (l->ping_deadline_ms != 0 && now >= l->ping_deadline_ms) ||
 	    (l->rekey_ms != 0 && now - l->rekey_ms >= SECSH_REKEY_MS)) {
 		secsh_link_fail(l, ERR_DEAD, (struct str){NULL, 0});
@@ -195,10 +226,10 @@ static void link_on_alive(void *arg)
 	}
 	if (silent >= SECSH_PING_MS || l->session.rtt_us == 0)
 		link_send_ping(l);
-	if (l->n_opening > 0) { /* a refusal may have been overlooked */
+	if (l->n_opening > 0) /* a refusal may have been overlooked */
 		l->probes_left = l->opening_left = l->n_opening;
+	if (l->n_opening > 0 || l->excess_ms != 0)
 		secsh_link_soon(l);
-	}
 	if (l->ping_deadline_ms != 0)
 		next = MIN(next, l->ping_deadline_ms - now);
 	ev_timer_set(l->session.ev, &l->alive, MIN(next, SECSH_DEAD_MS - silent));
@@ -235,7 +266,7 @@ bool secsh_link_is_blocked(const struct secsh_link *l)
 
 static void link_want(struct secsh_link *l)
 {
-	int wants = l->paused ? 0 : EV_READ;
+	int wants = l->paused || l->part.waits ? 0 : EV_READ;
 
 	if (l->io == NULL || l->dead)
 		return;
@@ -297,7 +328,7 @@ static void link_note_read(struct secsh_link *l)
 	if (l->socket.in_bytes != l->seen_bytes) {
 		l->session.heard_ms = ev_now_ms(l->session.ev);
 		l->seen_bytes = l->socket.in_bytes;
-		l->stalled = false;
+		l->stalled = l->exchanging;
 		l->opening_left = l->n_opening;
 		l->writers_left = l->n_writers;
 		link_look_for_pong(l);
@@ -332,13 +363,70 @@ static void link_check_drained(struct secsh_link *l)
 		secsh_link_fail(l, ERR_DRAIN, STR("this server is going away"));
 }
 
+/* ---- its part of the time ---- */
+
+/* libssh tells how far an exchange of keys is: 0.6 when the peer has asked for one, 1 at its end.
+ */
+static void link_on_status(void *arg, float status)
+{
+	struct secsh_link *l = arg;
+	bool exchanging = status > 0.55f && status < 0.95f;
+
+	if (exchanging && !l->exchanging) {
+		l->n_exchanges++;
+		l->stalled = true; /* it takes no data until the end */
+		l->rekey_ms = MAX(ev_now_ms(l->session.ev), 1);
+	} else if (!exchanging) {
+		l->rekey_ms = 0;
+	}
+	l->exchanging = exchanging;
+}
+
+/* While it waited it was not heard, which was our doing. */
+static void link_forgive(struct secsh_link *l)
+{
+	uint64_t ms = secsh_part_waited(&l->part);
+
+	if (ms == 0)
+		return;
+	l->session.heard_ms = ev_now_ms(l->session.ev);
+	if (l->rekey_ms != 0)
+		l->rekey_ms += ms;
+	if (l->ping_deadline_ms != 0)
+		l->ping_deadline_ms += ms;
+}
+
+/*
+ * The pump has run.
+ *   begin_ns     when it began.
+ *   n_exchanges  that had begun by then.
+ *   was_costly   by then, it was a stranger, or exchanged keys.
+ */
+static void link_account(struct secsh_link *l, uint64_t begin_ns, uint64_t n_exchanges,
+			 bool was_costly)
+{
+	uint64_t ns = (n_exchanges - l->seen_exchanges) * SECSH_EXCHANGE_NS;
+	bool exchanges = l->exchanging || l->n_exchanges != l->seen_exchanges;
+
+	if (l->part.share == NULL || (!was_costly && !exchanges))
+		return;
+	l->seen_exchanges = l->n_exchanges;
+	ns += ev_now_ns(l->session.ev) - begin_ns;
+	secsh_part_spend(&l->part, ns, l->up);
+}
+
 static void link_pump(struct secsh_link *l)
 {
+	bool costly = !l->up || l->exchanging;
+	uint64_t n_exchanges = l->n_exchanges, begin_ns;
+
 	if (l->dead || l->in_pump)
 		return;
 	l->in_pump = true;
 	ev_task_cancel(&l->soon);
-	if (l->paused)
+	begin_ns = ev_now_ns(l->session.ev);
+	link_forgive(l);
+	if (!secsh_part_may_read(&l->part, costly) || l->paused)
 		(void)ssh_blocking_flush(l->ssh, 0);
 	else if (!l->by_hand && link_read(l))
 		secsh_wire_sweep(l);
@@ -351,12 +439,14 @@ static void link_pump(struct secsh_link *l)
 		l->owner->turn(l->arg);
 	link_check_over(l);
 	link_check_drained(l);
+	link_account(l, begin_ns, n_exchanges, costly);
 	l->in_pump = false;
 	if (l->closing_soon) {
 		link_end(l, ERR_CLOSED, true);
 		return;
 	}
-	if (!l->dead && (l->socket.in_bytes != l->seen_bytes || !list_empty(&l->gone)))
+	if (!l->dead && !l->part.waits && !l->paused &&
+	    (l->socket.in_bytes != l->seen_bytes || !list_empty(&l->gone)))
 		secsh_link_soon(l); /* the calls of this turn have read, too */
 	link_want(l);
 }
@@ -398,7 +488,9 @@ void secsh_link_refuse(struct secsh_link *l, ssh_message m)
 
 void secsh_link_undo(struct secsh_link *l)
 {
+	secsh_part_leave(&l->part);
 	ev_task_cancel(&l->soon);
+	ev_task_cancel(&l->uncork);
 	ev_io_free(l->io);
 	if (l->fd >= 0)
 		close(l->fd);
@@ -439,10 +531,32 @@ void secsh_link_start(struct secsh_link *l, struct ev *ev, ssh_session ssh,
 	list_init(&l->gone);
 	list_init(&l->gathering);
 	l->soon = (struct ev_task){.fn = link_on_soon, .arg = l};
+	l->uncork = (struct ev_task){.fn = link_on_uncork, .arg = l};
 	l->teardown = (struct ev_task){.fn = link_on_teardown, .arg = l};
 	l->alive = (struct ev_timer){.fn = link_on_alive, .arg = l};
 	ssh_set_blocking(ssh, 0);
 	ssh_set_counters(ssh, &l->socket, &l->raw);
+}
+
+static void link_on_turn_to_read(void *arg)
+{
+	link_pump(arg);
+}
+
+static void link_on_less(void *arg)
+{
+	secsh_link_soon(arg);
+}
+
+static const struct secsh_part_owner link_part_owner = {link_on_turn_to_read, link_on_less};
+
+void secsh_link_join(struct secsh_link *l, struct secsh_share *share)
+{
+	secsh_part_join(&l->part, share, &link_part_owner, l);
+	l->callbacks = (struct ssh_callbacks_struct){.userdata = l,
+						     .connect_status_function = link_on_status};
+	ssh_callbacks_init(&l->callbacks);
+	(void)ssh_set_callbacks(l->ssh, &l->callbacks);
 }
 
 int secsh_link_watch(struct secsh_link *l, int fd)

@@ -23,6 +23,7 @@
 #include <libssh/server.h>
 
 #include "session/secsh_node.h"
+#include "session/secsh_share.h"
 #include "session/session.h"
 
 /* Pieces of 4096 bytes, and packets, that one session handles before others have a say. */
@@ -42,6 +43,14 @@
 #define SECSH_PROBES 32
 /* A key exchange that lasts longer is death. */
 #define SECSH_REKEY_MS 30000
+/* What an exchange costs that was not measured: it has begun within a write. */
+#define SECSH_EXCHANGE_NS 500000
+/* A peer that leaves our wish for a channel without an answer for so long has not got the visitor.
+ */
+#define SECSH_OPEN_MS 30000
+/* One that holds more than its part of what all may hold, and does not take back what it was told
+ * to, has so long. */
+#define SECSH_EXCESS_MS 5000
 
 struct secsh_link_owner {
 	/*
@@ -67,9 +76,11 @@ struct secsh_link {
 	ssh_session ssh; /* owned */
 	int fd;		 /* owned: the connection once more, since libssh closes its own at will */
 	struct ev_io *io;
-	struct ev_task soon, teardown;
+	struct ev_task soon, teardown, uncork;
 	struct ev_timer alive;
 	struct ssh_counter_struct socket, raw; /* libssh counts bytes and packets here */
+	struct ssh_callbacks_struct callbacks; /* for exchanges of keys, on the node's side */
+	struct secsh_part part;
 
 	struct list wires;     /* that have an owner */
 	struct list opening;   /* not confirmed yet; some may be without an owner */
@@ -83,14 +94,18 @@ struct secsh_link {
 	size_t opening_left, probes_left, writers_left; /* still to be looked at */
 	size_t held;					/* bytes that wires have not read */
 	size_t held_going;				/* of these, in channels that end */
-	char denied[64];				/* the last refusal that was looked into */
+	uint64_t excess_ms; /* since when these are more than its part; 0: they are not */
+	char denied[64];    /* the last refusal that was looked into */
 
-	uint64_t seen_bytes, seen_packets; /* of the counters, when last looked at */
-	uint64_t n_answered;		   /* packets since the peer last read all we sent */
-	uint64_t rekey_ms;		   /* since when libssh takes no data; 0: it does */
-	bool stalled;			   /* it took none, and nothing has come since */
-	uint64_t ping_deadline_ms;	   /* 0: none */
-	uint64_t ping_ns;		   /* when the ping that is out was sent; 0: none is */
+	uint64_t seen_bytes, seen_packets;    /* of the counters, when last looked at */
+	uint64_t n_answered;		      /* packets since the peer last read all we sent */
+	uint64_t rekey_ms;		      /* since when libssh takes no data; 0: it does */
+	uint64_t n_exchanges, seen_exchanges; /* of keys; that were accounted for */
+	bool exchanging;		      /* the peer has begun one */
+	bool stalled;			      /* it took none, and nothing has come since */
+	uint64_t ping_deadline_ms;	      /* 0: none */
+	uint64_t ping_ns;		      /* when the ping that is out was sent; 0: none is */
+	unsigned n_sends;		      /* announced in this turn: see secsh_link_cork() */
 	bool asking; /* set by the owner: a global request of its own is out, send no ping */
 
 	int wants;	   /* of io */
@@ -120,6 +135,9 @@ static inline struct secsh_link *secsh_link_of(struct session *s)
 void secsh_link_start(struct secsh_link *l, struct ev *ev, ssh_session ssh,
 		      const struct secsh_link_owner *owner, void *arg);
 
+/* It is one of a node's sessions: from now on it keeps to its part. share: may be NULL. */
+void secsh_link_join(struct secsh_link *l, struct secsh_share *share);
+
 /* What follows start has failed: free l and all it has, at once and without a word to anybody. */
 void secsh_link_undo(struct secsh_link *l);
 
@@ -143,6 +161,12 @@ void secsh_link_up(struct secsh_link *l);
 
 /* Pump at the end of this turn. */
 void secsh_link_soon(struct secsh_link *l);
+
+/*
+ * libssh is about to send. It hands every packet to the kernel at once, which makes a segment of
+ * each: so from the second of a turn on they wait, and leave together when it ends.
+ */
+void secsh_link_cork(struct secsh_link *l);
 
 /* libssh was called outside of the pump: see what it has done meanwhile. */
 void secsh_link_touch(struct secsh_link *l);

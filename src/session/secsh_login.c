@@ -217,6 +217,10 @@ static void login_on_silence(void *arg)
 {
 	struct secsh_node *n = arg;
 
+	if (n->link.part.waits) { /* what came with it has not been looked at */
+		ev_timer_set(n->link.session.ev, &n->silence, SECSH_AUTH_SILENCE_MS);
+		return;
+	}
 	secsh_link_fail(&n->link, ERR_AUTH,
 			STR("a key of a kind that is not supported here, or a wrong signature"));
 }

@@ -12,16 +12,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/show.h"
 #include "session/secsh_inside.h"
-
-void secsh_node_print(char *to, size_t cap, const char *text)
-{
-	size_t n = 0;
-
-	for (; text != NULL && *text != '\0' && n + 1 < cap; text++)
-		to[n++] = *text >= ' ' && *text < 0x7f ? *text : '?';
-	to[n] = '\0';
-}
 
 static void secsh_node_refuse(struct secsh_node *n, ssh_message m, const char *what)
 {
@@ -68,7 +60,7 @@ static void secsh_node_on_turn(void *arg)
 	struct secsh_node *n = arg;
 
 	if (n->peer[0] == '\0')
-		secsh_node_print(n->peer, sizeof n->peer, ssh_get_clientbanner(n->link.ssh));
+		show_ascii(n->peer, sizeof n->peer, str_of(ssh_get_clientbanner(n->link.ssh)));
 	if (!n->admitted)
 		secsh_login_on_turn(n);
 }
@@ -165,6 +157,7 @@ int secsh_node_new(struct ev *ev, int fd, const struct secsh_node_opt *opt, stru
 	list_init(&n->forwards);
 	n->link.session.ops = &secsh_node_ops;
 	secsh_link_start(&n->link, ev, ssh, &secsh_node_link_owner, n);
+	secsh_link_join(&n->link, opt->share);
 	if ((e = secsh_node_begin(n, opt, fd)) != 0) {
 		secsh_link_undo(&n->link);
 		return e;

@@ -11,6 +11,7 @@
 #define KAREZ_SESSION_SECSH_NODE_H
 
 #include "session/secsh_keys.h"
+#include "session/secsh_share.h"
 #include "session/session.h"
 
 /* Forwards of one session, streams of one session, and requests that wait for their answer: more
@@ -75,11 +76,12 @@ struct secsh_node_owner {
 };
 
 struct secsh_node_opt {
-	struct secsh_keys *keys; /* borrowed: outlives the session */
-	unsigned methods;	 /* bits 1 << SECSH_*: what is offered; SECSH_NONE is tried by most
-				    clients first and has to be admitted, too */
-	unsigned tries_max;	 /* refused logins, but for the first SECSH_NONE; then it ends */
-	const char *prompt;	 /* for SECSH_TOKEN; borrowed: lives as long as the session */
+	struct secsh_keys *keys;   /* borrowed: outlives the session */
+	struct secsh_share *share; /* borrowed, the same; of all sessions of the node */
+	unsigned methods;   /* bits 1 << SECSH_*: what is offered; SECSH_NONE is tried by most
+			       clients first and has to be admitted, too */
+	unsigned tries_max; /* refused logins, but for the first SECSH_NONE; then it ends */
+	const char *prompt; /* for SECSH_TOKEN; borrowed: lives as long as the session */
 	const struct secsh_node_owner *owner;
 	void *arg;
 };
@@ -111,6 +113,13 @@ void secsh_node_admit(struct session *s, bool ok, const char *banner);
  *           forwards may have one tunnel: the oldest gets the visits.
  */
 void secsh_node_forwarded(struct session *s, uint64_t id, int e, uint16_t port, const char *tunnel);
+
+/*
+ * The answer to this request for a forward depends on nothing any more that the peer has to say. So
+ * nothing is read until it is given, or SECSH_HUSH_MS have passed: libssh answers other requests by
+ * itself and at once, and answers carry no number (RFC 4254 4).
+ */
+void secsh_node_hush(struct session *s, uint64_t id);
 
 /* The tunnel has been taken away: no visits for it any more; running streams go on. */
 void secsh_node_unforward(struct session *s, const char *tunnel);

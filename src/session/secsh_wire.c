@@ -327,6 +327,7 @@ static void secsh_wire_on_close(ssh_session ssh, ssh_channel ch, void *arg)
 void secsh_wire_send_eof(struct secsh_wire *s)
 {
 	s->shut_sent = true;
+	secsh_link_cork(s->link);
 	if (!s->rx_closed)
 		(void)ssh_channel_send_eof(s->ch);
 	secsh_link_touch(s->link);
@@ -398,6 +399,7 @@ static int secsh_wire_write(struct wire *w, const struct iovec *iov, int n_iov, 
 	if ((room = secsh_wire_room(w)) == 0 || wire_iov_len(iov, n_iov) == 0)
 		return s->why;
 	data = secsh_wire_gather(w->ev, iov, n_iov, room);
+	secsh_link_cork(l);
 	n = secsh_guard_write(l, s->ch, data, &s->proof);
 	secsh_link_touch(l);
 	if (n < 0)
@@ -558,8 +560,10 @@ int secsh_wire_open(struct secsh_link *l, const struct secsh_wire_ends *ends, st
 		return ERR_NOMEM;
 	}
 	l->n_channels++;
+	s->opened_ms = ev_now_ms(s->wire.ev);
 	secsh_wire_move(s, SECSH_OPENING);
 	(void)ssh_set_channel_callbacks(s->ch, &s->callbacks);
+	secsh_link_cork(l);
 	rc = ssh_channel_open_reverse_forward(s->ch, ends->address, ends->port, ends->origin,
 					      ends->origin_port);
 	secsh_link_touch(l);
@@ -603,6 +607,11 @@ int secsh_wire_person(struct secsh_link *l, ssh_message m, struct wire **out)
 	}
 	*out = &s->wire;
 	return 0;
+}
+
+bool secsh_wire_is_over(struct wire *w)
+{
+	return secsh_wire_of(w)->rx_closed;
 }
 
 ssh_channel secsh_wire_channel(struct wire *w)

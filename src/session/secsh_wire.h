@@ -10,14 +10,16 @@
 
 #include "session/secsh_link.h"
 
-/* Bytes handed to libssh in one write: two packets of the usual size. */
-#define SECSH_WRITE_MAX (2 * (32768 - 10))
+/* Bytes handed to libssh in one write: three packets of the usual size. A write costs a poll() and
+ * a send(), and what is written stands before what others say next: eight uploads cost 1.25 s/GiB
+ * with two packets, 1.10 with three, 1.08 with four. */
+#define SECSH_WRITE_MAX (3 * (32768 - 10))
 /* What libssh holds of one channel at most, when the peer keeps to its window: 1,280,000 bytes of
  * window beside less than 640,000 that wait. More ends the session. */
 #define SECSH_HELD_MAX (2 * 1024 * 1024)
 /* Bytes of a stream that comes fast are delivered so many at a time, not by the packet: a visitor's
  * socket costs by the call. */
-#define SECSH_GATHER	   (128 * 1024)
+#define SECSH_GATHER	   (256 * 1024)
 #define SECSH_LARGE_PACKET (16 * 1024)
 /* A peer whose packets have to be smaller is refused: they would cost more than they carry. */
 #define SECSH_PACKET_LEAST 512
@@ -54,6 +56,9 @@ int secsh_wire_person(struct secsh_link *l, ssh_message m, struct wire **out) MU
 
 /* NULL when the session is dead, or the peer's wish is not answered yet. */
 ssh_channel secsh_wire_channel(struct wire *w);
+
+/* The peer has closed the channel, whether the wire's owner knows or not. */
+bool secsh_wire_is_over(struct wire *w);
 
 /* Harmless the second time, and on a wire that is broken. */
 void secsh_wire_accept(struct wire *w);

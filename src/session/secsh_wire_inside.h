@@ -30,6 +30,7 @@ struct secsh_wire {
 	struct ev_task tell;
 	int wanted;
 	int why; /* broken, and why */
+	uint64_t opened_ms;
 
 	struct buf rx; /* taken from libssh, unread; at most SECSH_HELD_MAX and what came back */
 	size_t held;   /* bytes that libssh has, unread */

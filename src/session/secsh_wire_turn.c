@@ -24,6 +24,7 @@ static void secsh_wire_leave(struct secsh_wire *s)
 	struct secsh_link *l = s->link;
 
 	secsh_wire_move(s, SECSH_LEAVING);
+	secsh_link_cork(l);
 	if (!s->rx_any && !s->rx_eof && !s->rx_closed)
 		(void)ssh_channel_read_timeout(s->ch, ev_scratch(s->wire.ev, EV_SCRATCH_OUT), WIDE,
 					       1, 0);
@@ -37,6 +38,8 @@ static void secsh_wire_leave(struct secsh_wire *s)
 static void secsh_wire_look(struct secsh_wire *s, bool probe)
 {
 	if (!ssh_channel_is_open(s->ch)) {
+		if (ev_now_ms(s->wire.ev) - s->opened_ms >= SECSH_OPEN_MS)
+			secsh_wire_break(s, ERR_TIMEOUT); /* the answer may still come */
 		if (!probe || ssh_channel_open_reverse_forward(s->ch, "", 0, "", 0) != SSH_ERROR ||
 		    s->state != SECSH_OPENING || s->link->dead)
 			return;
@@ -109,24 +112,48 @@ static void secsh_wire_look_at_writers(struct secsh_link *l)
 	}
 }
 
-/* Too much is unread: those who do not read it lose. */
-static void secsh_wire_shed(struct secsh_link *l)
+/* Those who hold at least so much lose, until the rest is not too much. Returns what is left. */
+static size_t secsh_wire_shed_from(struct secsh_link *l, size_t least, size_t most)
 {
-	size_t going = l->held_going;
+	size_t left = l->held - l->held_going;
 
-	if (l->held - going <= SECSH_HELD_TOTAL)
-		return;
 	LIST_FOR_EACH (it, &l->wires) {
 		struct secsh_wire *s = CONTAINER_OF(it, struct secsh_wire, among);
+		size_t held = s->held + s->rx.len;
 
-		if (s->why != 0) {
-			going += s->held + s->rx.len;
-		} else if (s->held + s->rx.len >= SECSH_HELD_MAX / 4 &&
-			   l->held - going > SECSH_HELD_TOTAL) {
-			going += s->held + s->rx.len;
+		if (s->why != 0)
+			left -= held;
+	}
+	LIST_FOR_EACH (it, &l->wires) {
+		struct secsh_wire *s = CONTAINER_OF(it, struct secsh_wire, among);
+		size_t held = s->held + s->rx.len;
+
+		if (left <= most)
+			break;
+		if (s->why == 0 && held >= least) {
+			left -= held;
 			secsh_wire_break(s, ERR_LIMIT);
 		}
 	}
+	return left;
+}
+
+/* Too much is unread: those who do not read it lose. */
+static void secsh_wire_shed(struct secsh_link *l)
+{
+	size_t part = secsh_part_hold(&l->part, l->held), most = MIN(part, SECSH_HELD_TOTAL);
+	uint64_t now = ev_now_ms(l->session.ev);
+
+	if (l->held - l->held_going > most &&
+	    secsh_wire_shed_from(l, SECSH_HELD_MAX / 4, most) > most && part < SECSH_HELD_TOTAL)
+		(void)secsh_wire_shed_from(l, 1, most);
+	if (part >= SECSH_HELD_TOTAL || l->held <= part)
+		l->excess_ms = 0;
+	else if (l->excess_ms == 0)
+		l->excess_ms = MAX(now, 1);
+	else if (now - l->excess_ms >= SECSH_EXCESS_MS)
+		secsh_link_fail(l, ERR_LIMIT,
+				STR("more bytes are not taken than there is room for"));
 }
 
 void secsh_wire_turn(struct secsh_link *l)

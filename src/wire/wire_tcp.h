@@ -13,4 +13,10 @@
  */
 int wire_tcp_new(struct ev *ev, int fd, enum net_use use, struct wire **out) MUST_CHECK;
 
+/* For a connection that a library writes to and that is no wire: as net_cork() has it. */
+static inline void wire_tcp_cork(int fd, bool on)
+{
+	net_cork(fd, on);
+}
+
 #endif

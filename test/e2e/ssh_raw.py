@@ -91,6 +91,7 @@ class RawSsh:
         self.hello, self.session = hello, None
         self.read_key = self.write_key = None
         self.bytes, self.kept = b"", []
+        self.exchanging, self.owed = False, 0  # answers that have to wait meanwhile
         self.sock.sendall(hello + b"\r\n")
         while b"\n" not in self.bytes:
             self._more()
@@ -149,9 +150,15 @@ class RawSsh:
             if packet[0] == KEXINIT:
                 self.exchange_keys(packet)
             elif packet[0] == GLOBAL_REQUEST:  # a keepalive
-                self.send(bytes([REQUEST_FAILURE]))
+                self.owed += 1
+                self._answer()
             else:
                 self.kept.append(packet)
+
+    def _answer(self):
+        if not self.exchanging and self.owed > 0:
+            self.send(*[bytes([REQUEST_FAILURE])] * self.owed)
+            self.owed = 0
 
     def end(self):
         """The words with which the server ends it; it must end it."""
@@ -173,6 +180,7 @@ class RawSsh:
         return bytes([KEXINIT]) + os.urandom(16) + b"".join(map(text, lists)) + bytes(5)
 
     def exchange_keys(self, theirs=None):
+        self.exchanging = True
         ours, secret = self.kexinit(), X25519PrivateKey.generate()
         self.send(ours)
         theirs = theirs or self.receive(KEXINIT)
@@ -192,6 +200,8 @@ class RawSsh:
         self.send(bytes([NEWKEYS]))
         self.receive(NEWKEYS)
         self.write_key, self.read_key = _Gcm(key(b"C"), key(b"A")), _Gcm(key(b"D"), key(b"B"))
+        self.exchanging = False
+        self._answer()
 
     # ---- what most tests begin with ----
 

@@ -3,11 +3,13 @@ an answer, and everybody else is served as before."""
 
 import random
 import socket
+import struct
 import threading
 import types
 
 import pytest
 
+from karez import wait_until
 from ssh_raw import (EOF, Ended, OPEN_CONFIRMATION, OPEN_FAILURE, DATA, REQUEST_FAILURE,
                      REQUEST_SUCCESS, RawSsh, adjust, cancel, close, confirm, data, eof, forward,
                      global_request, open_channel, refuse, text, take)
@@ -232,3 +234,72 @@ def test_a_second_screen_is_refused(scene):
     client.send(eof(0))
     assert client.forward("", 0) is not None
     assert EOF not in [p[0] for p in client.kept]
+
+
+def test_a_screen_right_behind_the_end_of_another(scene):
+    client = enter(scene)
+    client.send(open_channel("session", 1))
+    theirs, = struct.unpack_from(">I", client.receive(OPEN_CONFIRMATION), 5)
+    client.send(close(theirs), open_channel("session", 2))
+    assert client.receive(OPEN_CONFIRMATION, OPEN_FAILURE)[0] == OPEN_CONFIRMATION
+    assert client.forward("", 0) is not None
+
+
+# ---- work that costs a server more than its client ----
+
+class _Again(threading.Thread):
+    """Does something again and again, until the test is over."""
+
+    def __init__(self, scene, what):
+        super().__init__(daemon=True)
+        self.what, self.over, self.n = what, False, 0
+        scene.world.guests.append(self)
+        self.start()
+
+    def run(self):
+        while not self.over:
+            self.what(self)
+            self.n += 1
+
+    def kill(self):
+        self.over = True
+        self.join(20)
+
+
+def _visits(client, port, n):
+    for i in range(n):
+        with Visitor(port) as visitor:
+            channel = client.visit()
+            client.send(confirm(channel, i), data(channel, b"well"))
+            assert visitor.exactly(4) == b"well"
+
+
+def test_keys_are_exchanged_without_end(scene):
+    client, hostile = enter(scene), enter(scene)
+    port = client.forward()
+    again = _Again(scene, lambda _: hostile.exchange_keys())
+    _visits(client, port, 40)
+    enter(scene)
+    wait_until(lambda: again.n > 50, 20, "exchanges of keys")
+    again.kill()
+    _visits(hostile, hostile.forward(), 1)  # it has only been slowed
+
+
+def test_strangers_exchange_keys_without_end(scene):
+    def stranger(again):
+        try:
+            peer = RawSsh(scene.ssh_port)
+            while not again.over:
+                peer.exchange_keys()
+            peer.close()
+        except (Ended, OSError):
+            pass  # it is ended before long
+
+    client = enter(scene)
+    port = client.forward()
+    strangers = [_Again(scene, stranger) for _ in range(4)]
+    _visits(client, port, 20)
+    for _ in range(3):
+        late = enter(scene)
+        _visits(late, late.forward(), 1)
+    wait_until(lambda: any(s.n > 0 for s in strangers), 20, "a stranger was ended")

@@ -7,7 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -151,6 +151,42 @@ static void test_tune(void **state)
 	net_close(fds[1], false);
 }
 
+static unsigned segments(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof info;
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	return info.tcpi_data_segs_out;
+}
+
+/* Far fewer segments than writes, and not just one: the kernel may have lost its patience. */
+static void test_cork(void **state)
+{
+	for (int tcp = 0; tcp < 2; tcp++) {
+		struct iovec iov = {(char[]){"x"}, 1};
+		char got[32];
+		size_t n, all = 0;
+		int fds[2];
+
+		make_pair(fds, tcp);
+		net_tune(fds[0], NET_TARGET);
+		net_cork(fds[0], true);
+		for (int i = 0; i < 16; i++)
+			assert_int_equal(net_write(fds[0], &iov, 1, &n), 0);
+		net_cork(fds[0], false);
+		if (tcp) {
+			assert_in_range(segments(fds[0]), 1, 8);
+			assert_int_equal(option(fds[0], IPPROTO_TCP, TCP_CORK), 0);
+		}
+		while (net_read(fds[1], got, sizeof got, &n) == 0)
+			all += n;
+		assert_int_equal(all, 16);
+		net_close(fds[0], false);
+		net_close(fds[1], false);
+	}
+}
+
 static void test_both_ends_have_names(void **state)
 {
 	struct net_addr a, b;
@@ -177,6 +213,7 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_tune),
+		cmocka_unit_test(test_cork),
 		cmocka_unit_test(test_both_ends_have_names),
 	};
 

@@ -405,6 +405,7 @@ static struct rig *rig_begin(void)
 	r->admits = true;
 	r->raw = -1;
 	assert_int_equal(ev_new(&r->ev), 0);
+	assert_int_equal(secsh_share_new(r->ev, &r->share), 0);
 	assert_int_equal(ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &r->key), SSH_OK);
 	return r;
 }
@@ -417,6 +418,7 @@ static void rig_pair(int fd[2])
 static void rig_begin_node(struct rig *r, int fd)
 {
 	struct secsh_node_opt opt = {.keys = rig_keys(),
+				     .share = r->share,
 				     .methods = r->methods,
 				     .tries_max = r->tries_max,
 				     .prompt = "Token: ",
@@ -441,6 +443,15 @@ struct rig *rig_new_methods(unsigned methods)
 struct rig *rig_new(void)
 {
 	return rig_new_methods(1u << SECSH_KEY | 1u << SECSH_TOKEN);
+}
+
+struct rig *rig_new_fds(const int fd[2])
+{
+	struct rig *r = rig_begin();
+
+	r->peer = peer_new(r, fd[0]);
+	rig_begin_node(r, fd[1]);
+	return r;
 }
 
 struct rig *rig_new_path(size_t piece)
@@ -479,6 +490,7 @@ void rig_free(struct rig *r)
 		close(r->raw);
 	path_free(r->path);
 	ssh_key_free(r->key);
+	secsh_share_free(r->share);
 	ev_free(r->ev);
 	free(r);
 }

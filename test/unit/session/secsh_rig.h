@@ -47,6 +47,8 @@ struct rig {
 	struct wire *served[16]; /* the client's ends of visits */
 	size_t n_served;
 	ssh_key key; /* of the client */
+	struct secsh_share *share;
+	ssh_message unanswered; /* of a test's own */
 	unsigned methods, tries_max;
 
 	bool admits, admits_later, grants_later;
@@ -88,6 +90,8 @@ struct secsh_keys *rig_keys(void);
 struct rig *rig_new(void);
 /* The same, with what the node offers: bits 1 << SECSH_*. */
 struct rig *rig_new_methods(unsigned methods);
+/* The same over a connected pair of descriptors, which become its own. */
+struct rig *rig_new_fds(const int fd[2]);
 /* The same, but the bytes go through rig_carry(): so many at a time in each direction. */
 struct rig *rig_new_path(size_t piece);
 /* A node's session, and r->raw to write to it. */

@@ -270,6 +270,27 @@ static void test_close_is_shown(void **state)
 	rig_free(r);
 }
 
+static int step_open_second(struct rig_peer *p)
+{
+	if (p->second == NULL)
+		p->second = ssh_channel_new(p->link.ssh);
+	return ssh_channel_open_session(p->second);
+}
+
+/* Right behind the end of the one before, in one piece. */
+static void test_another_one_follows(void **state)
+{
+	struct rig *r = rig_new();
+
+	rig_run(r, rig_is_up);
+	STEPS(r, step_open, step_shell);
+	STEPS(r, step_close, step_open_second);
+	assert_int_equal(r->looking, 2);
+	assert_true(r->left); /* the first one has */
+	assert_true(secsh_node_say(r->node, STR("well\n")));
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_the_person_goes_and_another_comes),
 		cmocka_unit_test(test_what_waits_has_an_end),
 		cmocka_unit_test(test_close_is_shown),
+		cmocka_unit_test(test_another_one_follows),
 	};
 
 	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
