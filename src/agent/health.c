@@ -154,7 +154,7 @@ static int health_write_request(struct health *h)
 {
 	char head[URL_PATH_MAX + 1024], authority[HOSTNAME_AUTHORITY_MAX + 1];
 	struct proxy_header proxy = {.version = h->owner.proxy};
-	bool local = h->owner.to->scheme == URL_UNIX;
+	bool local = url_is_local(h->owner.to);
 	uint8_t bytes[PROXY_WRITE_MAX];
 	struct http_writer w;
 	size_t len = 0;
@@ -197,6 +197,7 @@ static void health_on_dialled(void *arg, int e, struct wire *w)
 static void health_start(struct health *h)
 {
 	struct agent_dial_opt opt = {.to = h->owner.to,
+				     .insecure = h->owner.insecure,
 				     .timeout_ms = health_timeout(h),
 				     .done = health_on_dialled,
 				     .arg = h};

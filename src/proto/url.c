@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "proto/pen.h"
+#include "proto/query.h"
+#include "proto/url_path.h"
 
 static const struct url_word {
 	const char *name;
@@ -16,19 +18,17 @@ static const struct url_word {
 	bool websocket;
 } url_words[] = {
 	/* The first word of a scheme is the one that is written. */
-	{"http", URL_HTTP, false}, {"https", URL_HTTPS, false}, {"ws", URL_HTTP, true},
-	{"wss", URL_HTTPS, true},  {"tcp", URL_TCP, false},	{"tls", URL_TLS, false},
-	{"tcps", URL_TLS, false},  {"unix", URL_UNIX, false},
-};
-
-/* pchar and "/" of RFC 3986 3.3, without "%". */
-static const bool url_path_char[256] = {
-	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true,
-	['.'] = true,	      ['_'] = true,	    ['~'] = true,	  ['!'] = true,
-	['$'] = true,	      ['&'] = true,	    ['\''] = true,	  ['('] = true,
-	[')'] = true,	      ['*'] = true,	    ['+'] = true,	  [','] = true,
-	[';'] = true,	      ['='] = true,	    [':'] = true,	  ['@'] = true,
-	['/'] = true,
+	{"http", URL_HTTP, false},
+	{"https", URL_HTTPS, false},
+	{"ws", URL_HTTP, true},
+	{"wss", URL_HTTPS, true},
+	{"tcp", URL_TCP, false},
+	{"tls", URL_TLS, false},
+	{"tcps", URL_TLS, false},
+	{"unix", URL_UNIX, false},
+	{"file", URL_FILE, false},
+	/* no host can be called so: "services:80" is one, and its port */
+	{"karez+services", URL_SERVICES, false},
 };
 
 static int url_refuse(const char **why, const char *reason)
@@ -51,9 +51,16 @@ uint16_t url_default_port(enum url_scheme scheme)
 	case URL_HTTPS: return 443;
 	case URL_TCP:
 	case URL_TLS:
-	case URL_UNIX: break;
+	case URL_UNIX:
+	case URL_FILE:
+	case URL_SERVICES: break;
 	}
 	return 0;
+}
+
+bool url_is_local(const struct url *u)
+{
+	return u->scheme == URL_UNIX || u->scheme == URL_FILE || u->scheme == URL_SERVICES;
 }
 
 bool url_is_tls(const struct url *u)
@@ -77,6 +84,37 @@ static int url_parse_unix(struct str s, struct url *out, const char **why)
 	return str_copy(out->path, sizeof out->path, s);
 }
 
+/*
+ * The path of a directory: "/path", or "///path" as in file:///path. What needs an escape and has
+ * none gets one, since people type what they see.
+ */
+static int url_parse_file(struct str s, struct url *out, const char **why)
+{
+	char name[URL_PATH_MAX + 1];
+	struct buf path = {0};
+	size_t len;
+	int e;
+
+	if (str_starts(s, STR("//")))
+		s = (struct str){s.p + 2, s.len - 2};
+	if (s.len == 0 || s.p[0] != '/')
+		return url_refuse(why, "the path of a directory starts with /, as in "
+				       "file:///srv/docs, and no host is named");
+	if (str_find(s, '?') < s.len || str_find(s, '#') < s.len)
+		return url_refuse(why, "in the path of a directory, ? is written %3F and # %23");
+	if ((e = query_unescape(s, name, sizeof name, &len)) == ERR_INVAL)
+		return url_refuse(why, "in the path of a directory, % is written %25");
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+			return url_refuse(why, "the path has control characters");
+	if (e == 0)
+		e = url_path_write(&path, URL_PATH_MAX, (struct str){name, len});
+	if (e == 0)
+		e = str_copy(out->path, sizeof out->path, buf_str(&path));
+	buf_free(&path);
+	return e == 0 ? 0 : url_refuse(why, "the path is longer than 1023 bytes");
+}
+
 static int url_parse_path(struct str s, struct url *out, const char **why)
 {
 	if (s.len == 0)
@@ -84,7 +122,7 @@ static int url_parse_path(struct str s, struct url *out, const char **why)
 	if (s.len > URL_PATH_MAX)
 		return url_refuse(why, "the path is longer than 1023 bytes");
 	for (size_t i = 0; i < s.len; i++) {
-		if (url_path_char[(unsigned char)s.p[i]])
+		if (url_path_plain(s.p[i]))
 			continue;
 		if (s.p[i] == '?' || s.p[i] == '#')
 			return url_refuse(why, "a query (?) or fragment (#) has no meaning here");
@@ -151,13 +189,18 @@ int url_parse(struct str s, struct url *out, const char **why)
 	if (word == NULL)
 		return url_refuse(why,
 				  "it must start with http://, https://, ws://, wss://, tcp://, "
-				  "tls:// or unix:");
+				  "tls://, unix: or file:");
 	u.scheme = word->scheme;
 	u.websocket = word->websocket;
 	skip = strlen(word->name) + 1;
 	rest = (struct str){s.p + skip, s.len - skip};
 	if (u.scheme == URL_UNIX) {
 		e = url_parse_unix(rest, &u, why);
+	} else if (u.scheme == URL_FILE) {
+		e = url_parse_file(rest, &u, why);
+	} else if (u.scheme == URL_SERVICES) {
+		e = rest.len > 0 ? url_refuse(why, "nothing follows karez+services:")
+				 : str_copy(u.path, sizeof u.path, STR("/"));
 	} else {
 		if (!str_starts(rest, STR("//")))
 			return url_refuse(why, "two slashes follow the scheme, as in http://HOST");
@@ -186,7 +229,12 @@ static int url_parse_port(struct str s, struct url *u, const char **why)
 
 static bool url_has_scheme(struct str s)
 {
-	if (s.len >= 5 && str_eq_nocase((struct str){s.p, 5}, STR("unix:")))
+	const struct url_word *word = url_word_of(s);
+	size_t colon = str_find(s, ':');
+	bool port = s.len - colon > 1 && s.p[colon + 1] >= '0' && s.p[colon + 1] <= '9';
+
+	if (word != NULL && (word->scheme == URL_UNIX || word->scheme == URL_SERVICES ||
+			     (word->scheme == URL_FILE && !port))) /* a host may be called "file" */
 		return true;
 	return s.len > 0 && memmem(s.p, s.len, "://", 3) != NULL;
 }
@@ -206,14 +254,16 @@ int url_parse_target(struct str s, enum url_scheme bare, struct url *out, const 
 	if (s.len > 0 && digits == s.len) {
 		e = url_parse_port(s, &u, why);
 	} else if (s.len > 0 && s.p[0] == '/') {
-		return url_refuse(why, "a socket is written unix:/path");
+		return url_refuse(why,
+				  http ? "a directory is written file:///path, a socket unix:/path"
+				       : "a socket is written unix:/path");
 	} else if (str_find(s, '/') < s.len) {
 		return url_refuse(
 			why, http ? "a path needs the scheme in front, as in http://HOST:PORT/path"
 				  : "tcp and tls have no path");
 	} else if (str_find(s, ':') == s.len) {
 		return url_refuse(why, http ? "a target is PORT, HOST:PORT, http://HOST:PORT, "
-					      "https://HOST:PORT or unix:/path"
+					      "https://HOST:PORT, unix:/path or file:///path"
 					    : "a target is PORT, HOST:PORT, tcp://HOST:PORT, "
 					      "tls://HOST:PORT or unix:/path");
 	} else {
@@ -245,6 +295,14 @@ static size_t url_pen_done(struct pen *pen)
 	return pen_len(pen);
 }
 
+void url_file_path(const struct url *u, char out[URL_PATH_MAX + 1])
+{
+	size_t len;
+
+	CHECK(u->scheme == URL_FILE);
+	CHECK(query_unescape(str_of(u->path), out, URL_PATH_MAX + 1, &len) == 0);
+}
+
 size_t url_format_authority(const struct url *u, char out[HOSTNAME_AUTHORITY_MAX + 1])
 {
 	struct pen pen = pen_on(out, HOSTNAME_AUTHORITY_MAX);
@@ -267,11 +325,14 @@ size_t url_format(const struct url *u, char out[URL_TEXT_MAX])
 		pen_char(&pen, ':');
 		if (str_starts(str_of(u->path), STR("//"))) /* else read as unix://HOST */
 			pen_str(&pen, STR("//"));
+	} else if (u->scheme == URL_SERVICES) {
+		pen_char(&pen, ':');
 	} else {
 		pen_str(&pen, STR("://"));
-		url_pen_authority(u, &pen);
+		if (u->scheme != URL_FILE)
+			url_pen_authority(u, &pen);
 	}
-	if (strcmp(u->path, "/") != 0)
+	if (strcmp(u->path, "/") != 0 || u->scheme == URL_FILE)
 		pen_str(&pen, str_of(u->path));
 	return url_pen_done(&pen);
 }

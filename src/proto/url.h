@@ -9,7 +9,9 @@ enum url_scheme {
 	URL_HTTPS,
 	URL_TCP,
 	URL_TLS,
-	URL_UNIX, /* a socket in the file system; host is empty, port is 0 */
+	URL_UNIX,     /* a socket in the file system */
+	URL_FILE,     /* a directory, shown by the agent itself */
+	URL_SERVICES, /* the page on which an agent lists what it serves */
 };
 
 enum {
@@ -24,18 +26,21 @@ struct url {
 	enum url_scheme scheme;
 	enum hostname_kind kind;     /* of host */
 	char host[HOSTNAME_MAX + 1]; /* lower case, no brackets, no trailing dot */
-	uint16_t port;		     /* given, or the scheme's own; never 0 but for URL_UNIX */
+	uint16_t port;		     /* given, or the scheme's own; 0 only if url_is_local() */
 	bool websocket;		     /* ws:// or wss:// was written (scheme is URL_HTTP(S)) */
-	char path[URL_PATH_MAX + 1]; /* starts with '/'; "/" if none was given; of the socket for
-					URL_UNIX */
+	/* Starts with '/'; "/" if none was given. URL_UNIX: of the socket, as it is; URL_FILE: of
+	 * the directory, with escapes. */
+	char path[URL_PATH_MAX + 1];
 };
 
 /*
  * Read a URL with its scheme: http, https, ws, wss (ports 80, 443), tcp, tls, tcps (the same as
- * tls; port required), unix:/path. The scheme's case does not matter. *why  NULL, or set on failure
- * to a static clause for a person ("the port must be 1-65535"). Returns 0 or ERR_INVAL. Query,
- * fragment, user information, spaces, controls and bytes >= 0x80 are refused; so is a path on tcp
- * and tls. Source: RFC 3986 3.
+ * tls; port required), unix:/path, file:///path or file:/path (absolute, no host), karez+services:
+ * (which nobody writes: see agent/site_index.h). The scheme's case does not matter.
+ *   *why  NULL, or set on failure to a static clause for a person ("the port must be 1-65535").
+ * Returns 0 or ERR_INVAL. Query, fragment, user information, controls, and but for unix: and file:
+ * spaces and bytes >= 0x80 are refused; so is a path on tcp and tls. Source: RFC 3986 3, RFC 8089
+ * 2.
  */
 int url_parse(struct str s, struct url *out, const char **why) MUST_CHECK;
 
@@ -49,6 +54,12 @@ int url_parse(struct str s, struct url *out, const char **why) MUST_CHECK;
 int url_parse_target(struct str s, enum url_scheme bare, struct url *out,
 		     const char **why) MUST_CHECK;
 
+/* Is it on this machine, with no host, no port and no address? */
+bool url_is_local(const struct url *u);
+
+/* The path of a URL_FILE without its escapes: NUL-terminated bytes, as open() takes them. */
+void url_file_path(const struct url *u, char out[URL_PATH_MAX + 1]);
+
 /* Is TLS spoken to it? */
 bool url_is_tls(const struct url *u);
 
@@ -57,7 +68,7 @@ uint16_t url_default_port(enum url_scheme scheme);
 
 /*
  * Write HOST or HOST:PORT, IPv6 in brackets, the scheme's own port left out: a Host value.
- * Returns the length of the NUL-terminated text; empty for URL_UNIX.
+ * Returns the length of the NUL-terminated text; empty if url_is_local().
  */
 size_t url_format_authority(const struct url *u, char out[HOSTNAME_AUTHORITY_MAX + 1]);
 

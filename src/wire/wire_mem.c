@@ -164,9 +164,10 @@ static void end_on_arrival(void *arg)
 		if (m->closed) {
 			end_refuse(m, p);
 		} else {
-			CHECK(buf_add(&m->rx, p->data, p->len, SIZE_MAX) == 0);
+			int e = buf_add(&m->rx, p->data, p->len, SIZE_MAX);
+
 			m->eof = m->eof || p->fin;
-			m->why = m->why != 0 ? m->why : p->reset;
+			m->why = m->why != 0 ? m->why : e != 0 ? e : p->reset;
 		}
 		free(p);
 	}

@@ -1,4 +1,7 @@
-/* Two wires joined in memory: for tests, and for the simulated network with its faults. */
+/*
+ * Two wires joined in memory: for servers that stand inside the process, for tests, and for the
+ * simulated network with its faults.
+ */
 #ifndef KAREZ_WIRE_WIRE_MEM_H
 #define KAREZ_WIRE_WIRE_MEM_H
 

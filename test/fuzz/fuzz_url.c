@@ -20,7 +20,7 @@ static void fuzz_round(const struct url *u)
 	CHECK(u->scheme == again.scheme && u->kind == again.kind && u->port == again.port &&
 	      u->websocket == again.websocket);
 	n = url_format_authority(u, authority);
-	if (u->scheme == URL_UNIX) {
+	if (url_is_local(u)) {
 		CHECK(n == 0 && u->port == 0);
 		return;
 	}

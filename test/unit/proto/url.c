@@ -65,6 +65,18 @@ static void test_url(void **state)
 		{"a socket that starts with two slashes", "unix:////a", URL_UNIX, "", 0, "//a"},
 		{"a socket as URL", "unix:///run/a b.sock", URL_UNIX, "", 0, "/run/a b.sock",
 		 "unix:/run/a b.sock"},
+		{"a directory", "file:///srv/docs", URL_FILE, "", 0, "/srv/docs"},
+		{"the root", "file:///", URL_FILE, "", 0, "/"},
+		{"a directory with one slash", "file:/srv/docs/", URL_FILE, "", 0, "/srv/docs/",
+		 "file:///srv/docs/"},
+		{"a directory as people type it",
+		 "FILE:///srv/my d\xc3\xb6"
+		 "cs",
+		 URL_FILE, "", 0, "/srv/my%20d%C3%B6cs", "file:///srv/my%20d%C3%B6cs"},
+		{"escapes that need not be", "file:///%61%2f%25%3f", URL_FILE, "", 0, "/a/%25%3F",
+		 "file:///a/%25%3F"},
+		{"a directory that starts with two slashes", "file:////a", URL_FILE, "", 0, "//a"},
+		{"the page of services", "karez+services:", URL_SERVICES, "", 0, "/"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -94,6 +106,10 @@ static void test_target(void **state)
 		{"a socket", "unix:/run/a.sock", URL_UNIX, "", 0, "/run/a.sock"},
 		{"a socket, upper case", "UNIX:/run/A.sock", URL_UNIX, "", 0, "/run/A.sock",
 		 "unix:/run/A.sock"},
+		{"a directory", "file:/srv/docs", URL_FILE, "", 0, "/srv/docs", "file:///srv/docs"},
+		{"a host called file", "file:80", URL_HTTP, "file", 80, "/", "http://file"},
+		{"a host called services", "services:81", URL_HTTP, "services", 81, "/",
+		 "http://services:81"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -139,9 +155,13 @@ static const char brackets[] = "an IPv6 address stands in brackets, as in [::1]:
 static const char escape[] = "the path has a character that must be written as %XX";
 static const char query[] = "a query (?) or fragment (#) has no meaning here";
 static const char schemes[] =
-	"it must start with http://, https://, ws://, wss://, tcp://, tls:// or unix:";
+	"it must start with http://, https://, ws://, wss://, tcp://, tls://, unix: or file:";
+static const char absolute[] = "the path of a directory starts with /, as in file:///srv/docs, and "
+			       "no host is named";
+static const char long_path[] = "the path is longer than 1023 bytes";
 static const char forms[] =
-	"a target is PORT, HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:/path";
+	"a target is PORT, HOST:PORT, http://HOST:PORT, https://HOST:PORT, unix:/path or "
+	"file:///path";
 
 static void check_refusal(const struct refusal *r, int e, const struct url *u, const char *clause)
 {
@@ -192,6 +212,19 @@ static void test_url_refused(void **state)
 		{"a socket without a name", "unix:/",
 		 "the path of a socket starts with /, as in unix:/run/a.sock"},
 		{"a socket with a line break", "unix:/a\nb", "the path has control characters"},
+		{"a relative directory", "file:docs", absolute},
+		{"a directory of a host", "file://nas/docs", absolute},
+		{"even of this one", "file://localhost/docs", absolute},
+		{"no directory", "file:", absolute},
+		{"a directory and a query", "file:///a?b",
+		 "in the path of a directory, ? is written %3F and # %23"},
+		{"a bad escape in a directory", "file:///100%",
+		 "in the path of a directory, % is written %25"},
+		{"a NUL in a directory", "file:///a%00b",
+		 "in the path of a directory, % is written %25"},
+		{"a line break in a directory", "file:///a%0ab", "the path has control characters"},
+		{"more than the page of services", "karez+services:a",
+		 "nothing follows karez+services:"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -223,7 +256,10 @@ static void test_target_refused(void **state)
 		{"a port without a host", ":80", no_host},
 		{"IPv6 without brackets", "::1:80", brackets},
 		{"IPv6 without port", "[::1]", port_missing},
-		{"a file", "/run/a.sock", "a socket is written unix:/path"},
+		{"a file", "/run/a.sock",
+		 "a directory is written file:///path, a socket unix:/path"},
+		{"a relative directory", "file:docs", absolute},
+		{"a directory without a path", "file:", absolute},
 		{"a path", "web:80/x",
 		 "a path needs the scheme in front, as in http://HOST:PORT/path"},
 		{"an unknown scheme", "gopher://web", schemes},
@@ -268,6 +304,7 @@ static void test_tcp_target_refused(void **state)
 static void test_limits(void **state)
 {
 	char in[URL_TEXT_MAX + 32], text[URL_TEXT_MAX];
+	const char *why = NULL;
 	struct url u;
 	size_t n = str_printf(in, sizeof in, "http://a/");
 
@@ -283,6 +320,43 @@ static void test_limits(void **state)
 	assert_int_equal(strlen(u.path), URL_UNIX_MAX);
 	assert_int_equal(url_parse((struct str){in, n + URL_UNIX_MAX}, &u, NULL), ERR_INVAL);
 	assert_int_equal(url_parse(STR("unix:/a\0b"), &u, NULL), ERR_INVAL);
+
+	n = str_printf(in, sizeof in, "file:///");
+	memset(in + n, 'x', URL_PATH_MAX);
+	assert_int_equal(url_parse((struct str){in, n + URL_PATH_MAX - 1}, &u, NULL), 0);
+	assert_int_equal(url_format(&u, text), n + URL_PATH_MAX - 1);
+	url_file_path(&u, text);
+	assert_int_equal(strlen(text), URL_PATH_MAX);
+	assert_int_equal(url_parse((struct str){in, n + URL_PATH_MAX}, &u, NULL), ERR_INVAL);
+	in[n] = ' '; /* three bytes once it is escaped */
+	assert_int_equal(url_parse((struct str){in, n + URL_PATH_MAX - 1}, &u, &why), ERR_INVAL);
+	assert_string_equal(why, long_path);
+}
+
+static void test_directories(void **state)
+{
+	static const struct {
+		const char *url, *path;
+	} cases[] = {
+		{"file:///", "/"},
+		{"file:///srv/docs", "/srv/docs"},
+		{"file:///srv/docs/", "/srv/docs/"},
+		{"file:///a%20b/100%25", "/a b/100%"},
+		{"file:///d\xc3\xb6"
+		 "cs",
+		 "/d\xc3\xb6"
+		 "cs"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char out[URL_PATH_MAX + 1];
+		struct url u;
+
+		assert_int_equal(url_parse(str_of(cases[i].url), &u, NULL), 0);
+		url_file_path(&u, out);
+		assert_string_equal(out, cases[i].path);
+		assert_true(url_is_local(&u));
+	}
 }
 
 static void test_authority(void **state)
@@ -298,6 +372,8 @@ static void test_authority(void **state)
 		{"wss://a.example", "a.example", true},
 		{"tls://a:443", "a:443", true},
 		{"unix:/run/a.sock", "", false},
+		{"file:///srv", "", false},
+		{"karez+services:", "", false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -308,6 +384,7 @@ static void test_authority(void **state)
 		assert_int_equal(url_format_authority(&u, out), strlen(cases[i].authority));
 		assert_string_equal(out, cases[i].authority);
 		assert_int_equal(url_is_tls(&u), cases[i].tls);
+		assert_int_equal(url_is_local(&u), cases[i].authority[0] == '\0');
 	}
 }
 
@@ -321,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_target_refused),
 		cmocka_unit_test(test_tcp_target_refused),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_directories),
 		cmocka_unit_test(test_authority),
 	};
 
