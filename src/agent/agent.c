@@ -17,11 +17,13 @@ static void agent_close(struct agent *a, int why, struct str reason)
 {
 	ev_timer_stop(a->ev, &a->sleep);
 	ev_timer_stop(a->ev, &a->deadline);
+	ev_timer_stop(a->ev, &a->rest);
+	ev_task_cancel(&a->feed);
 	for (unsigned i = 0; i < a->opt.n_sessions; i++) {
 		uplink_free(a->uplinks[i], why, reason);
 		a->uplinks[i] = NULL;
 	}
-	agent_tunnel_free_all(a);
+	agent_place_free_all(a);
 	agent_offer_free_all(a);
 	targets_free(a->targets);
 	a->targets = NULL;
@@ -42,7 +44,6 @@ void agent_free(struct agent *a)
 		return;
 	a->ended = a->mute = true;
 	agent_close(a, ERR_EOF, agent_stopped);
-	ev_free_later(a->ev, a->places);
 	ev_free_later(a->ev, a->offered);
 	ev_free_later(a->ev, a);
 }
@@ -93,6 +94,18 @@ static void agent_keep_account(struct agent *a, const struct upgrade_answer *ans
 		agent_note_memory(a, memory_set_credential(a->opt.memory, a->server, c));
 }
 
+/* A session works. */
+static void agent_on_proven(void *arg, struct uplink *u, bool websocket)
+{
+	struct agent *a = arg;
+
+	if (a->opt.transport != AGENT_AUTO || a->websocket == websocket)
+		return;
+	a->websocket = websocket;
+	if (a->opt.memory != NULL)
+		agent_note_memory(a, memory_set_websocket(a->opt.memory, a->server, websocket));
+}
+
 /*
  * The credential was refused. One that was made on the fly is forgotten: the server has lost its
  * records, or we stored it for another server at the same URL.
@@ -135,6 +148,15 @@ static bool agent_other_tries(const struct agent *a, const struct uplink *u)
 	return false;
 }
 
+static void agent_tell_offline(struct agent *a, const struct agent_offline *o)
+{
+	a->offline = true;
+	a->offline_e = o->e;
+	str_printf(a->offline_reason, sizeof a->offline_reason, "%s", o->reason);
+	a->retry_at_ms = o->retry_ms == 0 ? 0 : ev_now_ms(a->ev) + o->retry_ms;
+	a->opt.events->offline(a->opt.arg, o);
+}
+
 /* u has no session: when does it try again, and who is told? */
 static void agent_come_back(struct agent *a, struct uplink *u, const struct uplink_failure *f)
 {
@@ -146,7 +168,7 @@ static void agent_come_back(struct agent *a, struct uplink *u, const struct upli
 	agent_tunnel_down(a, u);
 	agent_offer_down(a, u);
 	agent_leave_look(a);
-	if (a->ended || a->stopping || a->leaving)
+	if (a->ended || a->stopping || a->leaving || !agent_wants(a))
 		return;
 	if (agent_n_up(a) > 0) {
 		log_info(a->opt.log, "event=carrier-lost carrier=%u reason=\"%s\" said=\"%s\"",
@@ -158,7 +180,7 @@ static void agent_come_back(struct agent *a, struct uplink *u, const struct upli
 		o.retry_ms = uplink_retry(u);
 	else if (!f->was_up)
 		return; /* the one that tries will tell */
-	a->opt.events->offline(a->opt.arg, &o);
+	agent_tell_offline(a, &o);
 }
 
 static void agent_on_ask(void *arg, struct uplink *u, struct upgrade_ask *ask)
@@ -169,6 +191,14 @@ static void agent_on_ask(void *arg, struct uplink *u, struct upgrade_ask *ask)
 	ask->certificate = a->opt.certificate;
 	ask->agent = a->opt.id;
 	ask->epoch = a->epoch;
+	ask->websocket =
+		a->opt.transport == AGENT_AUTO ? a->websocket : a->opt.transport == AGENT_WEBSOCKET;
+}
+
+/* The server ends a session when others have the last tunnel of it: each of those was told. */
+static bool agent_has_lost_all(const struct agent *a, const struct uplink_failure *f)
+{
+	return f->e == ERR_REPLACED && a->opt.stays;
 }
 
 static void agent_on_down(void *arg, struct uplink *u, const struct uplink_failure *f)
@@ -180,7 +210,7 @@ static void agent_on_down(void *arg, struct uplink *u, const struct uplink_failu
 	if (f->spoken && f->e == ERR_DISCONNECTED && !a->stopping)
 		agent_end(a, f->e, f->reason); /* a person wants us gone, not one of our sessions */
 	else if (!f->spoken || !control_is_final(f->e) || agent_n_up(a) > 0 || a->stopping ||
-		 a->leaving)
+		 a->leaving || agent_has_lost_all(a, f))
 		agent_come_back(a, u, f);
 	else if (f->e == ERR_AUTH && agent_renew_account(a))
 		uplink_start(u);
@@ -202,11 +232,52 @@ void agent_fail(struct agent *a, struct uplink *u, const struct uplink_failure *
 
 void agent_start_others(struct agent *a)
 {
-	if (a->ended || a->stopping || a->leaving || !agent_tunnel_all_known(a))
+	if (a->ended || a->stopping || a->leaving || a->n_unknown > 0 || !agent_wants(a) ||
+	    agent_n_up(a) == 0)
 		return;
 	for (unsigned i = 0; i < a->opt.n_sessions; i++)
 		if (uplink_is_idle(a->uplinks[i]))
 			uplink_start(a->uplinks[i]);
+}
+
+/* ---- nothing to serve ---- */
+
+bool agent_wants(const struct agent *a)
+{
+	return a->n_wanted > 0 || a->opt.n_services > 0;
+}
+
+void agent_wake(struct agent *a)
+{
+	ev_timer_stop(a->ev, &a->rest);
+	a->resting = false;
+	for (unsigned i = 0; i < a->opt.n_sessions; i++)
+		if (!uplink_is_idle(a->uplinks[i]))
+			return; /* there is one, or will be */
+	uplink_start(a->uplinks[0]);
+}
+
+/* Visits that still run keep their sessions. */
+static void agent_on_rest(void *arg)
+{
+	struct agent *a = arg;
+
+	if (agent_wants(a) || targets_running(a->targets) > 0)
+		return;
+	a->resting = true;
+	a->offline = false;
+	for (unsigned i = 0; i < a->opt.n_sessions; i++) {
+		uplink_rest(a->uplinks[i]);
+		uplink_drop(a->uplinks[i], ERR_EOF, STR("the agent serves nothing now"));
+		agent_tunnel_down(a, a->uplinks[i]);
+		agent_offer_down(a, a->uplinks[i]);
+	}
+}
+
+void agent_rest_look(struct agent *a)
+{
+	if (!a->ended && !a->stopping && !a->leaving && !a->resting && !agent_wants(a))
+		ev_timer_set(a->ev, &a->rest, AGENT_REST_MS);
 }
 
 /* ---- lines ---- */
@@ -216,8 +287,12 @@ static void agent_on_up(void *arg, struct uplink *u, const struct upgrade_answer
 	struct agent *a = arg;
 	int e;
 
+	log_info(a->opt.log, "event=session-open carrier=%u transport=%s", uplink_carrier(u),
+		 answer->websocket ? "websocket" : "upgrade");
 	agent_keep_account(a, answer);
-	if ((e = agent_tunnel_attach_all(a, u)) == 0)
+	a->offline = false;
+	a->by_websocket = answer->websocket;
+	if ((e = agent_tunnel_up(a, u)) == 0)
 		e = agent_offer_tell(a, u);
 	if (e != 0) {
 		agent_fail(a, u, &(struct uplink_failure){.e = e, .was_up = true, .reason = ""});
@@ -304,7 +379,7 @@ static void agent_on_visit(void *arg, struct uplink *u, const struct visit *visi
 		return;
 	}
 	if (visit->service[0] == '\0')
-		t = agent_tunnel_find(a, visit);
+		t = agent_place_find(a, visit);
 	if (t == NULL)
 		t = agent_offer_find(a, visit);
 	if (t != NULL) {
@@ -348,9 +423,11 @@ static void agent_check_answers(struct agent *a)
 						     .was_up = true,
 						     .reason = "it does not answer our request"};
 
-	for (unsigned i = 0; i < a->opt.n_sessions; i++)
-		if (uplink_up_ms(a->uplinks[i]) > AGENT_ATTACH_MS &&
-		    agent_tunnel_awaits(a, a->uplinks[i]))
+	uint64_t now = ev_now_ms(a->ev), asked;
+
+	for (unsigned i = 0; i < a->opt.n_sessions && !a->ended; i++)
+		if (agent_tunnel_oldest_ms(a, a->uplinks[i], &asked) &&
+		    now - asked > AGENT_ATTACH_MS)
 			agent_fail(a, a->uplinks[i], &silent);
 }
 
@@ -395,6 +472,7 @@ static void agent_on_idle(void *arg)
 	if (a->stopping && !a->ended)
 		ev_timer_set(a->ev, &a->deadline, 0);
 	agent_leave_look(a);
+	agent_rest_look(a);
 }
 
 void agent_stop(struct agent *a)
@@ -402,6 +480,7 @@ void agent_stop(struct agent *a)
 	if (a->stopping || a->ended)
 		return;
 	a->stopping = true;
+	ev_timer_stop(a->ev, &a->rest);
 	for (unsigned i = 0; i < a->opt.n_sessions; i++) {
 		uplink_rest(a->uplinks[i]);
 		agent_tunnel_detach_all(a, a->uplinks[i]);
@@ -410,11 +489,30 @@ void agent_stop(struct agent *a)
 	ev_timer_set(a->ev, &a->deadline, targets_running(a->targets) > 0 ? AGENT_STOP_MS : 0);
 }
 
+void agent_state(const struct agent *a, struct agent_state *out)
+{
+	uint64_t now = ev_now_ms(a->ev);
+
+	*out = (struct agent_state){.transport = "", .resting = a->resting, .reason = ""};
+	if (a->ended)
+		return;
+	out->sessions = agent_n_up(a);
+	if (out->sessions > 0)
+		out->transport = a->by_websocket ? "websocket" : "upgrade";
+	else if (a->offline) {
+		out->offline = true;
+		out->e = a->offline_e;
+		out->reason = a->offline_reason;
+		out->retry_ms = a->retry_at_ms > now ? (uint32_t)(a->retry_at_ms - now) : 0;
+	}
+}
+
 /* ---- birth ---- */
 
 static const struct uplink_owner agent_uplink_owner = {
 	.ask = agent_on_ask,
 	.up = agent_on_up,
+	.proven = agent_on_proven,
 	.down = agent_on_down,
 	.draining = agent_on_draining,
 	.told = agent_on_told,
@@ -441,6 +539,7 @@ static int agent_make_parts(struct agent *a)
 	struct uplink_opt uplink = {.net = a->opt.net,
 				    .server = a->opt.server,
 				    .budget = &a->budget,
+				    .fixed = a->opt.transport != AGENT_AUTO,
 				    .owner = &agent_uplink_owner,
 				    .arg = a};
 	int e;
@@ -474,7 +573,7 @@ int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out)
 	struct agent *a = calloc(1, sizeof *a);
 	int e = ERR_NOMEM;
 
-	CHECK(opt->n_tunnels > 0 || opt->n_services > 0);
+	CHECK(opt->n_tunnels > 0 || opt->n_services > 0 || opt->stays);
 	CHECK(opt->n_tunnels <= AGENT_TUNNELS_MAX && opt->n_services <= AGENT_SERVICES_MAX);
 	CHECK(opt->n_sessions > 0 && opt->n_sessions <= AGENT_SESSIONS_MAX);
 	if (a == NULL)
@@ -483,17 +582,29 @@ int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out)
 	a->opt = *opt;
 	a->budget.cap = AGENT_BUDGET;
 	a->epoch = agent_make_epoch(a);
+	url_format(opt->server, a->server);
+	a->websocket = opt->memory != NULL && memory_websocket(opt->memory, a->server);
 	a->slept_wall_ms = ev_wall_ms(ev);
 	a->slept_loop_ms = ev_now_ms(ev);
 	a->sleep = (struct ev_timer){.fn = agent_on_sleep_check, .arg = a};
 	a->deadline = (struct ev_timer){.fn = agent_on_deadline, .arg = a};
+	a->rest = (struct ev_timer){.fn = agent_on_rest, .arg = a};
 	list_init(&a->given);
-	url_format(opt->server, a->server);
-	if ((e = agent_tunnel_make_all(a)) != 0 || (e = agent_offer_make_all(a)) != 0 ||
+	list_init(&a->places);
+	list_init(&a->gone);
+	for (size_t i = 0; i < AGENT_LISTS; i++) {
+		list_init(&a->ids[i]);
+		list_init(&a->names[i]);
+	}
+	agent_tunnel_init(a);
+	if ((e = agent_place_make_all(a)) != 0 || (e = agent_offer_make_all(a)) != 0 ||
 	    (e = agent_make_credential(a)) != 0 || (e = agent_make_parts(a)) != 0)
 		goto out;
 	ev_timer_set(ev, &a->sleep, AGENT_SLEEP_CHECK_MS);
-	uplink_start(a->uplinks[0]);
+	if (agent_wants(a))
+		agent_wake(a);
+	else
+		a->resting = true;
 	MOVE(*out, a);
 out:
 	agent_free(a);

@@ -1,12 +1,13 @@
 /*
  * A whole agent: the sessions it keeps, the tunnels it wants, the services it offers, and the
- * targets that they lead to.
+ * targets that they lead to. Tunnels come, change and go while it runs.
  *
- * The first session to come up attaches the tunnels and learns their names; the others attach to
- * those. Every session offers the services, and the server says which tunnels it gives them to.
- * While no session is up only one of them tries, so a server that is gone hears one agent once.
- * What the server says for good ends the agent, once visits that may run on have finished; after
- * anything else it comes back for ever.
+ * What the record of a tunnel shall be is said by one session, the first to come up, which also
+ * learns its name; the others attach to what is there then. Every session offers the services, and
+ * the server says which tunnels it gives them to. While no session is up only one of them tries, so
+ * a server that is gone hears one agent once. What the server says for good ends a tunnel, and the
+ * last one the agent, once visits that may run on have finished; after anything else it comes back
+ * for ever. When nothing is wanted any more the sessions end, until something is.
  */
 #ifndef KAREZ_AGENT_AGENT_H
 #define KAREZ_AGENT_AGENT_H
@@ -47,6 +48,14 @@
 /* A server that has not answered an attach after so long is given up, in milliseconds. */
 #define AGENT_ATTACH_MS 15000
 
+/* Attaches that one session may wait for: a server refuses more. Source: doc/session-protocol.md 3.
+ */
+#define AGENT_ATTACHES_MAX 64
+
+/* So long nothing is wanted before the sessions end, in milliseconds: a file is often written
+ * twice. */
+#define AGENT_REST_MS 2000
+
 /* How long running visits may take to finish when the agent is stopped, in milliseconds. */
 #define AGENT_STOP_MS 700
 
@@ -59,28 +68,34 @@ struct agent;
 /* By which door visitors of a tunnel come. */
 enum agent_kind { AGENT_HTTP, AGENT_TCP, AGENT_TLS };
 
-/* A tunnel that is wanted. All zero but for the target: as simple as can be. */
+/* A tunnel that is wanted. All zero but for the target: as simple as can be. All of it is copied,
+ * the texts included. */
 struct agent_tunnel {
 	enum agent_kind kind;
 	const char *name; /* asked for by a person; NULL: the one remembered, else any */
 	struct url target;
-	struct control_wish wish; /* its texts are borrowed: outlive the agent */
-	struct health_opt health; /* the same */
+	bool insecure;	   /* any certificate of an https:// or tls:// target will do */
+	struct str wish;   /* what else its record shall say, see control_wish_check() */
+	unsigned priority; /* of this agent: less is better */
+	unsigned proxy;	   /* 1, 2: a health request begins with such a PROXY header; 0: not */
+	struct health_opt health;
 };
 
 /* Something on this side that tunnels may be given to. */
 struct agent_service {
-	const char *name; /* as control_service_ok() allows; no two alike */
+	const char *name; /* as ident_ok() allows; no two alike */
 	struct url target;
 	struct health_opt health; /* path borrowed: outlives the agent */
 };
 
 /* Visitors come from now on. All borrowed for the call. */
 struct agent_online {
-	size_t tunnel; /* index in agent_opt.tunnels */
+	uint32_t tunnel; /* its id */
 	const char *name, *url;
 	const struct url *target;
-	bool again;			     /* it was online before, at this very URL */
+	/* It was online before, at this very URL. Otherwise, and when what its record says has
+	 * changed, the URL is news. */
+	bool again;
 	const char (*urls)[CONTROL_URL_MAX]; /* [n_urls] all of them, url is the first */
 	size_t n_urls;
 };
@@ -105,7 +120,7 @@ struct agent_events {
 	void (*online)(void *arg, const struct agent_online *o);
 	void (*offline)(void *arg, const struct agent_offline *o);
 	/* The server has refused or taken away this tunnel for good; others go on. */
-	void (*lost)(void *arg, size_t tunnel, int code, const char *reason);
+	void (*lost)(void *arg, uint32_t id, int code, const char *reason);
 	/*
 	 * The agent does nothing any more and may be freed, though not in the call.
 	 *   code  0 after agent_stop(); else the server's final word, an ERR_*.
@@ -117,6 +132,12 @@ struct agent_events {
 	void (*request)(void *arg, const struct peek_request *r);
 
 	/* The following may be NULL. */
+
+	/* What a tunnel's record shall say now was refused; it goes on as it was. */
+	void (*kept)(void *arg, uint32_t id, int code, const char *reason);
+	/* A tunnel that nobody serves is refused, though not for good: it is asked for again and
+	 * again. Told once for each code. */
+	void (*delayed)(void *arg, uint32_t id, int code, const char *reason);
 
 	/* A connection of another protocol is over. */
 	void (*connection)(void *arg, const struct target_connection *c);
@@ -131,6 +152,13 @@ struct agent_events {
 	void (*health)(void *arg, const struct url *to, bool up, const char *why);
 };
 
+/* How sessions are carried. */
+enum agent_transport {
+	AGENT_AUTO, /* as it worked last, else by an upgrade; and when that fails the other way */
+	AGENT_UPGRADE,	 /* as bytes, by an upgrade of our own */
+	AGENT_WEBSOCKET, /* in its messages */
+};
+
 struct agent_opt {
 	struct log *log; /* borrowed, as all here: outlives the agent */
 	struct agent_net *net;
@@ -141,21 +169,79 @@ struct agent_opt {
 	 * remembered, and no account made. */
 	bool certificate;
 	const struct url *server;
-	const struct agent_tunnel *tunnels; /* [n_tunnels], may be none if services are; copied */
+	/* [n_tunnels], may be none if services are, or if it stays; copied. Their ids are 1, 2, ..
+	 */
+	const struct agent_tunnel *tunnels;
 	size_t n_tunnels;
+	bool stays; /* that nothing is left to serve does not end it: it rests until there is */
 	const struct agent_service *services; /* [n_services], copied but for health.path */
 	size_t n_services;
 	unsigned priority;   /* of the services: less is better */
 	unsigned n_sessions; /* 1 to AGENT_SESSIONS_MAX */
+	enum agent_transport transport;
 	const struct agent_events *events;
 	void *arg;
 };
 
 /*
  * Begin; events come from the loop.
- * Returns 0, ERR_INVAL (a name that is none, a service twice), ERR_TOOBIG (the token), ERR_NOMEM.
+ * Returns 0, ERR_INVAL (a name that is none or is there twice, a wish that is none), ERR_TOOBIG
+ * (the token, a wish), ERR_NOMEM.
  */
 int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out) MUST_CHECK;
+
+/*
+ * Want one more tunnel, from now on.
+ *   *id  set on success: what it is called here; never given again.
+ * Returns 0, ERR_INVAL (a name that is none, or of another tunnel; a wish that is none), ERR_TOOBIG
+ * (the wish), ERR_LIMIT (AGENT_TUNNELS_MAX), ERR_CLOSED (the agent ends), ERR_NOMEM.
+ */
+int agent_add(struct agent *a, const struct agent_tunnel *t, uint32_t *id) MUST_CHECK;
+
+/*
+ * Want a tunnel to be another one; its kind and its name stay. New visits go to the new target at
+ * once, running ones finish at the old one. What its record shall say is said anew by one session,
+ * without a gap; then the others follow. One that was lost is asked for again. If nothing differs,
+ * nothing happens.
+ * Returns 0; or nothing has changed: ERR_NOTFOUND (no such id), ERR_INVAL (another kind or name; a
+ * wish that is none), ERR_TOOBIG, ERR_CLOSED, ERR_NOMEM.
+ */
+int agent_change(struct agent *a, uint32_t id, const struct agent_tunnel *t) MUST_CHECK;
+
+/* Want a tunnel no longer. Running visits finish; nothing is told of it afterwards. An id that is
+ * none is harmless. */
+void agent_remove(struct agent *a, uint32_t id);
+
+/* How a tunnel is. Texts are borrowed until the loop next turns, or the agent is called. */
+struct agent_look {
+	const char *name; /* "" while none is known */
+	const char *url;  /* where it is, or was last; "" */
+	const struct url *target;
+	bool online;	    /* visitors come */
+	bool over;	    /* refused or taken away for good */
+	int code;	    /* why it is not online, or not as it was wished: an ERR_*; 0 */
+	const char *reason; /* the server's words for that; may be empty */
+	bool checked, up;   /* its health is checked; the target works, as far as is known */
+	const char *why;    /* it does not: a clause; "" */
+	int target_e;	    /* how the last visit's attempt to reach the target ended: 0, ERR_* */
+	struct target_count count;
+};
+
+/* Returns false if there is no such tunnel. */
+bool agent_look(const struct agent *a, uint32_t id, struct agent_look *out);
+
+/* How the agent itself is. */
+struct agent_state {
+	unsigned sessions;     /* that are up */
+	const char *transport; /* of the newest: "upgrade", "websocket"; "" without one */
+	bool resting;	       /* nothing is wanted */
+	bool offline;	       /* no session, and the last attempt has failed: */
+	int e;		       /* why, an ERR_* */
+	const char *reason;    /* may be empty; borrowed until the loop next turns */
+	uint32_t retry_ms;     /* until the next attempt; 0: one is under way */
+};
+
+void agent_state(const struct agent *a, struct agent_state *out);
 
 /* Take no more visitors, let running ones finish for AGENT_STOP_MS, then end: ended() is told. */
 void agent_stop(struct agent *a);

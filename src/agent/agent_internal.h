@@ -8,27 +8,73 @@
 /* Bytes by which a tunnel's name is remembered: its kind, a space, its target. */
 #define AGENT_KEY_TEXT (URL_TEXT_MAX + 8)
 
-/* A tunnel as it stands. */
+/* Lists by which places are found: a few in each, of AGENT_TUNNELS_MAX. */
+#define AGENT_LISTS 256
+
+/* What one session has to do with one tunnel. */
+enum agent_seat_state {
+	AGENT_SEAT_IDLE,
+	AGENT_SEAT_DUE,	  /* in carrier->due: an attach is to be sent */
+	AGENT_SEAT_ASKED, /* in carrier->asked: its answer is to come */
+};
+
+struct agent_seat {
+	struct agent_place *place; /* borrowed: has us in it */
+	enum agent_seat_state state;
+	struct list link;
+	uint64_t ref;	   /* of the attach that was sent last */
+	uint32_t revision; /* of the place, that it asked for, or that needs no asking */
+	bool again;	   /* it did not mean to change the record */
+	uint64_t asked_ms;
+};
+
+/*
+ * A tunnel as it stands. What is wanted of its record has a revision: until the server has taken
+ * that, only one session asks.
+ */
 struct agent_place {
 	struct agent *agent; /* borrowed: owns us */
+	struct list link;    /* in agent->places; or in agent->gone, until all asked is answered */
+	struct list by_id;   /* in one of agent->ids until it is removed */
+	struct list by_name; /* in one of agent->names while it has one */
+	uint32_t id;
 	enum agent_kind kind;
-	struct control_wish wish;
-	struct target target;
+	char *wish; /* owned */
+	unsigned priority, proxy;
+	struct target *target;	     /* owned */
 	struct health *health;	     /* owned; NULL: not checked */
-	char text[URL_TEXT_MAX];     /* the target, as it is shown */
-	char key[AGENT_KEY_TEXT];    /* by which its name is remembered */
+	struct health_opt check;     /* its path is owned */
+	char why[HEALTH_WHY_MAX];    /* what the check has found last; "": it is well */
 	char name[HOSTNAME_MAX + 1]; /* "" while none is known */
 	char url[CONTROL_URL_MAX];   /* where it was last reached */
 	bool asked;		     /* the name is a person's wish: no other one will do */
 	bool over;		     /* refused or taken away for good */
+	bool gone;		     /* removed */
 	bool drains;	   /* visits may still be on their way by sessions that were not told yet */
+	uint32_t revision; /* from 1 */
+	uint32_t taken;	   /* the revision that the server has taken last, or refused for good */
 	uint32_t attached; /* bit n: by carrier n */
+	int code;	   /* why it was refused or lost, ERR_*; 0 */
+	char reason[CONTROL_REASON_MAX];
+	bool kept; /* code says why it is not as it was wished */
+	int told;  /* the code that delayed() or kept() was told of */
+	struct backoff backoff;
+	struct ev_timer retry;	    /* set: it was refused, and is not asked for until then */
+	bool is_wanted, is_unknown; /* how it counts in the agent's n_wanted, n_unknown */
+	struct agent_seat seats[];  /* [opt.n_sessions] */
+};
+
+/* What goes over one session. */
+struct agent_carrier {
+	struct list due, asked; /* of agent_seat.link; asked: the oldest first */
+	size_t n_asked;		/* AGENT_ATTACHES_MAX at most */
+	size_t n_attached;
 };
 
 /* A service as it stands. */
 struct agent_offered {
 	struct agent *agent; /* borrowed: owns us */
-	char name[CONTROL_SERVICE_MAX];
+	char name[IDENT_TEXT];
 	struct target target;
 	struct health *health; /* owned; NULL: not checked */
 };
@@ -37,7 +83,7 @@ struct agent_offered {
 struct agent_given {
 	struct list link; /* in agent->given */
 	char name[HOSTNAME_MAX + 1];
-	char service[CONTROL_SERVICE_MAX];
+	char service[IDENT_TEXT];
 	uint32_t attached; /* bit n: to carrier n; never 0 */
 };
 
@@ -47,10 +93,21 @@ struct agent {
 	char server[URL_TEXT_MAX]; /* as it is remembered */
 	uint64_t epoch;
 	struct memory_credential credential;
-	bool renewed; /* an account was asked for anew since the last success */
+	bool renewed;	/* an account was asked for anew since the last success */
+	bool websocket; /* it worked last; of AGENT_AUTO */
 	struct mux_budget budget;
-	struct targets *targets;       /* owned */
-	struct agent_place *places;    /* owned: [opt.n_tunnels] */
+	struct targets *targets; /* owned */
+	struct list places;	 /* of agent_place, at most AGENT_TUNNELS_MAX */
+	struct list gone;	 /* of agent_place, each with an attach to be answered */
+	struct list ids[AGENT_LISTS], names[AGENT_LISTS];
+	size_t n_places;
+	size_t n_wanted;  /* places that are not over */
+	size_t n_unknown; /* of those: that were never online, and are not waiting for another try
+			   */
+	uint32_t last_id;
+	uint64_t last_ref;
+	struct agent_carrier carriers[AGENT_SESSIONS_MAX];
+	struct ev_task feed;	       /* sends what is due */
 	struct agent_offered *offered; /* owned: [opt.n_services] */
 	struct list given;	       /* of agent_given, at most AGENT_ASSIGNED_MAX */
 	size_t n_given;
@@ -61,6 +118,13 @@ struct agent {
 	uint64_t slept_loop_ms; /* the two clocks when they were last compared */
 	int64_t slept_wall_ms;
 	struct ev_timer deadline; /* of stopping, or leaving */
+	struct ev_timer rest;	  /* set: nothing is wanted */
+	bool resting;
+	bool by_websocket; /* the newest session */
+	bool offline;	   /* told last; then also: */
+	int offline_e;
+	char offline_reason[SESSION_REASON_MAX + 1];
+	uint64_t retry_at_ms; /* 0: an attempt is under way */
 	bool stopping, ended;
 	bool leaving;	/* nothing is to be served any more, but visits run on */
 	int leave_code; /* why it is leaving */
@@ -99,24 +163,65 @@ void agent_tell_health(struct agent *a, uint32_t attached, const char *name, boo
 /* A check's news, for whoever watches. */
 void agent_on_health(struct agent *a, const struct url *to, bool up, const char *why);
 
-/* ---- agent_tunnel.c: the tunnels that were asked for ---- */
+/* Is there anything to serve? */
+bool agent_wants(const struct agent *a);
 
-/* Returns 0, ERR_INVAL (a name that is none), ERR_NOMEM. */
-int agent_tunnel_make_all(struct agent *a) MUST_CHECK;
-void agent_tunnel_free_all(struct agent *a);
+/* Something is wanted: get a session if there is none. */
+void agent_wake(struct agent *a);
 
-/* Attach what is not over by this session. Returns as uplink_tell(). */
-int agent_tunnel_attach_all(struct agent *a, struct uplink *u) MUST_CHECK;
-void agent_tunnel_detach_all(struct agent *a, struct uplink *u);
+/* Nothing may be wanted any more: then the sessions end soon. */
+void agent_rest_look(struct agent *a);
 
-/* Does one still wait for the server's answer on this session? */
-bool agent_tunnel_awaits(const struct agent *a, const struct uplink *u);
+/* ---- agent_place.c: the tunnels that are wanted ---- */
 
-/* Has every one its name, or is lost? */
-bool agent_tunnel_all_known(const struct agent *a);
+/* Returns as agent_new(). */
+int agent_place_make_all(struct agent *a) MUST_CHECK;
+void agent_place_free_all(struct agent *a);
+
+/* Count it anew: it is over, or it is not, it has a URL, it waits. */
+void agent_place_weigh(struct agent_place *p);
+
+/* It is known by this name from now on; "" is none. */
+void agent_place_set_name(struct agent_place *p, const char *name);
+
+/* Of this name, and not over. NULL: none. */
+struct agent_place *agent_place_named(struct agent *a, const char *name);
+
+/* Which one is this visit for? NULL: none. */
+struct target *agent_place_find(struct agent *a, const struct visit *visit);
+
+/* A place that is gone: free it if no answer is to come for it. */
+void agent_place_bury(struct agent_place *p);
+
+/* ---- agent_tunnel.c: asking for them ---- */
+
+/* By what its name is remembered when nobody has asked for one. */
+void agent_tunnel_key(const struct agent_place *p, char out[AGENT_KEY_TEXT]);
+
+void agent_tunnel_init(struct agent *a);
+
+/* Which sessions have to ask for it now? What is due is sent at the end of the turn. */
+void agent_tunnel_plan(struct agent_place *p);
+
+/* It is over, or not wanted any more, or to be asked for at once: no other try is waited for. */
+void agent_tunnel_no_retry(struct agent_place *p);
+
+/* Say on all sessions that serve it that they do not any more. */
+void agent_tunnel_detach(struct agent_place *p);
+
+/* The session is there: attach what is not over. Returns as uplink_tell(). */
+int agent_tunnel_up(struct agent *a, struct uplink *u) MUST_CHECK;
 
 /* The session is gone. */
 void agent_tunnel_down(struct agent *a, const struct uplink *u);
+
+void agent_tunnel_detach_all(struct agent *a, struct uplink *u);
+
+/* Is one still to be asked for, or waited for, on this session? */
+bool agent_tunnel_awaits(const struct agent *a, const struct uplink *u);
+
+/* When was the oldest attach sent that has no answer? Returns false if all have. */
+bool agent_tunnel_oldest_ms(const struct agent *a, const struct uplink *u, uint64_t *ms);
 
 /* A line came that answers an attach. */
 void agent_tunnel_on_answer(struct agent *a, struct uplink *u, const struct control_line *line);
@@ -124,8 +229,8 @@ void agent_tunnel_on_answer(struct agent *a, struct uplink *u, const struct cont
 /* Returns false if it is none of these. */
 bool agent_tunnel_on_detached(struct agent *a, struct uplink *u, const struct control_line *line);
 
-/* Which one is this visit for? NULL: none. */
-struct target *agent_tunnel_find(struct agent *a, const struct visit *visit);
+/* The check of its target has changed its mind; as health_owner.changed(). */
+void agent_tunnel_on_health(void *arg, bool up, const char *why);
 
 /* ---- agent_offer.c: the services, and what the server gives to them ---- */
 

@@ -16,6 +16,7 @@ struct agent_dial;
 struct agent_dial_opt {
 	const struct url *to; /* copied as far as it is needed */
 	bool server;	      /* the carrier of a session, not a target */
+	bool insecure;	      /* of a target: any certificate will do */
 	uint32_t timeout_ms;  /* for resolving and connecting together */
 	bool *v4_first;	      /* kept by the attempts, see net/net_connect.h; may be NULL */
 	/*
@@ -57,6 +58,7 @@ static inline void agent_net_cancel(struct agent_net *net, struct agent_dial *d)
 /*
  * Why a wire of this net is broken, beyond its ERR_*: "certificate has expired".
  *   to  as it was dialled; only servers are asked about.
+ *   w   NULL, inside done() of an attempt that has failed: why that has.
  * Returns a NUL-terminated text that lives as long as the wire, or until the next such question; ""
  * if there is no more to say.
  */

@@ -1,10 +1,13 @@
 /* What travels is text; everywhere else it is a struct. */
 #include "agent/control.h"
 
+#include <string.h>
+
 #include "base/err.h"
 #include "proto/json.h"
 
-/* Bytes of a line that we write: 256 services of 64 bytes with their quotes are the longest. */
+/* Bytes of a line that we write, but for a wish: 256 services of 64 bytes with their quotes are the
+ * longest. */
 #define CONTROL_LINE_MAX 32768
 
 /* Bytes of a line that we read. */
@@ -230,6 +233,35 @@ static void control_domains(struct control_pen *p, const struct control_wish *w)
 	control_list(p, "domains", e, &list);
 }
 
+/* What is changed in heads: an object, if any of it is said. */
+static void control_headers(struct control_pen *p, const struct control_wish *w)
+{
+	struct control_pen in = {0};
+	bool said = w->host_header != NULL;
+
+	in.e = json_new_object(&in.j);
+	if (w->host_header != NULL) {
+		bool keep = strcmp(w->host_header, "keep") == 0;
+		bool rewrite = strcmp(w->host_header, "rewrite") == 0;
+
+		control_bool(&in, "rewrite", rewrite);
+		control_word(&in, "host", keep || rewrite ? "" : w->host_header);
+	}
+	for (unsigned what = 0; what < HEADER_EDITS; what++) {
+		struct json *list = NULL;
+		int e = w->n_edits[what] > 0 ? json_new_list(&list) : 0;
+
+		said = said || w->n_edits[what] > 0;
+		for (size_t i = 0; i < w->n_edits[what] && e == 0; i++)
+			e = json_add_text(list, str_of(w->edits[what][i]));
+		if (w->n_edits[what] > 0)
+			control_list(&in, header_edit_name(what), e, &list);
+	}
+	if (said || in.e != 0)
+		control_list(p, "headers", in.e, &in.j);
+	json_free(in.j);
+}
+
 static void control_wishes(struct control_pen *p, const struct control_wish *w)
 {
 	if (w->has_port)
@@ -244,24 +276,98 @@ static void control_wishes(struct control_pen *p, const struct control_wish *w)
 		control_number(p, "max_sessions", w->sessions_max);
 	if (w->has_drain)
 		control_number(p, "drain_ms", w->drain_ms);
-	if (w->priority > 0)
-		control_number(p, "priority", w->priority);
+	control_headers(p, w);
+}
+
+/* The members of an object without its braces. */
+static struct str control_inside(const struct buf *object)
+{
+	struct str s = buf_str(object);
+
+	CHECK(s.len >= 2);
+	return (struct str){s.p + 1, s.len - 2};
+}
+
+int control_wish_write(const struct control_wish *w, struct buf *out)
+{
+	struct control_pen p = {0};
+	struct buf object = {0};
+	struct str members;
+	int e;
+
+	p.e = json_new_object(&p.j);
+	control_wishes(&p, w);
+	if ((e = control_end(&p, &object)) == 0) {
+		members = control_inside(&object);
+		e = buf_add(out, members.p, members.len, out->len + members.len);
+	}
+	buf_free(&object);
+	return e;
+}
+
+/* Does an attach say this by itself? */
+static bool control_is_own(struct str member)
+{
+	static const char *const own[] = {"op",	    "ref",   "kind",	"name",
+					  "target", "again", "priority"};
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (str_eq(member, str_of(own[i])))
+			return true;
+	return false;
+}
+
+int control_wish_check(struct str wish)
+{
+	const struct json *value;
+	struct buf text = {0};
+	struct json *j = NULL;
+	struct str member;
+	void *at = NULL;
+	int e;
+
+	if (wish.len > CONTROL_WISH_MAX)
+		return ERR_TOOBIG;
+	for (size_t i = 0; i < wish.len; i++)
+		if ((unsigned char)wish.p[i] < ' ')
+			return ERR_INVAL; /* it travels on one line */
+	e = buf_printf(&text, CONTROL_WISH_MAX + 3, "{" STR_FMT "}", STR_ARG(wish));
+	if (e == 0 && (e = json_parse(buf_str(&text), text.len, &j)) == ERR_PROTO)
+		e = ERR_INVAL;
+	if (e == 0 && wish.len > 0 && json_count(j) == 0)
+		e = ERR_INVAL;
+	while (e == 0 && json_each(j, &at, &member, &value))
+		if (control_is_own(member))
+			e = ERR_INVAL;
+	json_free(j);
+	buf_free(&text);
+	return e;
 }
 
 int control_attach(const struct control_attach *a, struct buf *out)
 {
 	struct control_pen p = control_begin("attach");
+	char priority[32] = "";
+	struct buf head = {0};
+	struct str members;
+	int e;
 
 	control_number(&p, "ref", a->ref);
 	control_text(&p, "kind", a->kind);
 	if (a->name.len > 0)
 		control_text(&p, "name", a->name);
 	control_text(&p, "target", a->target);
-	if (a->wish != NULL)
-		control_wishes(&p, a->wish);
-	if (a->again)
-		control_bool(&p, "again", true);
-	return control_end(&p, out);
+	if ((e = control_end(&p, &head)) == 0) {
+		members = control_inside(&head);
+		if (a->priority > 0)
+			str_printf(priority, sizeof priority, ",\"priority\":%u", a->priority);
+		e = buf_printf(out, out->len + CONTROL_LINE_MAX + CONTROL_WISH_MAX,
+			       "{" STR_FMT "%s" STR_FMT "%s%s}", STR_ARG(members),
+			       a->wish.len > 0 ? "," : "", STR_ARG(a->wish), priority,
+			       a->again ? ",\"again\":true" : "");
+	}
+	buf_free(&head);
+	return e;
 }
 
 int control_detach(struct str name, struct buf *out)

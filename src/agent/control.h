@@ -3,6 +3,7 @@
 #define KAREZ_AGENT_CONTROL_H
 
 #include "base/buf.h"
+#include "proto/header_edit.h"
 #include "proto/hostname.h"
 #include "proto/ident.h"
 
@@ -16,6 +17,9 @@
 /* Custom domains of one tunnel, and services of one offer, at most: a server takes no more. */
 #define CONTROL_DOMAINS_MAX  10
 #define CONTROL_SERVICES_MAX 256
+
+/* Bytes of what an attach says of its tunnel's record, at most: a server reads lines of 64 KiB. */
+#define CONTROL_WISH_MAX 61440
 
 /* How long a server may let visits run that it has taken a tunnel away from, in milliseconds. */
 #define CONTROL_DRAIN_MAX 86400000
@@ -65,22 +69,43 @@ struct control_wish {
 	unsigned sessions_max;	    /* 0: not said */
 	bool has_drain;
 	uint32_t drain_ms;
-	unsigned priority; /* of this agent: less is better */
+	/* Of an http tunnel: "keep", "rewrite" (the target's), or what Host shall say. */
+	const char *host_header;
+	/* The same: fields that are added and removed, by enum header_edit; [n_edits], 0: not said
+	 */
+	const char *const *edits[HEADER_EDITS];
+	size_t n_edits[HEADER_EDITS];
 };
+
+/*
+ * Append a wish as it travels: members of an object with commas between them, without the braces
+ * ("\"port\":9000,\"bind\":\"\""); nothing if nothing is wished for. Returns 0 or ERR_NOMEM.
+ */
+int control_wish_write(const struct control_wish *w, struct buf *out) MUST_CHECK;
+
+/*
+ * Is this text what an attach can say of a record?
+ *   wish  members of an object, as above; empty is allowed.
+ * Returns 0, ERR_INVAL (no such members, or one that an attach says by itself), ERR_TOOBIG (above
+ * CONTROL_WISH_MAX), ERR_NOMEM.
+ */
+int control_wish_check(struct str wish) MUST_CHECK;
 
 /* Ask to serve a tunnel. */
 struct control_attach {
-	uint64_t ref;			 /* comes back in the answer */
-	struct str kind;		 /* "http", "tcp", "tls" */
-	struct str name;		 /* empty: any */
-	struct str target;		 /* a hint for people */
-	const struct control_wish *wish; /* NULL: none */
+	uint64_t ref;	   /* comes back in the answer */
+	struct str kind;   /* "http", "tcp", "tls" */
+	struct str name;   /* empty: any */
+	struct str target; /* a hint for people */
+	struct str wish;   /* as control_wish_check() allows */
+	unsigned priority; /* of this session: less is better */
 	/* This process has had it before: what stands in its record now counts, the wish only if
 	 * that is gone. */
 	bool again;
 };
 
-/* Append the line of an attach, without a newline. Returns 0 or ERR_NOMEM. */
+/* Append the line of an attach, without a newline. Returns 0, ERR_INVAL (a text that is not UTF-8)
+ * or ERR_NOMEM. */
 int control_attach(const struct control_attach *a, struct buf *out) MUST_CHECK;
 
 /* Append the line of a detach, without a newline. Returns 0 or ERR_NOMEM. */

@@ -44,6 +44,7 @@ struct health_opt {
 struct health_owner {
 	struct agent_net *net;
 	const struct url *to;
+	bool insecure;	/* any certificate of it will do */
 	unsigned proxy; /* a PROXY header of this version stands before a request; 0: none does */
 	/*
 	 * The state has changed.

@@ -15,8 +15,9 @@ struct targets {
 
 struct target_visit {
 	struct targets *all;	 /* borrowed: ends its visits before it goes */
-	struct target *target;	 /* borrowed: lives as long as `all` */
+	struct target *target;	 /* borrowed: its n_visits holds it, or it lives as long as `all` */
 	struct list link;	 /* in all->visits */
+	struct list of_tally;	 /* in target->tally->visits, if that counts */
 	struct wire *stream;	 /* owned until the relay has it */
 	struct agent_dial *dial; /* owned while connecting */
 	struct relay *relay;	 /* owned afterwards */
@@ -26,6 +27,102 @@ struct target_visit {
 	uint64_t since_ms;
 	uint64_t up, down; /* bytes, when it is over */
 };
+
+/* ---- targets and what they count ---- */
+
+struct target_tally {
+	size_t n_targets;	   /* that share it; the last one frees it */
+	uint64_t served, up, down; /* of visits that are over, but `served` of all */
+	size_t visitors;
+	struct list visits; /* of target_visit.of_tally */
+};
+
+int target_new(const struct url *to, bool insecure, struct target *before, struct target **out)
+{
+	struct target *t = calloc(1, sizeof *t);
+
+	if (t == NULL)
+		return ERR_NOMEM;
+	t->to = *to;
+	t->insecure = insecure;
+	if (before != NULL) {
+		t->tally = before->tally;
+	} else if ((t->tally = calloc(1, sizeof *t->tally)) == NULL) {
+		free(t);
+		return ERR_NOMEM;
+	} else {
+		list_init(&t->tally->visits);
+	}
+	t->tally->n_targets++;
+	*out = t;
+	return 0;
+}
+
+/* Nobody has it any more. */
+static void target_free(struct ev *ev, struct target *t)
+{
+	if (--t->tally->n_targets == 0)
+		ev_free_later(ev, t->tally);
+	ev_free_later(ev, t);
+}
+
+void target_drop(struct ev *ev, struct target *t)
+{
+	if (t == NULL)
+		return;
+	CHECK(t->tally != NULL && !t->dropped);
+	t->dropped = true;
+	if (t->n_visits == 0)
+		target_free(ev, t);
+}
+
+void target_count(const struct target *t, struct target_count *out)
+{
+	const struct target_tally *n = t->tally;
+
+	*out = (struct target_count){0};
+	if (n == NULL)
+		return;
+	*out = (struct target_count){n->visitors, n->served, n->up, n->down};
+	LIST_FOR_EACH (link, &n->visits) {
+		struct target_visit *v = CONTAINER_OF(link, struct target_visit, of_tally);
+		struct relay_result r = {0};
+
+		if (v->relay != NULL)
+			relay_carried(v->relay, &r);
+		out->up += r.a_to_b;
+		out->down += r.b_to_a;
+	}
+}
+
+/* A visit comes to its target. */
+static void target_enter(struct target_visit *v)
+{
+	struct target_tally *n = v->target->tally;
+
+	v->target->n_visits++;
+	if (n == NULL)
+		return;
+	n->visitors++;
+	n->served++;
+	list_push(&n->visits, &v->of_tally);
+}
+
+static void target_leave(struct target_visit *v)
+{
+	struct target_tally *n = v->target->tally;
+
+	if (n != NULL) {
+		n->visitors--;
+		n->up += v->up;
+		n->down += v->down;
+		list_del(&v->of_tally);
+	}
+	if (--v->target->n_visits == 0 && v->target->dropped)
+		target_free(v->all->ev, v->target);
+}
+
+/* ---- a visit ---- */
 
 static void target_tell_connection(struct target_visit *v, int why)
 {
@@ -46,6 +143,7 @@ static void target_release(struct target_visit *v, int why)
 {
 	struct targets *ts = v->all;
 
+	target_leave(v);
 	target_tell_connection(v, why);
 	agent_net_cancel(v->all->opt.net, v->dial);
 	relay_close(v->relay, why);
@@ -79,7 +177,8 @@ static void target_note(struct target_visit *v, int e)
 {
 	struct targets *ts = v->all;
 
-	if (v->target->e != e && ts->opt.state != NULL && (v->target->e == 0) != (e == 0))
+	if (v->target->e != e && ts->opt.state != NULL && !v->target->dropped &&
+	    (v->target->e == 0) != (e == 0))
 		ts->opt.state(ts->opt.arg, &v->target->to, e);
 	v->target->e = e;
 }
@@ -153,6 +252,7 @@ static const struct wire_owner target_waiting = {target_on_ready, target_on_brok
 void targets_serve(struct targets *ts, struct target *t, const struct visit *visit, struct wire *w)
 {
 	struct agent_dial_opt opt = {.to = &t->to,
+				     .insecure = t->insecure,
 				     .timeout_ms = TARGET_TIMEOUT_MS,
 				     .v4_first = &t->v4_first,
 				     .done = target_on_dialled};
@@ -175,6 +275,7 @@ void targets_serve(struct targets *ts, struct target *t, const struct visit *vis
 				   .since_ms = ev_now_ms(ts->ev)};
 	list_push(&ts->visits, &v->link);
 	ts->n_visits++;
+	target_enter(v);
 	wire_own(w, &target_waiting, v);
 	wire_want(w, 0);
 	opt.arg = v;

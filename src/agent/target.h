@@ -47,18 +47,51 @@ struct targets_opt {
 	void *arg;
 };
 
-/* One target with what is known about it; made by its owner, all zero but for `to`. */
+/* What was served: now, in all, and bytes to the targets and back. */
+struct target_count {
+	size_t visitors;
+	uint64_t served, up, down;
+};
+
+/* Counts of one target, or of several that follow each other. */
+struct target_tally;
+
+/*
+ * One target with what is known about it. All zero but for `to` it is made by its owner, and
+ * outlives its visits; nothing is counted then. Or it is made by target_new().
+ */
 struct target {
 	struct url to;
+	bool insecure; /* any certificate of it will do */
 	int e;	       /* how the last attempt to reach it ended */
 	bool v4_first; /* it is at localhost, and was found at 127.0.0.1 */
+
+	struct target_tally *tally; /* shared with its successors; NULL: nothing is counted */
+	size_t n_visits;	    /* that run */
+	bool dropped;		    /* the last one frees it */
 };
+
+/*
+ * A target that counts.
+ *   before  whose counts it continues: it takes the place of that; NULL: of none.
+ * Returns 0 or ERR_NOMEM.
+ */
+int target_new(const struct url *to, bool insecure, struct target *before,
+	       struct target **out) MUST_CHECK;
+
+/* No visit comes to it any more; running ones finish, and say nothing about its state. NULL is
+ * allowed. */
+void target_drop(struct ev *ev, struct target *t);
+
+/* What was served there and by those before it, with what running visits have carried until now:
+ * takes a look at each of those. */
+void target_count(const struct target *t, struct target_count *out);
 
 int targets_new(struct ev *ev, const struct targets_opt *opt, struct targets **out) MUST_CHECK;
 
 /*
  * Serve a visit.
- *   t      where; borrowed as long as the targets live.
+ *   t      where; borrowed as long as the targets live, or until target_drop().
  *   visit  borrowed for the call.
  *   w      the visitor's stream, owned from now on, whatever happens. It is reset with
  *          ERR_REFUSED, ERR_TIMEOUT, ERR_UNREACH, ERR_RESOLVE, ERR_DENIED, ERR_TLS, ERR_CERT,

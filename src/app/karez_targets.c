@@ -24,13 +24,13 @@ static struct health_opt karez_targets_health(const struct karez_options *set)
 	return h;
 }
 
-static struct control_wish karez_targets_wish(const struct config *c,
-					      const struct karez_options *set)
+/* It has its text in out->wish. */
+static void karez_targets_wish(const struct config *c, const struct karez_options *set,
+			       struct karez_targets *out)
 {
 	struct control_wish w = {.bind = set->bind,
 				 .domains = (const char *const *)set->domains.v,
-				 .n_domains = set->domains.n,
-				 .priority = (unsigned)set->priority};
+				 .n_domains = set->domains.n};
 
 	if (karez_said(c, &set->port)) {
 		w.has_port = true;
@@ -48,7 +48,15 @@ static struct control_wish karez_targets_wish(const struct config *c,
 		w.has_drain = true;
 		w.drain_ms = (uint32_t)set->drain_ms;
 	}
-	return w;
+	w.host_header = set->host_header;
+	for (unsigned what = 0; what < HEADER_EDITS; what++) {
+		w.edits[what] = (const char *const *)set->edits[what].v;
+		w.n_edits[what] = set->edits[what].n;
+	}
+	CHECK(control_wish_write(&w, &out->wish) == 0); /* it is the start: memory is there */
+	out->tunnel.wish = buf_str(&out->wish);
+	out->tunnel.priority = (unsigned)set->priority;
+	out->tunnel.proxy = karez_said(c, &set->proxy) ? (unsigned)set->proxy : 0;
 }
 
 static void karez_targets_tunnel(const struct config *c, const struct karez_options *set,
@@ -61,7 +69,7 @@ static void karez_targets_tunnel(const struct config *c, const struct karez_opti
 
 	t->kind = kinds[karez_options_command(c)];
 	t->name = set->name;
-	t->wish = karez_targets_wish(c, set);
+	karez_targets_wish(c, set, out);
 	t->health = karez_targets_health(set);
 	/* its row has checked it */
 	CHECK(url_parse_target(text, t->kind == AGENT_HTTP ? URL_HTTP : URL_TCP, &t->target,
@@ -88,6 +96,8 @@ void karez_targets_read(const struct config *c, const struct karez_options *set,
 			struct karez_targets *out)
 {
 	*out = (struct karez_targets){0};
+	if (karez_options_command(c) == KAREZ_UP)
+		return; /* its file says */
 	if (karez_options_command(c) != KAREZ_SERVE) {
 		karez_targets_tunnel(c, set, out);
 		return;
@@ -103,5 +113,6 @@ void karez_targets_free(struct karez_targets *t)
 	for (size_t i = 0; i < t->n_services; i++)
 		free((char *)(uintptr_t)t->services[i].name);
 	free(t->services);
+	buf_free(&t->wish);
 	*t = (struct karez_targets){0};
 }

@@ -8,6 +8,7 @@
 /* What an agent is given. Its texts belong to the options. */
 struct karez_targets {
 	struct agent_tunnel tunnel;	/* of http, tcp and tls */
+	struct buf wish;		/* owned: the tunnel's */
 	size_t n_tunnels;		/* 1, or 0 */
 	struct agent_service *services; /* owned: [n_services]; of serve */
 	size_t n_services;

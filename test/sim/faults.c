@@ -104,7 +104,9 @@ static void faults_on_fault(void *arg)
 	struct world *w = arg;
 	uint32_t roll = dice_range(&w->stage.dice, 0, w->with_clerk ? 139 : 99);
 
-	if (roll >= 100)
+	if (dice_chance(&w->stage.dice, w->edits))
+		host_edit(faults_host(w));
+	else if (roll >= 100)
 		clerk_act(w);
 	else if (roll < 15)
 		fault_cut(w, CABLE_SESSION);
@@ -149,6 +151,7 @@ void faults_begin(struct world *w)
 	w->lucky = dice_chance(&w->stage.dice, 10);
 	w->n_faults = w->lucky ? 0 : 1 + dice_length(&w->stage.dice, 60);
 	w->with_clerk = dice_chance(&w->stage.dice, 60);
+	w->edits = dice_chance(&w->stage.dice, 50) ? dice_range(&w->stage.dice, 5, 60) : 0;
 	w->fault = (struct ev_timer){.fn = faults_on_fault, .arg = w};
 	w->arrival = (struct ev_timer){.fn = faults_on_arrival, .arg = w};
 	faults_next(w, &w->fault, w->n_faults);
@@ -180,5 +183,6 @@ void faults_end(struct world *w)
 		if (h->run == NULL && !h->over)
 			host_start(h);
 		ev_timer_stop(w->stage.ev, &h->start);
+		host_add_all(h);
 	}
 }

@@ -9,6 +9,10 @@
 
 /* Targets listen at this port and the ones above. */
 #define SEAT_PORT 1000
+/* Where a seat's target is after a move, in ports. */
+#define SEAT_MOVE 10
+/* A visit that was on its way to where a target was has got there, or given up. */
+#define SEAT_LATE_MS (TARGET_TIMEOUT_MS + 1000)
 /* After so long, at most, somebody starts an agent again that was sent away, in milliseconds. */
 #define AGAIN_MAX_MS 15000
 /* The same for one that waits for a name that somebody else has, once it is free. */
@@ -18,7 +22,19 @@
 
 static struct site *run_site(const struct run *r, const struct dial_to *to)
 {
-	return &r->host->seats[to->port - SEAT_PORT].site;
+	return &r->host->seats[(to->port - SEAT_PORT) % SEAT_MOVE].site;
+}
+
+/* A visitor goes where the target is, or was when the visitor came. */
+static void run_check_move(const struct run *r, unsigned port)
+{
+	unsigned seat = (port - SEAT_PORT) % SEAT_MOVE, move = (port - SEAT_PORT) / SEAT_MOVE;
+	struct stage *stage = &r->host->world->stage;
+
+	if (move != r->move[seat] && (r->left_ms[seat][move] == 0 ||
+				      ev_now_ms(stage->ev) - r->left_ms[seat][move] > SEAT_LATE_MS))
+		stage_fail(stage, "run %u.%u sends a visitor of seat %u where it was long ago",
+			   r->host->index, r->number, seat);
 }
 
 static enum dial_state run_look(struct dialler *d, const struct dial_to *to)
@@ -42,6 +58,7 @@ static struct wire *run_connect(struct dialler *d, const struct dial_to *to)
 
 	if (to->server)
 		return world_dial_node(h->world, CABLE_SESSION, h->node, h->index);
+	run_check_move((struct run *)d, to->port);
 	cable_new(d->stage, CABLE_TARGET, h->index, &a, &b);
 	site_accept(run_site((struct run *)d, to), b);
 	return a;
@@ -71,12 +88,24 @@ static int run_account(const struct run *r)
 	return r->host->account >= 0 ? r->host->account : 1000 + (int)r->number;
 }
 
+/* Whose tunnel is that? */
+static size_t run_seat(const struct run *r, uint32_t id)
+{
+	for (size_t i = 0; i < r->host->n_seats; i++)
+		if (r->id[i] == id)
+			return i;
+	stage_fail(&r->host->world->stage, "run %u.%u is told of a tunnel that it has removed",
+		   r->host->index, r->number);
+	return 0;
+}
+
 static void run_on_online(void *arg, const struct agent_online *o)
 {
 	struct run *r = arg;
 	struct host *h = r->host;
-	struct seat *s = &h->seats[o->tunnel];
-	char *name = r->name[o->tunnel];
+	size_t seat = run_seat(r, o->tunnel);
+	struct seat *s = &h->seats[seat];
+	char *name = r->name[seat];
 
 	stage_note(&h->world->stage, "run %u.%u online %s", h->index, r->number, o->name);
 	r->online = true;
@@ -162,9 +191,10 @@ static void run_judge(struct run *r, size_t seat, int code, const char *reason)
 		   seat, h->seats[seat].asked, err_name(code), reason);
 }
 
-static void run_on_lost(void *arg, size_t tunnel, int code, const char *reason)
+static void run_on_lost(void *arg, uint32_t id, int code, const char *reason)
 {
 	struct run *r = arg;
+	size_t tunnel = run_seat(r, id);
 
 	stage_note(&r->host->world->stage, "run %u.%u lost seat %zu %s", r->host->index, r->number,
 		   tunnel, err_name(code));
@@ -184,7 +214,7 @@ static void run_on_ended(void *arg, int code, const char *reason)
 		   reason);
 	if (!(code == 0 && r->stopping)) {
 		for (size_t i = 0; i < h->n_seats; i++)
-			if (!r->lost[i])
+			if (!r->lost[i] && r->id[i] != 0)
 				run_judge(r, i, code, reason);
 		h->over = h->over || (h->run == r && !r->taken);
 		if (h->run == r && r->taken && !ev_timer_is_set(&h->start))
@@ -226,6 +256,89 @@ static const struct agent_events watching_events = {
 
 /* ---- life ---- */
 
+/* What is wanted of a seat now. */
+static void run_want(const struct run *r, size_t seat, struct agent_tunnel *out)
+{
+	const struct seat *s = &r->host->seats[seat];
+	char text[32];
+
+	*out = (struct agent_tunnel){.name = s->asked[0] != '\0' ? s->asked : NULL};
+	str_printf(text, sizeof text, "http://10.0.0.1:%zu",
+		   SEAT_PORT + SEAT_MOVE * r->move[seat] + seat);
+	CHECK(url_parse(str_of(text), &out->target, NULL) == 0);
+}
+
+static void run_add(struct run *r, size_t seat)
+{
+	struct agent_tunnel t;
+
+	run_want(r, seat, &t);
+	if (r->name[seat][0] != '\0')
+		t.name = r->name[seat];
+	CHECK(agent_add(r->agent, &t, &r->id[seat]) == 0);
+}
+
+/* Its target moves, or its record is to be another one, or nothing of it is new. */
+static void run_change(struct run *r, size_t seat)
+{
+	struct dice *d = &r->host->world->stage.dice;
+	struct agent_look look;
+	struct agent_tunnel t;
+	char name[HOST_NAME_TEXT], wish[32];
+
+	CHECK(agent_look(r->agent, r->id[seat], &look));
+	str_printf(name, sizeof name, "%s", look.name);
+	if (dice_chance(d, 60)) {
+		r->left_ms[seat][r->move[seat]] = MAX(ev_now_ms(r->host->world->stage.ev), 1);
+		r->move[seat] = (r->move[seat] + 1) % HOST_MOVES;
+	}
+	run_want(r, seat, &t);
+	str_printf(wish, sizeof wish, "\"max_sessions\":%u", dice_range(d, 40, 44));
+	t.wish = dice_chance(d, 50) ? str_of(wish) : STR("");
+	if (agent_change(r->agent, r->id[seat], &t) == 0)
+		return;
+	t.name = t.name == NULL ? name : NULL; /* what has its name now was not asked for, or was */
+	CHECK(agent_change(r->agent, r->id[seat], &t) == 0);
+}
+
+void host_edit(struct host *h)
+{
+	struct dice *d = &h->world->stage.dice;
+	size_t seat = dice_range(d, 0, (uint32_t)h->n_seats - 1);
+	struct run *r = h->run;
+
+	if (r == NULL || r->stopping || r->lost[seat] || h->over)
+		return;
+	if (r->id[seat] == 0) {
+		stage_note(&h->world->stage, "run %u.%u adds seat %zu", h->index, r->number, seat);
+		run_add(r, seat);
+	} else if (dice_chance(d, 40)) {
+		stage_note(&h->world->stage, "run %u.%u removes seat %zu", h->index, r->number,
+			   seat);
+		agent_remove(r->agent, r->id[seat]);
+		r->id[seat] = 0;
+	} else {
+		stage_note(&h->world->stage, "run %u.%u changes seat %zu", h->index, r->number,
+			   seat);
+		run_change(r, seat);
+	}
+}
+
+bool host_rests(const struct host *h)
+{
+	struct agent_state s;
+
+	agent_state(h->run->agent, &s);
+	return s.resting;
+}
+
+void host_add_all(struct host *h)
+{
+	for (size_t i = 0; h->run != NULL && !h->run->stopping && i < h->n_seats; i++)
+		if (h->run->id[i] == 0 && !h->run->lost[i])
+			run_add(h->run, i);
+}
+
 void host_start(struct host *h)
 {
 	struct world *w = h->world;
@@ -238,6 +351,7 @@ void host_start(struct host *h)
 				.tunnels = tunnels,
 				.n_tunnels = h->n_seats,
 				.n_sessions = h->n_sessions,
+				.stays = h->stays,
 				.events = dice_chance(&w->stage.dice, 50) ? &watching_events
 									  : &quiet_events,
 				.arg = r};
@@ -250,11 +364,8 @@ void host_start(struct host *h)
 	r->bury = (struct ev_task){.fn = run_on_bury, .arg = r};
 	CHECK(url_parse(STR("http://" WORLD_DOMAIN), &r->server, NULL) == 0);
 	for (size_t i = 0; i < h->n_seats; i++) {
-		char text[32];
-
-		str_printf(text, sizeof text, "http://10.0.0.1:%zu", SEAT_PORT + i);
-		CHECK(url_parse(str_of(text), &tunnels[i].target, NULL) == 0);
-		tunnels[i].name = h->seats[i].asked[0] != '\0' ? h->seats[i].asked : NULL;
+		run_want(r, i, &tunnels[i]);
+		r->id[i] = (uint32_t)i + 1;
 	}
 	if (h->account >= 0)
 		opt.token = h->token;
@@ -316,10 +427,11 @@ void host_unplug(struct host *h, uint32_t ms)
 
 bool host_may_twin(const struct host *h)
 {
-	if (h->account < 0 || h->run == NULL || h->run->stopping || !h->run->online)
+	/* one that stays is not ended by its twin: it rests */
+	if (h->account < 0 || h->run == NULL || h->run->stopping || !h->run->online || h->stays)
 		return false;
 	for (size_t i = 0; i < h->n_seats; i++)
-		if (h->seats[i].asked[0] == '\0')
+		if (h->seats[i].asked[0] == '\0' || h->run->id[i] == 0)
 			return false;
 	return true;
 }
@@ -395,6 +507,7 @@ void host_init(struct world *w, unsigned index)
 	h->account = (int)dice_range(&w->stage.dice, 0, WORLD_ACCOUNTS) - 1;
 	h->node = dice_range(&w->stage.dice, 0, w->n_nodes - 1);
 	h->n_sessions = dice_range(&w->stage.dice, 1, 3);
+	h->stays = dice_chance(&w->stage.dice, 50);
 	h->n_seats = dice_range(&w->stage.dice, 1, HOST_SEATS_MAX);
 	str_printf(h->id, sizeof h->id, "agent%u", index);
 	list_init(&h->runs);

@@ -8,6 +8,8 @@
 #include "sim/site.h"
 
 #define HOST_SEATS_MAX 3
+/* Places that the target of one seat moves between. */
+#define HOST_MOVES     4
 #define HOST_NAMES_MAX 24
 #define HOST_NAME_TEXT 64
 
@@ -30,6 +32,7 @@ struct host {
 	unsigned node;					       /* the one its agents know */
 	char id[16];
 	unsigned n_sessions;
+	bool stays; /* its agents rest when they have nothing to serve */
 	size_t n_seats;
 	struct seat seats[HOST_SEATS_MAX];
 	struct list runs; /* of struct run: more than one while a twin of it still lives */
@@ -47,8 +50,11 @@ struct run {
 	struct list link; /* in host->runs */
 	struct agent *agent;
 	struct url server;
-	unsigned number;			   /* of all runs of the world */
-	char name[HOST_SEATS_MAX][HOST_NAME_TEXT]; /* as the server gave them, "" before */
+	unsigned number;			      /* of all runs of the world */
+	char name[HOST_SEATS_MAX][HOST_NAME_TEXT];    /* as the server gave them, "" before */
+	uint32_t id[HOST_SEATS_MAX];		      /* of its tunnel; 0: it was removed */
+	unsigned move[HOST_SEATS_MAX];		      /* where its target is now */
+	uint64_t left_ms[HOST_SEATS_MAX][HOST_MOVES]; /* when it was last elsewhere; 0: never */
 	bool lost[HOST_SEATS_MAX];
 	bool taken; /* one of them by the clerk: it may be had again */
 	bool online, stopping;
@@ -73,6 +79,15 @@ void host_unplug(struct host *h, uint32_t ms);
 
 /* May its next run be a twin of the present one: is everything it asks for known by name? */
 bool host_may_twin(const struct host *h);
+
+/* A person adds, changes or removes one of its tunnels. */
+void host_edit(struct host *h);
+
+/* Has its agent nothing to serve? */
+bool host_rests(const struct host *h);
+
+/* What was removed is wanted again. */
+void host_add_all(struct host *h);
 
 /* Has its agent been told that names[name] is not to be had? */
 bool host_has_lost(const struct host *h, unsigned name);

@@ -77,7 +77,7 @@ static void run_on_online(void *arg, const struct agent_online *o)
 {
 	struct pool_run *r = arg;
 	struct pool_host *h = r->host;
-	unsigned t = r->seats[o->tunnel];
+	unsigned t = r->seats[o->tunnel - 1];
 
 	stage_note(host_stage(h), "run %u.%u online %s", h->index, r->number, o->name);
 	if (strcmp(o->name, h->pool->tunnels[t].name) != 0)
@@ -114,10 +114,10 @@ static void run_judge(struct pool_run *r, unsigned t, int code, const char *reas
 			   h->pool->tunnels[t].name, err_name(code), reason);
 }
 
-static void run_on_lost(void *arg, size_t tunnel, int code, const char *reason)
+static void run_on_lost(void *arg, uint32_t id, int code, const char *reason)
 {
 	struct pool_run *r = arg;
-	unsigned t = r->seats[tunnel];
+	unsigned t = r->seats[id - 1];
 
 	stage_note(host_stage(r->host), "run %u.%u lost %s %s", r->host->index, r->number,
 		   r->host->pool->tunnels[t].name, err_name(code));

@@ -64,6 +64,7 @@ struct world {
 	struct stage stage;
 	bool lucky; /* no faults: every request must succeed */
 	bool with_clerk;
+	unsigned edits; /* of 100 faults: that somebody edits what an agent serves */
 	struct world_node nodes[WORLD_NODES_MAX];
 	unsigned n_nodes;
 	struct list visitors;

@@ -77,16 +77,15 @@ static void test_wishes_travel(void **state)
 {
 	static const struct {
 		const char *why;
-		struct agent_tunnel tunnel; /* without its target */
-		const char *want;	    /* the end of the line, but for "again" */
+		enum agent_kind kind;
+		const char *name, *wish;
+		const char *want; /* the end of the line, but for "again" */
 	} cases[] = {
-		{"a web server", {0}, "\"target\":\"http://localhost:3000\""},
-		{"a port",
-		 {.kind = AGENT_TCP, .name = "db", .wish = {.has_port = true, .port = 9000}},
+		{"a web server", AGENT_HTTP, NULL, "", "\"target\":\"http://localhost:3000\""},
+		{"a port", AGENT_TCP, "db", "\"port\":9000",
 		 "\"kind\":\"tcp\",\"name\":\"db\",\"target\":\"http://localhost:3000\","
 		 "\"port\":9000"},
-		{"a TLS name",
-		 {.kind = AGENT_TLS, .name = "a", .wish = {.tls = "end", .proxy = "v2"}},
+		{"a TLS name", AGENT_TLS, "a", "\"tls\":\"end\",\"proxy_protocol\":\"v2\"",
 		 "\"kind\":\"tls\",\"name\":\"a\",\"target\":\"http://localhost:3000\","
 		 "\"tls\":\"end\",\"proxy_protocol\":\"v2\""},
 	};
@@ -95,9 +94,9 @@ static void test_wishes_travel(void **state)
 		struct rig r;
 
 		rig_open(&r);
-		r.tunnels[0].kind = cases[i].tunnel.kind;
-		r.tunnels[0].name = cases[i].tunnel.name;
-		r.tunnels[0].wish = cases[i].tunnel.wish;
+		r.tunnels[0].kind = cases[i].kind;
+		r.tunnels[0].name = cases[i].name;
+		r.tunnels[0].wish = str_of(cases[i].wish);
 		rig_start(&r);
 		assert_int_equal(r.n_urls, 1);
 		wire_mem_cut(fake_up(&r.fake, 0)->cable);
@@ -258,8 +257,9 @@ static void test_refusals(void **state)
 		assert_int_equal(r.offline_spoken, refusals[i].offline != 0);
 		assert_true(strlen(r.reason) > 4);
 		rig_run(&r, 60000);
-		if (refusals[i].ended != 0)
-			assert_int_equal(r.fake.n_dials, 1);
+		if (refusals[i].ended != 0) /* after a 426 the other transport is tried, too */
+			assert_int_equal(r.fake.n_dials,
+					 refusals[i].ended == ERR_UNSUPPORTED ? 2 : 1);
 		else
 			assert_in_range(r.fake.n_dials, 5, 20);
 		rig_close(&r);
@@ -329,6 +329,7 @@ static void test_a_server_that_says_nothing(void **state)
 	rig_close(&r);
 
 	rig_open(&r);
+	r.opt.transport = AGENT_UPGRADE;
 	assert_int_equal(agent_new(r.ev, &r.opt, &r.agent), 0);
 	rig_run(&r, 1);
 	wire_mem_freeze(r.fake.sessions[0].cable, true);

@@ -15,6 +15,7 @@ static void rig_on_online(void *arg, const struct agent_online *o)
 	struct rig *r = arg;
 
 	r->n_online++;
+	r->online_id = o->tunnel;
 	r->again = o->again;
 	str_printf(r->name, sizeof r->name, "%s", o->name);
 	str_printf(r->url, sizeof r->url, "%s", o->url);
@@ -33,9 +34,32 @@ static void rig_on_offline(void *arg, const struct agent_offline *o)
 	str_printf(r->reason, sizeof r->reason, "%s", o->reason);
 }
 
-static void rig_on_lost(void *arg, size_t tunnel, int code, const char *reason)
+static void rig_on_lost(void *arg, uint32_t id, int code, const char *reason)
 {
-	((struct rig *)arg)->n_lost++;
+	struct rig *r = arg;
+
+	r->n_lost++;
+	r->lost_id = id;
+	r->lost_code = code;
+}
+
+static void rig_on_kept(void *arg, uint32_t id, int code, const char *reason)
+{
+	struct rig *r = arg;
+
+	r->n_kept++;
+	r->kept_id = id;
+	r->kept_code = code;
+	str_printf(r->reason, sizeof r->reason, "%s", reason);
+}
+
+static void rig_on_delayed(void *arg, uint32_t id, int code, const char *reason)
+{
+	struct rig *r = arg;
+
+	r->n_delayed++;
+	r->delayed_id = id;
+	r->delayed_code = code;
 }
 
 static void rig_on_ended(void *arg, int code, const char *reason)
@@ -123,6 +147,8 @@ static const struct agent_events rig_events = {
 	.online = rig_on_online,
 	.offline = rig_on_offline,
 	.lost = rig_on_lost,
+	.kept = rig_on_kept,
+	.delayed = rig_on_delayed,
 	.ended = rig_on_ended,
 	.target = rig_on_target,
 	.request = rig_on_request,
@@ -174,8 +200,9 @@ void rig_run(struct rig *r, uint64_t ms)
 
 static unsigned rig_n_events(const struct rig *r)
 {
-	return r->n_online + r->n_offline + r->n_lost + r->n_ended + r->n_offering + r->n_assigned +
-	       r->n_taken + r->n_unknown + r->n_connection + r->n_health;
+	return r->n_online + r->n_offline + r->n_lost + r->n_kept + r->n_delayed + r->n_ended +
+	       r->n_offering + r->n_assigned + r->n_taken + r->n_unknown + r->n_connection +
+	       r->n_health;
 }
 
 void rig_close(struct rig *r)

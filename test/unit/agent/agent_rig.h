@@ -17,6 +17,9 @@ struct rig {
 	struct agent *agent;
 
 	unsigned n_online, n_offline, n_lost, n_ended, n_target, n_request;
+	unsigned n_kept, n_delayed;
+	uint32_t lost_id, kept_id, delayed_id, online_id;
+	int lost_code, kept_code, delayed_code;
 	unsigned n_offering, n_assigned, n_taken, n_unknown, n_connection, n_health;
 	size_t n_urls;
 	char assigned[FAKE_TEXT];   /* "demo web 3000", "demo web -" without a target */

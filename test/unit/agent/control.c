@@ -171,6 +171,7 @@ static const struct {
 	struct control_wish wish;
 	const char *want; /* the members behind target */
 	bool again;
+	unsigned priority;
 } wishes[] = {
 	{"nothing is wished", {0}, ""},
 	{"what it wished before", {.tls = "end"}, ",\"tls\":\"end\",\"again\":true", true},
@@ -185,9 +186,16 @@ static const struct {
 	  .tls = "end"},
 	 ",\"domains\":[\"a.example\",\"*.b.example\"],\"tls\":\"end\""},
 	{"how a pool is to work",
-	 {.proxy = "v2", .policy = "failover", .sessions_max = 3, .has_drain = true, .priority = 7},
+	 {.proxy = "v2", .policy = "failover", .sessions_max = 3, .has_drain = true},
 	 ",\"proxy_protocol\":\"v2\",\"policy\":\"failover\",\"max_sessions\":3,\"drain_ms\":0,"
-	 "\"priority\":7"},
+	 "\"priority\":7",
+	 false,
+	 7},
+	{"both that are no wish",
+	 {.tls = "end"},
+	 ",\"tls\":\"end\",\"priority\":4294967295,\"again\":true",
+	 true,
+	 4294967295},
 };
 
 static void test_writes_wishes(void **state)
@@ -196,20 +204,67 @@ static void test_writes_wishes(void **state)
 		struct control_attach a = {.ref = 1,
 					   .kind = STR("tcp"),
 					   .target = STR("tcp://a:1"),
-					   .wish = &wishes[i].wish,
+					   .priority = wishes[i].priority,
 					   .again = wishes[i].again};
-		struct buf out = {0};
+		struct buf out = {0}, wish = {0};
 		char want[512];
 
 		str_printf(
 			want, sizeof want,
 			"{\"op\":\"attach\",\"ref\":1,\"kind\":\"tcp\",\"target\":\"tcp://a:1\"%s}",
 			wishes[i].want);
+		assert_int_equal(control_wish_write(&wishes[i].wish, &wish), 0);
+		assert_int_equal(control_wish_check(buf_str(&wish)), 0);
+		a.wish = buf_str(&wish);
 		assert_int_equal(control_attach(&a, &out), 0);
 		if (!str_eq(buf_str(&out), str_of(want)))
 			fail_msg("%s: " STR_FMT, wishes[i].why, STR_ARG(buf_str(&out)));
 		buf_free(&out);
+		buf_free(&wish);
 	}
+}
+
+static const struct {
+	const char *why, *wish;
+	int want;
+} texts[] = {
+	{"nothing", "", 0},
+	{"one member", "\"port\":1", 0},
+	{"objects in it", "\"headers\":{\"rewrite\":true},\"visitors\":{}", 0},
+	{"white space only", "  ", ERR_INVAL},
+	{"a comma behind the last", "\"port\":1,", ERR_INVAL},
+	{"braces around it", "{\"port\":1}", ERR_INVAL},
+	{"braces that end the line's", "\"a\":1},{\"b\":2", ERR_INVAL},
+	{"two lines", "\"a\":1,\n\"b\":2", ERR_INVAL},
+	{"a member twice", "\"a\":1,\"a\":2", ERR_INVAL},
+	{"not UTF-8", "\"a\":\"\xff\"", ERR_INVAL},
+	{"another op", "\"op\":\"detach\"", ERR_INVAL},
+	{"another number", "\"ref\":1", ERR_INVAL},
+	{"another name", "\"name\":\"x\"", ERR_INVAL},
+	{"another kind, in escapes", "\"\\u006bind\":\"tcp\"", ERR_INVAL},
+	{"the priority", "\"priority\":1", ERR_INVAL},
+	{"again", "\"again\":true", ERR_INVAL},
+};
+
+static void test_judges_wishes(void **state)
+{
+	static char most[CONTROL_WISH_MAX + 2];
+	struct control_attach a = {.kind = STR("http"), .target = STR("t")};
+	struct buf out = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (control_wish_check(str_of(texts[i].wish)) != texts[i].want)
+			fail_msg("%s", texts[i].why);
+	memset(most, 'x', sizeof most);
+	memcpy(most, "\"a\":\"", 5);
+	most[CONTROL_WISH_MAX - 1] = '"';
+	a.wish = (struct str){most, CONTROL_WISH_MAX};
+	assert_int_equal(control_wish_check(a.wish), 0);
+	assert_int_equal(control_attach(&a, &out), 0);
+	assert_in_range(out.len, CONTROL_WISH_MAX, 65536);
+	buf_free(&out);
+	a.wish.len++;
+	assert_int_equal(control_wish_check(a.wish), ERR_TOOBIG);
 }
 
 static void test_writes_offers(void **state)
@@ -272,7 +327,7 @@ int main(void)
 		cmocka_unit_test(test_reads_lines),   cmocka_unit_test(test_cuts_a_long_reason),
 		cmocka_unit_test(test_writes_lines),  cmocka_unit_test(test_several_urls),
 		cmocka_unit_test(test_writes_wishes), cmocka_unit_test(test_writes_offers),
-		cmocka_unit_test(test_codes),
+		cmocka_unit_test(test_codes),	      cmocka_unit_test(test_judges_wishes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,8 @@
 #include "proto/json.h"
 #include "unit/agent/fake_server.h"
 #include "wire/wire_mem.h"
+#include "wire/wire_ws.h"
+#include "wire/ws_key.h"
 
 struct agent_dial {
 	struct fake *fake;
@@ -48,30 +50,48 @@ static void fake_text(const struct json *j, const char *key, char *out)
 	str_printf(out, FAKE_TEXT, STR_FMT, STR_ARG(text));
 }
 
-static void fake_on_attach(struct fake_session *s, const struct json *j)
+/* asked: the name, or "". */
+static void fake_answer_attach(struct fake_session *s, uint64_t ref, const char *asked)
 {
 	struct fake *f = s->fake;
-	char name[FAKE_TEXT], code[32] = "";
-	uint64_t ref;
+	const char *name = asked[0] != '\0' ? asked : f->random;
+	char code[32] = "";
 
-	fake_text(j, "name", name);
-	assert_int_equal(json_get_number(j, "ref", 1024, &ref), 0);
-	s->n_attached++;
-	str_printf(s->attached, sizeof s->attached, "%s", name);
-	if (f->silent_lines)
-		return;
-	if (f->no_name != NULL && (f->no_name_of == NULL || strcmp(f->no_name_of, name) == 0)) {
+	if (f->no_name != NULL && (f->no_name_of == NULL || strcmp(f->no_name_of, asked) == 0)) {
 		sscanf(f->no_name, "%31s", code);
 		fake_answer(s, "{\"op\":\"refused\",\"ref\":%u,\"code\":\"%s\",\"reason\":\"%s\"}",
 			    (unsigned)ref, code, f->no_name + strlen(code) + 1);
 		return;
 	}
-	if (name[0] == '\0')
-		str_printf(name, sizeof name, "%s", f->random);
 	fake_answer(s,
 		    "{\"op\":\"attached\",\"ref\":%u,\"name\":\"%s\",\"urls\":[\"http://"
 		    "%s.localhost:8080\"]}",
 		    (unsigned)ref, name, name);
+}
+
+static void fake_on_attach(struct fake_session *s, const struct json *j)
+{
+	struct fake *f = s->fake;
+	char name[FAKE_TEXT];
+	bool again = false;
+	uint64_t ref;
+
+	fake_text(j, "name", name);
+	assert_int_equal(json_get_number(j, "ref", JSON_NUMBER_MAX, &ref), 0);
+	s->n_again += json_get_bool(j, "again", &again) == 0 && again;
+	s->n_attached++;
+	str_printf(s->attached, sizeof s->attached, "%s", name);
+	if (f->silent_lines)
+		return;
+	if (f->hold) {
+		struct fake_held *h = &s->held[s->n_held++];
+
+		assert_true(s->n_held < FAKE_HELD);
+		h->ref = ref;
+		str_printf(h->name, sizeof h->name, "%s", name);
+		return;
+	}
+	fake_answer_attach(s, ref, name);
 }
 
 static void fake_on_told(void *arg, struct session *session, struct str line)
@@ -92,6 +112,7 @@ static void fake_on_told(void *arg, struct session *session, struct str line)
 		str_printf(s->health_line, FAKE_TEXT, STR_FMT, STR_ARG(line));
 		s->n_health++;
 	} else if (strcmp(op, "detach") == 0) {
+		str_printf(s->detach_line, FAKE_TEXT, STR_FMT, STR_ARG(line));
 		s->n_detached++;
 	} else {
 		fail_msg("an agent does not say %s", op);
@@ -146,34 +167,83 @@ static void fake_refuse(struct fake_session *s)
 	s->wire = s->cable = NULL;
 }
 
-static void fake_accept(struct fake_session *s)
+/* The answer's head, but for the account. */
+static void fake_switch(struct fake_session *s, const char *key, char *out, size_t cap)
+{
+	char accept[WS_ACCEPT_TEXT];
+
+	if (!s->websocket) {
+		str_printf(out, cap,
+			   "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+			   "Upgrade: karez/1\r\n");
+		return;
+	}
+	assert_int_equal(ws_key_accept(str_of(key), accept), 0);
+	str_printf(out, cap,
+		   "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
+		   "WebSocket\r\nSec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: "
+		   "karez.1\r\n",
+		   accept);
+}
+
+static void fake_wrap(struct fake_session *s)
+{
+	struct wire *ws;
+
+	if (!s->websocket)
+		return;
+	assert_int_equal(wire_ws_server(s->fake->ev, s->wire, &ws), 0);
+	s->wire = ws;
+}
+
+static void fake_accept(struct fake_session *s, const char *key)
 {
 	struct mux_opt opt = {.role = MUX_NODE,
 			      .budget = &s->fake->budget,
 			      .owner = &fake_session_owner};
-	char text[512];
+	char text[512], head[256];
 
-	str_printf(text, sizeof text,
-		   "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
-		   "karez/1\r\n%s%s%s\r\n",
+	fake_switch(s, key, head, sizeof head);
+	str_printf(text, sizeof text, "%s%s%s%s\r\n", head,
 		   s->fake->token[0] == '\0' ? "Karez-Account: AAAA-1\r\nKarez-Token: " : "",
 		   s->fake->token[0] == '\0' ? s->fake->give : "",
 		   s->fake->token[0] == '\0' ? "\r\n" : "");
 	if (wire_write_all(s->wire, str_of(text)) != 0)
 		return; /* the agent has gone meanwhile: fake_on_broken() follows */
 	opt.arg = s;
+	fake_wrap(s);
 	assert_int_equal(mux_new(s->fake->ev, s->wire, &opt, &s->session), 0);
 	s->wire = NULL;
+}
+
+/* Is this agent let through, whatever else is wrong? */
+static bool fake_spares(const struct fake_session *s)
+{
+	return s->websocket ? s->fake->for_upgrade : s->fake->for_websocket;
+}
+
+/* As a middlebox does that does not know what it sees. */
+static void fake_dies(struct fake_session *s)
+{
+	assert_int_equal(wire_write_all(s->wire, STR("HTTP/1.1 101 S\r\nConnection: Upgrade\r\n"
+						     "Upgrade: karez/1\r\n\r\n")),
+			 0);
+	wire_shut(s->wire);
+	wire_close(s->wire, 0);
+	s->wire = s->cable = NULL;
 }
 
 static void fake_on_request(struct fake_session *s, const struct http_request *r)
 {
 	struct fake *f = s->fake;
 	const struct http_head *h = &r->head;
-	char carrier[FAKE_TEXT], bearer[FAKE_TEXT];
+	char carrier[FAKE_TEXT], bearer[FAKE_TEXT], key[FAKE_TEXT];
 
 	f->n_asks++;
-	assert_true(str_eq(h->upgrade, STR("karez/1")));
+	s->websocket = str_eq(h->upgrade, STR("websocket"));
+	f->n_websocket += s->websocket;
+	assert_true(s->websocket || str_eq(h->upgrade, STR("karez/1")));
+	fake_field(h, "Sec-WebSocket-Key", key);
 	fake_field(h, "Authorization", bearer);
 	if (bearer[0] != '\0')
 		assert_memory_equal(bearer, "Bearer ", 7);
@@ -185,7 +255,13 @@ static void fake_on_request(struct fake_session *s, const struct http_request *r
 	fake_field(h, "Karez-Epoch", f->epoch);
 	s->carrier = (unsigned)strtoul(fake_field(h, "Karez-Carrier", carrier), NULL, 10);
 	s->at_ms = ev_now_ms(f->ev);
-	if (f->raw != NULL) {
+	if (fake_spares(s)) {
+		fake_accept(s, key);
+	} else if (f->dies) {
+		fake_dies(s);
+	} else if (f->silent) {
+		wire_want(s->wire, 0);
+	} else if (f->raw != NULL) {
 		assert_int_equal(wire_write_all(s->wire, str_of(f->raw)), 0);
 		wire_shut(s->wire);
 		wire_close(s->wire, 0);
@@ -194,7 +270,7 @@ static void fake_on_request(struct fake_session *s, const struct http_request *r
 		   (f->only_token == NULL || strcmp(f->only_token, f->token) != 0)) {
 		fake_refuse(s);
 	} else {
-		fake_accept(s);
+		fake_accept(s, key);
 	}
 }
 
@@ -373,6 +449,10 @@ static int fake_dial(struct agent_net *net, const struct agent_dial_opt *opt,
 	if (opt->server && f->n_dials < FAKE_DIALS)
 		f->dial_ms[f->n_dials] = ev_now_ms(f->ev);
 	f->n_dials += opt->server;
+	if (!opt->server) {
+		f->target_port = opt->to->port;
+		f->target_insecure = opt->insecure;
+	}
 	ev_timer_set(f->ev, &d->timer, hangs ? UINT32_MAX : 1);
 	*out = d;
 	return 0;
@@ -431,6 +511,17 @@ unsigned fake_n_up(const struct fake *f)
 	for (size_t i = 0; i < f->n_sessions; i++)
 		n += f->sessions[i].session != NULL;
 	return n;
+}
+
+void fake_release(struct fake *f)
+{
+	for (size_t i = 0; i < f->n_sessions; i++) {
+		struct fake_session *s = &f->sessions[i];
+
+		for (size_t k = 0; s->session != NULL && k < s->n_held; k++)
+			fake_answer_attach(s, s->held[k].ref, s->held[k].name);
+		s->n_held = 0;
+	}
 }
 
 void fake_tell(struct fake *f, const char *line)

@@ -9,6 +9,13 @@
 #define FAKE_DIALS    64
 #define FAKE_SESSIONS 64
 
+/* An attach that is not answered yet. */
+struct fake_held {
+	uint64_t ref;
+	char name[64];
+};
+#define FAKE_HELD 80
+
 /* One connection that an agent has made. */
 struct fake_session {
 	struct fake *fake;
@@ -16,13 +23,16 @@ struct fake_session {
 	struct wire *cable;	 /* weak: the agent's end, to cut or freeze */
 	struct session *session; /* NULL: not yet, or no more */
 	unsigned carrier;
+	bool websocket;
 	uint64_t at_ms;
 	int closed_why; /* how the agent ended it */
 	char closed_reason[FAKE_TEXT];
 	unsigned n_attached, n_detached, n_draining, n_offers, n_health;
-	char attached[FAKE_TEXT];			    /* the name it attached last */
-	char attach_line[FAKE_TEXT];			    /* all of that line */
-	char offer_line[FAKE_TEXT], health_line[FAKE_TEXT]; /* the last ones */
+	char attached[FAKE_TEXT];    /* the name it attached last */
+	char attach_line[FAKE_TEXT]; /* all of that line */
+	char offer_line[FAKE_TEXT], health_line[FAKE_TEXT], detach_line[FAKE_TEXT]; /* the last */
+	struct fake_held held[FAKE_HELD];
+	size_t n_held, n_again; /* attaches that are held; that did not mean to change anything */
 };
 
 /* A target's end of a visit. */
@@ -42,6 +52,10 @@ struct fake {
 	/* How it behaves; to be changed at any time. */
 	int dial_error;		/* of the server: ERR_*, 0: connects */
 	const char *raw;	/* answer with these bytes, then the end */
+	bool silent;		/* answer nothing, and stay */
+	bool dies;		/* accept, and end as soon as the agent has spoken */
+	bool for_upgrade;	/* all of raw, silent, dies and refuse concern karez/1 only */
+	bool for_websocket;	/* or WebSocket only */
 	const char *refuse;	/* "401 AUTH words": refuse a session */
 	const char *only_token; /* with refuse: but not this token */
 	const char *give;	/* Karez-Token for who comes without one */
@@ -49,6 +63,7 @@ struct fake {
 	const char *no_name;	/* "EXISTS words": refuse no_name_of */
 	const char *no_name_of; /* this name; NULL: every name */
 	bool silent_lines;	/* never answer a line */
+	bool hold;		/* answer attaches when fake_release() says so */
 	int target_error;
 	bool target_hangs;
 	struct wire *target_near; /* weak: the agent's end of the last one */
@@ -57,6 +72,9 @@ struct fake {
 
 	/* What happened. */
 	size_t n_dials, n_asks, n_targets, n_cancelled;
+	unsigned target_port; /* of the target that was dialled last */
+	bool target_insecure;
+	size_t n_websocket; /* of n_asks */
 	uint64_t dial_ms[FAKE_DIALS];
 	char token[FAKE_TEXT], agent[FAKE_TEXT], epoch[FAKE_TEXT], path[FAKE_TEXT], host[FAKE_TEXT];
 	char proof[FAKE_TEXT];
@@ -73,6 +91,9 @@ void fake_fini(struct fake *f);
 /* The newest session that lives; carrier -1: any. NULL when there is none. */
 struct fake_session *fake_up(struct fake *f, int carrier);
 unsigned fake_n_up(const struct fake *f);
+
+/* Answer what is held, the oldest first. */
+void fake_release(struct fake *f);
 
 /* Say a control line on every session that lives. */
 void fake_tell(struct fake *f, const char *line);

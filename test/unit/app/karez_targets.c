@@ -239,7 +239,8 @@ static void test_tunnels(void **state)
 		assert_string_equal(target, tunnels[i].target);
 		assert_int_equal(r.targets.bare, tunnels[i].bare);
 		assert_int_equal(r.targets.tls, tunnels[i].tls);
-		attach.wish = &r.targets.tunnel.wish;
+		attach.wish = r.targets.tunnel.wish;
+		attach.priority = r.targets.tunnel.priority;
 		assert_int_equal(control_attach(&attach, &line), 0);
 		str_printf(want, sizeof want,
 			   "{\"op\":\"attach\",\"ref\":0,\"kind\":\"k\",\"target\":\"t\"%s}",
