@@ -81,8 +81,11 @@ static void cli_look_at_terminal(struct cli *cli)
 
 static int cli_start(struct cli *cli)
 {
-	const struct cli_http_tls tls = {cli->set->ca_file, cli->set->cert, cli->set->key};
-	char why[CLI_SECRET_WHY];
+	struct cli_http_way way = {.ca = cli->set->ca_file,
+				   .cert = cli->set->cert,
+				   .key = cli->set->key,
+				   .pins = &cli->way.pins,
+				   .proxy_ca = cli->set->proxy_ca};
 
 	if (ev_new(&cli->ev) != 0)
 		return cli_no_memory(cli);
@@ -90,13 +93,13 @@ static int cli_start(struct cli *cli)
 		return ERR_IO;
 	(void)cli_place_server(cli->set, cli->memory, &cli->server);
 	url_format(&cli->server, cli->server_text);
-	if (cli_place_check(cli->set, &cli->server, why, sizeof why) != 0)
-		return cli_problem(cli, "%s", why);
+	if (cli_place_way(cli->set, &cli->server, &cli->way) != 0)
+		return cli_problem(cli, "%s", cli->way.why);
+	way.proxy = cli->way.proxy;
 	if (cli_choose_token(cli) != 0)
 		return ERR_INVAL;
-	if (cli_http_new(&cli->server, &tls, &cli->http) != 0)
+	if (cli_http_new(&cli->server, &way, &cli->http) != 0)
 		return cli_no_memory(cli);
-	cli_look_at_terminal(cli);
 	return 0;
 }
 
@@ -107,6 +110,7 @@ static void cli_end(struct cli *cli)
 	if (cli->ev != NULL)
 		ev_free(cli->ev);
 	explicit_bzero(cli->token, sizeof cli->token);
+	explicit_bzero(&cli->way, sizeof cli->way);
 	explicit_bzero(&cli->remembered, sizeof cli->remembered);
 }
 
@@ -120,14 +124,23 @@ static const cli_do_fn cli_does[CLI_N_COMMANDS] = {
 #undef CLI_GROUP
 };
 
+/* Does it need no server, nor what is remembered? */
+static bool cli_is_local(size_t which)
+{
+	return which == CLI_DO_config_check || which == CLI_DO_status || which == CLI_DO_ls;
+}
+
 int cli_run(const struct config *c, const struct cli_options *set)
 {
 	struct cli cli = {.set = set, .config = c, .out = stdout, .err = stderr};
 	size_t which = (size_t)(config_command(c) - cli_commands);
-	int e;
+	int e = 0;
 
 	CHECK(cli_owns(config_command(c)));
-	if ((e = cli_start(&cli)) == 0)
+	cli_look_at_terminal(&cli);
+	if (!cli_is_local(which))
+		e = cli_start(&cli);
+	if (e == 0)
 		e = cli_does[which](&cli);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		cli_problem(&cli, "the answer could not be written");

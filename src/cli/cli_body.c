@@ -353,6 +353,35 @@ static void cli_body_transport(struct cli *cli, int *e, struct json *obj)
 		cli_body_seconds(e, transport, "drain", set->drain_ms);
 }
 
+/* What becomes of Host is said by two members, of which one counts. */
+static void cli_body_host(int *e, struct json *headers, const char *host)
+{
+	bool rewrite = strcmp(host, "rewrite") == 0, keep = strcmp(host, "keep") == 0;
+
+	cli_body_bool(e, headers, "rewrite", rewrite);
+	cli_body_text(e, headers, "host", keep || rewrite ? "" : host);
+}
+
+static void cli_body_headers(struct cli *cli, int *e, struct json *obj)
+{
+	const struct cli_options *set = cli->set;
+	bool any = cli_given(cli, &set->rewrite) || set->host_header != NULL;
+	struct json *headers;
+
+	for (unsigned what = 0; what < HEADER_EDITS; what++)
+		any = any || cli_given(cli, &set->edits[what]);
+	if (!any)
+		return;
+	headers = cli_body_object(e, obj, "headers");
+	if (cli_given(cli, &set->rewrite))
+		cli_body_bool(e, headers, "rewrite", set->rewrite);
+	if (set->host_header != NULL)
+		cli_body_host(e, headers, set->host_header);
+	for (unsigned what = 0; what < HEADER_EDITS; what++)
+		if (cli_given(cli, &set->edits[what]))
+			cli_body_list(e, headers, header_edit_name(what), &set->edits[what]);
+}
+
 int cli_body_tunnel(struct cli *cli, int *e, struct json *obj, const struct json *now)
 {
 	const struct cli_options *set = cli->set;
@@ -364,7 +393,6 @@ int cli_body_tunnel(struct cli *cli, int *e, struct json *obj, const struct json
 	cli_body_ingress(cli, e, obj);
 	cli_body_target(cli, e, obj);
 	cli_body_transport(cli, e, obj);
-	if (cli_given(cli, &set->rewrite))
-		cli_body_bool(e, cli_body_object(e, obj, "headers"), "rewrite", set->rewrite);
+	cli_body_headers(cli, e, obj);
 	return cli_body_visitors(cli, e, obj, now);
 }

@@ -13,11 +13,13 @@
 struct cli_http {
 	CURL *curl;		     /* owned */
 	char base[URL_TEXT_MAX];     /* "https://host:port" */
-	struct cli_http_tls tls;     /* its files are borrowed */
+	struct cli_http_way way;     /* what it names is borrowed */
 	char words[CURL_ERROR_SIZE]; /* libcurl's, about the last failure */
+	uint8_t sha256[KEY_PIN_LEN]; /* of the key that the server showed */
+	bool has_key;
 };
 
-int cli_http_new(const struct url *server, const struct cli_http_tls *tls, struct cli_http **out)
+int cli_http_new(const struct url *server, const struct cli_http_way *way, struct cli_http **out)
 {
 	struct cli_http *h = calloc(1, sizeof *h);
 	char authority[HOSTNAME_AUTHORITY_MAX + 1];
@@ -29,7 +31,7 @@ int cli_http_new(const struct url *server, const struct cli_http_tls *tls, struc
 	url_format_authority(server, authority);
 	str_printf(h->base, sizeof h->base, "%s://%s", url_is_tls(server) ? "https" : "http",
 		   authority);
-	h->tls = *tls;
+	h->way = *way;
 	*out = h;
 	return 0;
 }
@@ -48,6 +50,25 @@ static size_t cli_http_on_body(char *data, size_t size, size_t n, void *arg)
 	struct cli_http_answer *answer = arg;
 
 	return buf_add(&answer->body, data, size * n, CLI_HTTP_BODY_MAX) == 0 ? size * n : 0;
+}
+
+/*
+ * libcurl says which key it has met only to who listens to all that it says; so we listen, and keep
+ * that.
+ */
+static int cli_http_on_words(CURL *curl, curl_infotype type, char *data, size_t size, void *arg)
+{
+	static const struct str head = {"public key hash: ", 17};
+	struct cli_http *h = arg;
+	const char *at = type == CURLINFO_TEXT ? memmem(data, size, head.p, head.len) : NULL;
+
+	if (at != NULL) {
+		struct str rest = {at + head.len, size - (size_t)(at - data) - head.len};
+
+		rest.len = MIN(str_find(rest, '\n'), str_find(rest, ' '));
+		h->has_key = key_pin_parse(rest, h->sha256) == 0;
+	}
+	return 0;
 }
 
 /* ---- the request ---- */
@@ -95,6 +116,65 @@ static int cli_http_fields(const struct cli_http_request *r, struct curl_slist *
 			c = curl_easy_setopt(h->curl, (option), (value)); \
 	} while (0)
 
+/* Who may be at the other end, and who we are. */
+static CURLcode cli_http_trust(struct cli_http *h, bool anonymous)
+{
+	char pins[KEY_PINS_CURL];
+	CURLcode c = CURLE_OK;
+
+	if (h->way.ca != NULL) {
+		SET(CURLOPT_CAINFO, h->way.ca);
+		SET(CURLOPT_CAPATH, NULL);
+	}
+	if (h->way.pins != NULL && h->way.pins->n > 0) {
+		key_pins_format_curl(h->way.pins, pins);
+		SET(CURLOPT_PINNEDPUBLICKEY, pins);
+		SET(CURLOPT_SSL_VERIFYPEER, 0L);
+		SET(CURLOPT_SSL_VERIFYHOST, 0L);
+		SET(CURLOPT_DEBUGFUNCTION, cli_http_on_words);
+		SET(CURLOPT_DEBUGDATA, h);
+		SET(CURLOPT_VERBOSE, 1L);
+	}
+	if (h->way.cert != NULL && !anonymous) {
+		SET(CURLOPT_SSLCERT, h->way.cert);
+		SET(CURLOPT_SSLKEY, h->way.key);
+		SET(CURLOPT_KEYPASSWD, ""); /* never ask on a terminal */
+	}
+	return c;
+}
+
+/* Through a proxy, or none; CONNECT also for http, so that a proxy that lets agents through lets
+ * commands through. */
+static CURLcode cli_http_proxy(struct cli_http *h)
+{
+	const struct http_proxy *p = h->way.proxy;
+	char url[HTTP_PROXY_TEXT + 8];
+	CURLcode c = CURLE_OK;
+
+	SET(CURLOPT_NOPROXY, ""); /* nor what a variable says */
+	if (p == NULL) {
+		SET(CURLOPT_PROXY, "");
+		return c;
+	}
+	/* the port always: without one libcurl takes 1080 */
+	str_printf(url, sizeof url, "%s://%s%s%s:%u", url_is_tls(&p->url) ? "https" : "http",
+		   p->url.kind == HOSTNAME_IPV6 ? "[" : "", p->url.host,
+		   p->url.kind == HOSTNAME_IPV6 ? "]" : "", p->url.port);
+	SET(CURLOPT_PROXY, url);
+	SET(CURLOPT_HTTPPROXYTUNNEL, 1L);
+	SET(CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (h->way.proxy_ca != NULL) {
+		SET(CURLOPT_PROXY_CAINFO, h->way.proxy_ca);
+		SET(CURLOPT_PROXY_CAPATH, NULL);
+	}
+	if (p->login) {
+		SET(CURLOPT_PROXYAUTH, (long)CURLAUTH_BASIC);
+		SET(CURLOPT_PROXYUSERNAME, p->user);
+		SET(CURLOPT_PROXYPASSWORD, p->password);
+	}
+	return c;
+}
+
 /* Everything but the fields. Returns 0 or ERR_NOMEM. */
 static int cli_http_prepare(struct cli_http *h, const struct cli_http_request *r, const char *url,
 			    struct cli_http_answer *out)
@@ -103,8 +183,11 @@ static int cli_http_prepare(struct cli_http *h, const struct cli_http_request *r
 
 	curl_easy_reset(h->curl); /* connections stay open */
 	h->words[0] = '\0';
+	h->has_key = false;
 	SET(CURLOPT_ERRORBUFFER, h->words);
 	SET(CURLOPT_URL, url);
+	if (h->way.socket != NULL)
+		SET(CURLOPT_UNIX_SOCKET_PATH, h->way.socket);
 	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
@@ -118,15 +201,10 @@ static int cli_http_prepare(struct cli_http *h, const struct cli_http_request *r
 	SET(CURLOPT_WRITEFUNCTION, cli_http_on_body);
 	SET(CURLOPT_WRITEDATA, out);
 	SET(CURLOPT_MAXFILESIZE, (long)CLI_HTTP_BODY_MAX);
-	if (h->tls.ca != NULL) {
-		SET(CURLOPT_CAINFO, h->tls.ca);
-		SET(CURLOPT_CAPATH, NULL);
-	}
-	if (h->tls.cert != NULL && !r->anonymous) {
-		SET(CURLOPT_SSLCERT, h->tls.cert);
-		SET(CURLOPT_SSLKEY, h->tls.key);
-		SET(CURLOPT_KEYPASSWD, ""); /* never ask on a terminal */
-	}
+	if (c == CURLE_OK)
+		c = cli_http_trust(h, r->anonymous);
+	if (c == CURLE_OK)
+		c = cli_http_proxy(h);
 	if (r->body.p != NULL) {
 		SET(CURLOPT_POSTFIELDS, r->body.p);
 		SET(CURLOPT_POSTFIELDSIZE, (long)r->body.len);
@@ -149,6 +227,7 @@ static int cli_http_error(CURLcode c)
 	case CURLE_FILESIZE_EXCEEDED:
 	case CURLE_WRITE_ERROR: return ERR_TOOBIG;
 	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
 	case CURLE_PEER_FAILED_VERIFICATION: return ERR_CERT;
 	case CURLE_SSL_CONNECT_ERROR: return ERR_TLS;
 	case CURLE_SSL_CERTPROBLEM: return ERR_INVAL;
@@ -172,20 +251,61 @@ const char *cli_http_refusal(const char *words)
 	return NULL;
 }
 
+/* A proxy that will not: libcurl's words do not name it, and know nothing of --proxy. */
+static bool cli_http_proxy_failed(struct cli_http *h, CURLcode c, struct cli_http_answer *out,
+				  const char *words)
+{
+	char name[HTTP_PROXY_TEXT];
+	long status = 0;
+
+	if (h->way.proxy == NULL)
+		return false;
+	(void)curl_easy_getinfo(h->curl, CURLINFO_HTTP_CONNECTCODE, &status);
+	http_proxy_format(h->way.proxy, name);
+	if (status == 407 && !h->way.proxy->login)
+		str_printf(out->why, sizeof out->why,
+			   "the proxy %s wants a user name and password: give --proxy "
+			   "%.*s://user:password@%s",
+			   name, (int)str_find(str_of(name), ':'), name,
+			   strstr(name, "://") + strlen("://"));
+	else if (status == 407 || status == 401)
+		str_printf(out->why, sizeof out->why,
+			   "the proxy %s does not accept the user name and password that it was "
+			   "given",
+			   name);
+	else if (status >= 300 && c == CURLE_RECV_ERROR)
+		str_printf(out->why, sizeof out->why,
+			   "the proxy %s does not let us through: it says %ld", name, status);
+	else if (status / 100 != 2)
+		str_printf(out->why, sizeof out->why, "by way of the proxy %s: %s", name, words);
+	else
+		return false;
+	return true;
+}
+
 /* Say why there is no answer. Returns the error. */
 static int cli_http_failed(struct cli_http *h, CURLcode c, struct cli_http_answer *out)
 {
 	const char *words = h->words[0] != '\0' ? h->words : curl_easy_strerror(c);
-	const char *refusal = h->tls.cert != NULL ? cli_http_refusal(words) : NULL;
+	const char *refusal = h->way.cert != NULL ? cli_http_refusal(words) : NULL;
+	char key[KEY_PIN_TEXT];
 	int e = cli_http_error(c);
 
 	if (refusal != NULL) {
 		str_printf(out->why, sizeof out->why, "it refuses the certificate in %s: %s",
-			   h->tls.cert, refusal);
+			   h->way.cert, refusal);
 		return ERR_CERT;
 	}
-	str_printf(out->why, sizeof out->why, "%s",
-		   e == ERR_TOOBIG ? "the answer is too long" : words);
+	if (c == CURLE_SSL_PINNEDPUBKEYNOTMATCH && h->has_key) {
+		key_pin_format(h->sha256, key);
+		str_printf(out->why, sizeof out->why, KEY_PIN_MISMATCH, key);
+		return e;
+	}
+	if (cli_http_proxy_failed(h, c, out, words))
+		return e;
+	str_printf(out->why, sizeof out->why, "%s%s",
+		   e == ERR_TOOBIG ? "the answer is too long" : words,
+		   c == CURLE_PEER_FAILED_VERIFICATION ? KEY_PIN_HINT : "");
 	return e;
 }
 

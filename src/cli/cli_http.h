@@ -1,14 +1,15 @@
 /*
  * One request to the API and its answer, over libcurl: the only module that knows it.
  *
- * A proxy is used as curl does (HTTPS_PROXY, NO_PROXY and so on). A redirect is never followed, so
- * a credential reaches the named server and no other.
+ * libcurl looks at no variable for a proxy: it is told, so that commands and agents go the same
+ * way. A redirect is never followed, so a credential reaches the named server and no other.
  */
 #ifndef KAREZ_CLI_CLI_HTTP_H
 #define KAREZ_CLI_CLI_HTTP_H
 
 #include "base/buf.h"
-#include "proto/url.h"
+#include "proto/http_proxy.h"
+#include "proto/key_pin.h"
 
 /* Deadlines in milliseconds, and bytes of an answer at most. */
 #define CLI_HTTP_CONNECT_MS 10000
@@ -22,18 +23,22 @@
 
 struct cli_http;
 
-/* Files of TLS (PEM), borrowed: outlive the struct cli_http. */
-struct cli_http_tls {
-	const char *ca;		/* trust only these authorities; NULL: the system's */
-	const char *cert, *key; /* what proves who we are; NULL: nothing */
+/* How the server is reached. Files are PEM; all is borrowed: outlives the struct cli_http. */
+struct cli_http_way {
+	const char *ca;			/* trust only these authorities; NULL: the system's */
+	const char *cert, *key;		/* what proves who we are; NULL: nothing */
+	const struct key_pins *pins;	/* accept these keys, whoever vouches; NULL or none: no */
+	const struct http_proxy *proxy; /* NULL: none */
+	const char *proxy_ca; /* trust only these for an https proxy; NULL: the system's */
+	const char *socket;   /* path of a socket that the server is at; NULL: at its host */
 };
 
 /*
  *   server  http or https; copied.
- *   tls     copied.
+ *   way     copied.
  * Returns 0 or ERR_NOMEM.
  */
-int cli_http_new(const struct url *server, const struct cli_http_tls *tls,
+int cli_http_new(const struct url *server, const struct cli_http_way *way,
 		 struct cli_http **out) MUST_CHECK;
 
 /* NULL is allowed. */

@@ -22,6 +22,7 @@ struct cli {
 	FILE *out, *err;       /* borrowed */
 	struct url server;
 	char server_text[URL_TEXT_MAX];
+	struct cli_way way;	     /* to the server */
 	char token[CLI_SECRET_TEXT]; /* the credential to show; "": none */
 	enum {
 		CLI_TOKEN_NONE,

@@ -4,16 +4,12 @@
  */
 #include "cli/cli_list.h"
 
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/num.h"
-#include "config/guess.h"
-#include "config/say.h"
+#include "cli/cli_file.h"
 
 /* Names of one path, at most, and its bytes. */
 #define STEPS_MAX 3
@@ -37,6 +33,15 @@ const struct cli_list_row cli_list_rows[CLI_LIST_MEMBERS] = {
 				   CLI_LIST_A_NUMBER, "64"},
 	[CLI_LIST_DRAIN] = {"transport.drain", "drain", NULL, CLI_LIST_SECONDS, "30"},
 	[CLI_LIST_REWRITE] = {"headers.rewrite", "rewrite_host", NULL, CLI_LIST_A_FLAG, "no"},
+	[CLI_LIST_HOST] = {"headers.host", "host", NULL, CLI_LIST_A_TEXT, ""},
+	[CLI_LIST_REQUEST_REMOVE] = {"headers.request_remove", "request_header_remove", NULL,
+				     CLI_LIST_TEXTS, ""},
+	[CLI_LIST_REQUEST_ADD] = {"headers.request_add", "request_header_add", NULL, CLI_LIST_TEXTS,
+				  ""},
+	[CLI_LIST_RESPONSE_REMOVE] = {"headers.response_remove", "response_header_remove", NULL,
+				      CLI_LIST_TEXTS, ""},
+	[CLI_LIST_RESPONSE_ADD] = {"headers.response_add", "response_header_add", NULL,
+				   CLI_LIST_TEXTS, ""},
 	[CLI_LIST_BASIC] = {"visitors.basic", "users", NULL, CLI_LIST_USERS, ""},
 	[CLI_LIST_BEARER] = {"visitors.bearer", "tokens", NULL, CLI_LIST_TOKENS, "0"},
 	[CLI_LIST_ALLOW] = {"visitors.allow", "allow", NULL, CLI_LIST_BLOCKS, ""},
@@ -62,61 +67,22 @@ static const char *const cli_list_told[] = {"urls",
 struct cli_list_reader {
 	const struct cli_list *list;
 	struct cli_list_entry *entry;
-	char *why;
+	struct cli_file file;
 	char path[PATH_TEXT];
 };
 
-static int cli_list_fail(const struct cli_list_reader *r, const struct tree *at, const char *fmt,
-			 ...) PRINTF_LIKE(3, 4);
-static int cli_list_fail(const struct cli_list_reader *r, const struct tree *at, const char *fmt,
-			 ...)
-{
-	size_t n = str_printf(r->why, CLI_LIST_WHY, "%s:%u:%u: ", r->list->path, at->line, at->col);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(r->why + n, CLI_LIST_WHY - n, fmt, ap);
-	va_end(ap);
-	return ERR_INVAL;
-}
-
 /* ---- values ---- */
-
-static bool cli_list_is_flag(struct str s)
-{
-	static const char *const words[] = {"true", "false", "yes", "no", "on", "off"};
-
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (str_eq(s, str_of(words[i])))
-			return true;
-	return false;
-}
-
-static int cli_list_check_users(const struct cli_list_reader *r, const struct tree *list)
-{
-	for (const struct tree *u = list->child; u != NULL; u = u->next) {
-		if (u->kind != TREE_MAPPING)
-			return cli_list_fail(r, u, "a user is \"user\" and \"password\"");
-		for (const struct tree *k = u->child; k != NULL; k = k->next) {
-			if (!str_eq(k->text, STR("user")) && !str_eq(k->text, STR("password")))
-				return cli_list_fail(r, k, "a user is \"user\" and \"password\"");
-			if (k->value->kind != TREE_SCALAR)
-				return cli_list_fail(r, k->value, "must be a text");
-		}
-	}
-	return 0;
-}
 
 static int cli_list_check_sequence(const struct cli_list_reader *r, const struct tree *value,
 				   enum cli_list_type type)
 {
 	if (value->kind != TREE_SEQUENCE)
-		return cli_list_fail(r, value, "must be a list");
+		return cli_file_fail(&r->file, value, "must be a list");
 	if (type == CLI_LIST_USERS)
-		return cli_list_check_users(r, value);
+		return cli_file_users(&r->file, value);
 	for (const struct tree *item = value->child; item != NULL; item = item->next)
 		if (item->kind != TREE_SCALAR)
-			return cli_list_fail(r, item, "must be a text");
+			return cli_file_fail(&r->file, item, "must be a text");
 	return 0;
 }
 
@@ -124,24 +90,26 @@ static int cli_list_check(const struct cli_list_reader *r, const struct tree *va
 			  enum cli_list_type type)
 {
 	uint64_t n;
+	bool on;
 
 	if (type >= CLI_LIST_TEXTS && !(type == CLI_LIST_TOKENS && value->kind == TREE_SCALAR))
 		return cli_list_check_sequence(r, value, type);
 	if (value->kind != TREE_SCALAR)
-		return cli_list_fail(r, value, "must be one value");
+		return cli_file_fail(&r->file, value, "must be one value");
 	switch (type) {
 	case CLI_LIST_A_NUMBER:
 	case CLI_LIST_TOKENS:
 		if (num_parse(value->text, JSON_NUMBER_MAX, &n) != 0)
-			return cli_list_fail(r, value, "must be a number");
+			return cli_file_fail(&r->file, value, "must be a number");
 		return 0;
 	case CLI_LIST_SECONDS:
 		if (num_parse_duration(value->text, &n) != 0 || n % 1000 != 0)
-			return cli_list_fail(r, value, "must be a span of whole seconds, as 30s");
+			return cli_file_fail(&r->file, value,
+					     "must be a span of whole seconds, as 30s");
 		return 0;
 	case CLI_LIST_A_FLAG:
-		if (!cli_list_is_flag(value->text))
-			return cli_list_fail(r, value, "must be true or false");
+		if (!cli_file_flag(value->text, &on))
+			return cli_file_fail(&r->file, value, "must be true or false");
 		return 0;
 	default: return 0;
 	}
@@ -166,7 +134,7 @@ static int cli_list_take(const struct cli_list_reader *r, enum cli_list_member m
 	other.values[m] = before;
 	if ((e = cli_list_text(&other, m, &a)) == 0 && (e = cli_list_text(r->entry, m, &b)) == 0 &&
 	    !str_eq(buf_str(&a), buf_str(&b)))
-		e = cli_list_fail(r, value, "line %u says otherwise, and both mean the same",
+		e = cli_file_fail(&r->file, value, "line %u says otherwise, and both mean the same",
 				  before->line);
 	buf_free(&a);
 	buf_free(&b);
@@ -207,13 +175,10 @@ static enum cli_list_member cli_list_find(const struct cli_list_reader *r, const
 static int cli_list_unknown(const struct cli_list_reader *r, const struct tree *key)
 {
 	struct guess g = {.word = key->text};
-	char quoted[SAY_QUOTED];
 
 	for (size_t i = 0; i < CLI_LIST_MEMBERS && strchr(r->path, '.') == NULL; i++)
 		guess_offer(&g, cli_list_rows[i].flat);
-	return cli_list_fail(r, key, "there is no %s here%s%s%s", say_quote(quoted, key->text),
-			     g.best == NULL ? "" : "; did you mean ", g.best == NULL ? "" : g.best,
-			     g.best == NULL ? "" : "?");
+	return cli_file_unknown(&r->file, key, &g);
 }
 
 static int cli_list_object(struct cli_list_reader *r, const struct tree *mapping);
@@ -233,7 +198,7 @@ static int cli_list_key(struct cli_list_reader *r, const struct tree *key)
 	if (!above)
 		return cli_list_unknown(r, key);
 	if (key->value->kind != TREE_MAPPING)
-		return cli_list_fail(r, key->value, "must be a mapping");
+		return cli_file_fail(&r->file, key->value, "must be a mapping");
 	return cli_list_object(r, key->value);
 }
 
@@ -264,7 +229,7 @@ static int cli_list_sequence(const struct cli_list_reader *r, const struct tree 
 			if (str_eq(k->text, STR("tunnels")))
 				at = k->value;
 			else if (!str_eq(k->text, STR("cursor")))
-				return cli_list_fail(r, k,
+				return cli_file_fail(&r->file, k,
 						     "expected a list of tunnels, or "
 						     "\"tunnels:\" and nothing else");
 		}
@@ -274,10 +239,10 @@ static int cli_list_sequence(const struct cli_list_reader *r, const struct tree 
 		return 0;
 	}
 	if (root != NULL)
-		return cli_list_fail(r, at == NULL ? root : at,
+		return cli_file_fail(&r->file, at == NULL ? root : at,
 				     "expected a list of tunnels; [] for none");
-	str_printf(r->why, CLI_LIST_WHY, "%s: expected a list of tunnels; [] for none",
-		   r->list->path);
+	str_printf(r->file.why, CLI_LIST_WHY, "%s: expected a list of tunnels; [] for none",
+		   r->file.path);
 	return ERR_INVAL;
 }
 
@@ -292,7 +257,7 @@ static int cli_list_entries(struct cli_list_reader *r, struct cli_list *l)
 	for (const struct tree *t = list->child; t != NULL; t = t->next)
 		n++;
 	if (n > CLI_LIST_TUNNELS_MAX)
-		return cli_list_fail(r, list, "%zu tunnels are too many: %d are the most", n,
+		return cli_file_fail(&r->file, list, "%zu tunnels are too many: %d are the most", n,
 				     CLI_LIST_TUNNELS_MAX);
 	if ((l->v = calloc(n + 1, sizeof *l->v)) == NULL)
 		return ERR_NOMEM;
@@ -300,7 +265,8 @@ static int cli_list_entries(struct cli_list_reader *r, struct cli_list *l)
 		r->entry = &l->v[l->n++];
 		r->entry->node = t;
 		if (t->kind != TREE_MAPPING)
-			return cli_list_fail(r, t, "expected a tunnel: \"name: ...\" and so on");
+			return cli_file_fail(&r->file, t,
+					     "expected a tunnel: \"name: ...\" and so on");
 		e = cli_list_object(r, t);
 	}
 	return e;
@@ -308,43 +274,28 @@ static int cli_list_entries(struct cli_list_reader *r, struct cli_list *l)
 
 int cli_list_parse(const char *path, struct str bytes, struct cli_list *out, char why[CLI_LIST_WHY])
 {
-	struct cli_list_reader r = {.list = out, .why = why};
-	struct tree_error error;
+	struct cli_list_reader r = {.list = out, .file = {path, why, CLI_LIST_WHY}};
 	int e;
 
 	why[0] = '\0';
 	if ((out->path = str_dup(str_of(path))) == NULL)
 		return ERR_NOMEM;
-	e = tree_parse(bytes, &out->root, &error);
-	if (e == ERR_NOMEM)
-		return e;
-	if (e != 0 && error.line == 0)
-		str_printf(why, CLI_LIST_WHY, "%s: %s", path, error.text);
-	else if (e != 0)
-		str_printf(why, CLI_LIST_WHY, "%s:%u:%u: %s", path, error.line, error.col,
-			   error.text);
+	e = cli_file_parse(&r.file, bytes, &out->root);
 	return e != 0 ? e : cli_list_entries(&r, out);
 }
 
 int cli_list_read(const char *path, struct cli_list *out, char why[CLI_LIST_WHY])
 {
 	bool in = strcmp(path, "-") == 0;
-	FILE *f = in ? stdin : fopen(path, "re");
 	struct buf b = {0};
-	int e = f == NULL ? ERR_IO : tree_slurp(f, &b);
+	int e = cli_file_read(path, &b, why, CLI_LIST_WHY);
 
-	if (e == ERR_IO) {
-		str_printf(why, CLI_LIST_WHY, "%s cannot be read: %s", path, strerror(errno));
-		e = ERR_INVAL;
-	} else if (e == 0) {
+	if (e == 0)
 		e = cli_list_parse(in ? "standard input" : path, buf_str(&b), out, why);
-	}
 	if (b.mem != NULL)
 		explicit_bzero(b.mem, b.size);
 	buf_free(&b);
-	if (f != NULL && !in)
-		fclose(f);
-	return e;
+	return e == ERR_NOTFOUND ? ERR_INVAL : e;
 }
 
 void cli_list_free(struct cli_list *l)
@@ -447,6 +398,7 @@ static int cli_list_body_value(const struct tree *value, enum cli_list_type type
 {
 	struct str s = value->text;
 	uint64_t n = 0;
+	bool on;
 
 	if (value->kind == TREE_SEQUENCE)
 		return cli_list_body_list(value, type, obj, key);
@@ -458,10 +410,7 @@ static int cli_list_body_value(const struct tree *value, enum cli_list_type type
 	case CLI_LIST_SECONDS:
 		CHECK(num_parse_duration(s, &n) == 0);
 		return json_set_number(obj, key, n / 1000);
-	case CLI_LIST_A_FLAG:
-		return json_set_bool(obj, key,
-				     str_eq(s, STR("true")) || str_eq(s, STR("yes")) ||
-					     str_eq(s, STR("on")));
+	case CLI_LIST_A_FLAG: CHECK(cli_file_flag(s, &on)); return json_set_bool(obj, key, on);
 	default: return json_set_text(obj, key, s);
 	}
 }

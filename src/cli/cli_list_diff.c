@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/num.h"
+#include "cli/cli_file.h"
 #include "cli/cli_internal.h"
 #include "cli/cli_list.h"
 #include "proto/cidr.h"
@@ -75,22 +76,14 @@ static int diff_add_number(struct buf *out, uint64_t n)
 
 /* ---- what the file says ---- */
 
-static struct str diff_user_name(const struct tree *user)
-{
-	for (const struct tree *k = user->child; k != NULL; k = k->next)
-		if (str_eq(k->text, STR("user")))
-			return k->value->text;
-	return STR("");
-}
-
 /* A new password is no secret as such: that there is one is what changes. */
 static int diff_add_user(struct buf *out, const struct tree *user)
 {
-	int e = diff_add(out, diff_user_name(user));
+	const struct tree *name = cli_file_user(user, "user");
+	int e = name == NULL ? 0 : diff_add(out, name->text);
 
-	for (const struct tree *k = user->child; k != NULL && e == 0; k = k->next)
-		if (str_eq(k->text, STR("password")))
-			e = diff_add(out, STR(" with a new password"));
+	if (e == 0 && cli_file_user(user, "password") != NULL)
+		e = diff_add(out, STR(" with a new password"));
 	return e;
 }
 
@@ -123,6 +116,7 @@ static int diff_wanted(const struct cli_list_entry *e, enum cli_list_member m, s
 	const struct tree *value = e->values[m];
 	struct str s;
 	uint64_t n;
+	bool on;
 
 	if (value == NULL)
 		return diff_add(out, str_of(row->usual));
@@ -136,10 +130,8 @@ static int diff_wanted(const struct cli_list_entry *e, enum cli_list_member m, s
 		CHECK(num_parse_duration(s, &n) == 0); /* it was checked */
 		return diff_add_number(out, n / 1000);
 	case CLI_LIST_A_FLAG:
-		return diff_add(out, str_eq(s, STR("true")) || str_eq(s, STR("yes")) ||
-						     str_eq(s, STR("on"))
-					     ? STR("yes")
-					     : STR("no"));
+		CHECK(cli_file_flag(s, &on));
+		return diff_add(out, on ? STR("yes") : STR("no"));
 	default: return diff_add_item(out, row->type, s);
 	}
 }

@@ -9,7 +9,8 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "cli/cli_time.h"
-#include "proto/cidr.h"
+#include "proto/http_proxy.h"
+#include "proto/key_pin.h"
 #include "proto/url.h"
 
 /* Flags of all rows but the common ones. */
@@ -17,17 +18,28 @@
 
 /* ---- what a value must be ---- */
 
-static int cli_check_server(struct str value, char *reason, size_t reason_cap)
+/* The value is a secret: nothing of it is repeated. */
+static int cli_check_proxy(struct str value, char *reason, size_t reason_cap)
 {
 	const char *why = "";
-	struct url url;
+	struct http_proxy proxy;
+	int e = str_eq(value, STR("none")) ? 0 : http_proxy_parse(value, &proxy, &why);
 
-	if (url_parse(value, &url, &why) == 0) {
-		if (url.scheme == URL_HTTP || url.scheme == URL_HTTPS)
-			return 0;
-		why = "it must start with http:// or https://";
-	}
-	str_printf(reason, reason_cap, "is not the URL of a server: %s", why);
+	if (e != 0)
+		str_printf(reason, reason_cap, "is not a proxy: %s", why);
+	explicit_bzero(&proxy, sizeof proxy);
+	return e;
+}
+
+static int cli_check_fingerprint(struct str value, char *reason, size_t reason_cap)
+{
+	uint8_t sha256[KEY_PIN_LEN];
+
+	if (key_pin_parse(value, sha256) == 0)
+		return 0;
+	str_printf(reason, reason_cap,
+		   "is not a fingerprint: expected SHA256: and 43 characters, as karezd prints it "
+		   "when it starts");
 	return ERR_INVAL;
 }
 
@@ -57,76 +69,9 @@ static int cli_check_target(struct str value, char *reason, size_t reason_cap)
 	return ERR_INVAL;
 }
 
-static int cli_check_host(struct str value, char *reason, size_t reason_cap)
-{
-	struct str name = value;
-
-	if (str_starts(name, STR("*.")))
-		name = (struct str){name.p + 2, name.len - 2};
-	if (hostname_ok(name))
-		return 0;
-	str_printf(reason, reason_cap,
-		   "is not a host name: expected one as app.example.org, or *.example.org");
-	return ERR_INVAL;
-}
-
-static int cli_check_bind(struct str value, char *reason, size_t reason_cap)
-{
-	uint8_t ip[16];
-
-	if (value.len == 0 || str_eq(value, STR("localhost")) || cidr_ip_parse(value, ip) == 0)
-		return 0;
-	str_printf(reason, reason_cap, "is not an address: expected 192.0.2.7, ::1 or localhost");
-	return ERR_INVAL;
-}
-
-/* What an agent calls itself, or its target. Source: doc/session-protocol.md. */
-static int cli_check_id(struct str value, char *reason, size_t reason_cap)
-{
-	bool ok = value.len > 0 && value.len <= 64;
-
-	for (size_t i = 0; i < value.len && ok; i++) {
-		char c = ascii_lower(value.p[i]);
-
-		ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-		     c == '-';
-	}
-	if (ok)
-		return 0;
-	str_printf(reason, reason_cap, "is not a name: expected 1-64 of A-Z a-z 0-9 . _ -");
-	return ERR_INVAL;
-}
-
 static int cli_check_service(struct str value, char *reason, size_t reason_cap)
 {
 	return value.len == 0 ? 0 : cli_check_id(value, reason, reason_cap);
-}
-
-static int cli_check_block(struct str value, char *reason, size_t reason_cap)
-{
-	struct cidr block;
-
-	if (cidr_parse(value, &block) == 0)
-		return 0;
-	str_printf(reason, reason_cap,
-		   "is not an address or a block of them: expected 192.0.2.7 or 10.0.0.0/8");
-	return ERR_INVAL;
-}
-
-static int cli_check_url(struct str value, char *reason, size_t reason_cap)
-{
-	const char *why = "";
-	struct url url;
-
-	if (value.len == 0)
-		return 0;
-	if (url_parse(value, &url, &why) == 0) {
-		if ((url.scheme == URL_HTTP || url.scheme == URL_HTTPS) && !url.websocket)
-			return 0;
-		why = "it must start with http:// or https://";
-	}
-	str_printf(reason, reason_cap, "is not the URL of a service: %s", why);
-	return ERR_INVAL;
 }
 
 static int cli_check_user(struct str value, char *reason, size_t reason_cap)
@@ -200,6 +145,18 @@ static const struct config_option cli_common[] = {
 	 .help = "Read the token from this file, or from standard input if it is \"-\""},
 	{ROW("ca-file", CONFIG_TEXT, "Server", ca_file), .metavar = "FILE",
 	 .help = "Trust only the authorities in this file (PEM) to vouch for the server"},
+	{ROW("server-fingerprint", CONFIG_LIST, "Server", fingerprints), .metavar = "FINGERPRINT",
+	 .help = "Accept the server with this key, whoever vouches for it and for whatever name; "
+		 "karezd prints it when it starts; several while the key changes",
+	 .check = cli_check_fingerprint},
+	{ROW("proxy", CONFIG_SECRET, "Server", way_out), .metavar = "URL",
+	 .help = "Reach the server through this HTTP proxy, http://[USER:PASSWORD@]HOST:PORT or "
+		 "https://, or with the word none through none; without it HTTPS_PROXY or "
+		 "HTTP_PROXY, then ALL_PROXY, "
+		 "except for what NO_PROXY lists; targets are never reached through it",
+	 .check = cli_check_proxy},
+	{ROW("proxy-ca", CONFIG_TEXT, "Server", proxy_ca), .metavar = "FILE",
+	 .help = "Trust only the authorities in this file (PEM) to vouch for an https:// proxy"},
 	{ROW("cert", CONFIG_TEXT, "Server", cert), .metavar = "FILE",
 	 .help = "Prove who we are with this client certificate (PEM) instead of the remembered "
 		 "token; a token that is given counts more"},
@@ -267,11 +224,6 @@ static const struct config_option cli_out_rows[] = {
 	 .flags = HERE_ONLY},
 };
 
-const char *const cli_policies[] = {"least-conn", "round-robin", "failover", NULL};
-const char *const cli_kinds[] = {"http", "tcp", "tls", NULL};
-const char *const cli_tlses[] = {"pass", "end", NULL};
-const char *const cli_proxies[] = {"none", "v1", "v2", NULL};
-
 #define DRAIN_ROW                                                                              \
 	ROW("drain", CONFIG_DURATION, "Tunnel", drain_ms),                                     \
 		.max = 86400000, .initial = "30s",                                             \
@@ -286,7 +238,7 @@ static const struct config_option cli_tunnel_rows[] = {
 	{ROW("enabled", CONFIG_FLAG, "Tunnel", enabled), .initial = "yes",
 	 .help = "Let it be used; --no-enabled ends its sessions and keeps its name",
 	 .flags = HERE_ONLY},
-	{ROW("kind", CONFIG_ENUM, "Tunnel", kind), .words = cli_kinds, .initial = "http",
+	{ROW("kind", CONFIG_ENUM, "Tunnel", kind), .words = tunnel_word_kinds, .initial = "http",
 	 .help = "What it carries: HTTP, any TCP on a port of its own, or TLS found by its server "
 		 "name",
 	 .flags = HERE_ONLY},
@@ -301,19 +253,19 @@ static const struct config_option cli_tunnel_rows[] = {
 	 .help = "The address of the server that a tcp tunnel listens on: an IP, localhost, or "
 		 "\"\": wherever the server does",
 	 .check = cli_check_bind, .flags = HERE_ONLY},
-	{ROW("tls", CONFIG_ENUM, "Tunnel", tls), .words = cli_tlses, .initial = "pass",
+	{ROW("tls", CONFIG_ENUM, "Tunnel", tls), .words = tunnel_word_tlses, .initial = "pass",
 	 .help = "Pass the TLS of a tls tunnel's visitors through, or end it at the server",
 	 .flags = HERE_ONLY},
 	{ROW("service", CONFIG_TEXT, "Tunnel", service),
 	 .help = "What the agent calls the target; \"\": it knows by the tunnel's name",
 	 .check = cli_check_service, .flags = HERE_ONLY},
-	{ROW("proxy-protocol", CONFIG_ENUM, "Tunnel", proxy), .words = cli_proxies,
+	{ROW("proxy-protocol", CONFIG_ENUM, "Tunnel", proxy), .words = tunnel_word_proxies,
 	 .initial = "none", .help = "The header that tells the target who its visitor is",
 	 .flags = HERE_ONLY},
 	{ROW("agent", CONFIG_LIST, "Tunnel", agents), .metavar = "AGENT",
 	 .help = "Let only these agents serve it, the best first; \"karez agents\" lists them",
 	 .check = cli_check_id, .flags = HERE_ONLY},
-	{ROW("policy", CONFIG_ENUM, "Tunnel", policy), .words = cli_policies,
+	{ROW("policy", CONFIG_ENUM, "Tunnel", policy), .words = tunnel_word_policies,
 	 .initial = "least-conn", .help = "Which of several sessions gets a visitor",
 	 .flags = HERE_ONLY},
 	{ROW("max-sessions", CONFIG_NUM, "Tunnel", max_sessions), .min = 1, .max = 64,
@@ -322,6 +274,21 @@ static const struct config_option cli_tunnel_rows[] = {
 	{ROW("rewrite-host", CONFIG_FLAG, "Tunnel", rewrite),
 	 .help = "Tell the target its own name in Host, Origin and Referer, not the public one",
 	 .flags = HERE_ONLY},
+	{ROW("host-header", CONFIG_TEXT, "Headers", host_header), .metavar = "HOST",
+	 .help = "What the target finds in Host: keep, rewrite (its own name), or this name",
+	 .check = cli_check_host_header, .flags = HERE_ONLY},
+	{ROW("request-header-remove", CONFIG_LIST, "Headers", edits[HEADER_REQUEST_REMOVE]),
+	 .metavar = "NAME", .help = "Take this field away from requests; \"\": none",
+	 .check = cli_check_request_remove, .flags = HERE_ONLY | CONFIG_WHOLE},
+	{ROW("request-header-add", CONFIG_LIST, "Headers", edits[HEADER_REQUEST_ADD]),
+	 .metavar = "FIELD", .help = "Add this field to requests, as in \"X-Env: test\"; \"\": none",
+	 .check = cli_check_request_add, .flags = HERE_ONLY | CONFIG_WHOLE},
+	{ROW("response-header-remove", CONFIG_LIST, "Headers", edits[HEADER_RESPONSE_REMOVE]),
+	 .metavar = "NAME", .help = "Take this field away from answers; \"\": none",
+	 .check = cli_check_response_remove, .flags = HERE_ONLY | CONFIG_WHOLE},
+	{ROW("response-header-add", CONFIG_LIST, "Headers", edits[HEADER_RESPONSE_ADD]),
+	 .metavar = "FIELD", .help = "Add this field to answers; \"\": none",
+	 .check = cli_check_response_add, .flags = HERE_ONLY | CONFIG_WHOLE},
 	{ROW("basic-auth", CONFIG_LIST, "Visitors", basic_auth), .letter = 'u', .metavar = "USER",
 	 .help = "Let this user in; the password is asked for, or read from standard input, one "
 		 "line a user",
@@ -341,7 +308,7 @@ static const struct config_option cli_tunnel_rows[] = {
 	 .flags = HERE_ONLY},
 	{ROW("auth-url", CONFIG_TEXT, "Visitors", auth_url), .metavar = "URL",
 	 .help = "Ask this service about every request; the server's operator must allow its host",
-	 .check = cli_check_url, .flags = HERE_ONLY},
+	 .check = cli_check_hook, .flags = HERE_ONLY},
 	{ROW("auth", CONFIG_FLAG, "Visitors", auth), .initial = "yes",
 	 .help = "Keep the rights that visitors need; --no-auth removes all of them, and only "
 		 "those "
@@ -367,6 +334,14 @@ static const struct config_option cli_apply_rows[] = {
 	{ROW("dry-run", CONFIG_FLAG, "List", dry_run),
 	 .help = "Show what would change, and whether the server would take it, and change nothing",
 	 .flags = HERE_ONLY},
+};
+
+static const struct config_option cli_services_rows[] = {
+	{ROW("file", CONFIG_TEXT, "Services", file), .letter = 'f', .metavar = "FILE",
+	 .help = "The services, YAML or JSON; \"-\" for standard input", .flags = HERE_ONLY},
+	{ROW("id", CONFIG_TEXT, "Services", id), .letter = 'i', .metavar = "ID",
+	 .help = "Publish a service as NAME.ID under the server's domain, not as NAME",
+	 .check = cli_check_name, .flags = HERE_ONLY},
 };
 
 static const struct config_option cli_drain_rows[] = {{DRAIN_ROW}};
@@ -432,6 +407,7 @@ static const struct config_table cli_tables_prune[] = {CONFIG_TABLE(cli_prune_ro
 						       CONFIG_TABLE(cli_yes_rows)};
 static const struct config_table cli_tables_apply[] = {CONFIG_TABLE(cli_apply_rows),
 						       CONFIG_TABLE(cli_yes_rows)};
+static const struct config_table cli_tables_services[] = {CONFIG_TABLE(cli_services_rows)};
 static const struct config_table cli_tables_drain[] = {CONFIG_TABLE(cli_drain_rows)};
 static const struct config_table cli_tables_invite[] = {CONFIG_TABLE(cli_invite_rows)};
 
@@ -512,6 +488,12 @@ int cli_options_check(struct config *c, struct cli_options *set)
 	if (set->token != NULL && set->token_file != NULL)
 		return config_fail(c, &set->token_file,
 				   "contradicts KAREZ_TOKEN: give one of them");
+	if (set->fingerprints.n > 0 && set->ca_file != NULL)
+		return config_fail(c, &set->fingerprints,
+				   "contradicts --ca-file: give one of them; with a fingerprint "
+				   "it does not count who vouches for the server");
+	if (set->fingerprints.n > KEY_PINS_MAX)
+		return config_fail(c, &set->fingerprints, "has too many items: 8 are the most");
 	if (set->cert != NULL && set->key == NULL)
 		return config_fail(c, &set->cert, "needs --key as well");
 	if (set->key != NULL && set->cert == NULL)

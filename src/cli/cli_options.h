@@ -2,7 +2,10 @@
 #ifndef KAREZ_CLI_CLI_OPTIONS_H
 #define KAREZ_CLI_CLI_OPTIONS_H
 
+#include "cli/cli_check.h"
 #include "config/config.h"
+#include "proto/header_edit.h"
+#include "proto/tunnel_word.h"
 
 /* Where a karezd that was started for trying out listens: tried when no server is named. */
 #define CLI_USUAL_SERVER "http://localhost:8080"
@@ -32,6 +35,9 @@ struct cli_options {
 	char *server;
 	char *token, *token_file;
 	char *ca_file;
+	struct config_list fingerprints; /* of the server's key */
+	char *way_out; /* --proxy: http_proxy_parse() reads it, or "none"; may hold a password */
+	char *proxy_ca;
 	char *cert, *key; /* both or none */
 	char *config_dir;
 	bool json;
@@ -62,6 +68,8 @@ struct cli_options {
 	int policy;
 	uint64_t max_sessions, drain_ms;
 	bool rewrite;
+	char *host_header;			/* "keep", "rewrite", or a name */
+	struct config_list edits[HEADER_EDITS]; /* fields of heads; an item "" : none */
 	struct config_list basic_auth;
 	char *basic_auth_file, *bearer_file;
 	struct config_list allow, deny;
@@ -71,6 +79,7 @@ struct cli_options {
 	uint64_t session;
 	char *file;
 	bool dry_run;
+	char *id; /* behind the services' names */
 
 	/* administrators */
 	bool admin;
@@ -85,11 +94,6 @@ struct cli_options {
 extern const struct config_table cli_tables[CLI_N_TABLES];
 extern const struct config_command cli_commands[CLI_N_COMMANDS];
 extern const struct config_group cli_groups[CLI_N_GROUPS];
-
-/* Words of the API, NULL-terminated: of a tunnel's policy, its kind, what becomes of its visitors'
- * TLS, and the header that tells its target who they are. */
-extern const char *const cli_policies[], *const cli_kinds[], *const cli_tlses[],
-								     *const cli_proxies[];
 
 /* Look at values together, for config_program.check. Returns 0, or what config_fail() returned. */
 int cli_options_check(struct config *c, struct cli_options *set) MUST_CHECK;

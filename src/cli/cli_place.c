@@ -43,18 +43,6 @@ bool cli_place_certificate(const struct cli_options *set)
 	return set->cert != NULL && set->token == NULL && set->token_file == NULL;
 }
 
-int cli_place_check(const struct cli_options *set, const struct url *server, char *why, size_t cap)
-{
-	char text[URL_TEXT_MAX];
-
-	if (set->cert == NULL || url_is_tls(server))
-		return 0;
-	url_format(server, text);
-	str_printf(why, cap, "a certificate (--cert) can be shown over https:// only, not to %s",
-		   text);
-	return ERR_INVAL;
-}
-
 bool cli_place_is_open(const struct url *server)
 {
 	static const struct cidr loopback[] = {
@@ -66,4 +54,80 @@ bool cli_place_is_open(const struct url *server)
 	return !url_is_tls(server) && !str_eq(host, STR("localhost")) &&
 	       !str_ends_nocase(host, STR(".localhost")) &&
 	       !cidr_match_text(loopback, ARRAY_LEN(loopback), host);
+}
+
+/* ---- the way to it ---- */
+
+/* Is TLS spoken to it, if that is needed? */
+static int cli_place_check(const struct cli_options *set, const struct url *server,
+			   struct cli_way *out)
+{
+	char text[URL_TEXT_MAX];
+
+	if ((set->cert == NULL && set->fingerprints.n == 0) || url_is_tls(server))
+		return 0;
+	url_format(server, text);
+	if (set->cert != NULL)
+		str_printf(out->why, sizeof out->why,
+			   "a certificate (--cert) can be shown over https:// only, not to %s",
+			   text);
+	else
+		str_printf(out->why, sizeof out->why,
+			   "a server has a key (--server-fingerprint) over https:// only, not %s",
+			   text);
+	return ERR_INVAL;
+}
+
+/* The first of the variables that is not empty, or NULL. */
+static const char *cli_place_variable(const char *const *names, const char **which)
+{
+	for (; *names != NULL; names++) {
+		const char *value = getenv(*names);
+
+		if (value != NULL && value[0] != '\0') {
+			*which = *names;
+			return value;
+		}
+	}
+	return NULL;
+}
+
+static int cli_place_proxy(const struct cli_options *set, const struct url *server,
+			   struct cli_way *out)
+{
+	static const char *const https[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+					    NULL};
+	static const char *const http[] = {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY",
+					   NULL};
+	static const char *const no[] = {"no_proxy", "NO_PROXY", NULL};
+	const char *value = set->way_out, *spared, *which = "--proxy", *clause = "";
+
+	if (value == NULL) {
+		spared = cli_place_variable(no, &which);
+		if (spared != NULL && http_proxy_is_spared(str_of(spared), server))
+			return 0;
+		value = cli_place_variable(url_is_tls(server) ? https : http, &which);
+	}
+	if (value == NULL || str_eq(str_of(value), STR("none")))
+		return 0;
+	if (http_proxy_parse(str_of(value), &out->room, &clause) != 0) {
+		str_printf(out->why, sizeof out->why,
+			   "%s is not a proxy that karez can use: %s; --proxy names another one, "
+			   "and --proxy none uses none",
+			   which, clause);
+		return ERR_INVAL;
+	}
+	out->proxy = &out->room;
+	return 0;
+}
+
+int cli_place_way(const struct cli_options *set, const struct url *server, struct cli_way *out)
+{
+	int e;
+
+	*out = (struct cli_way){.proxy = NULL};
+	for (size_t i = 0; i < set->fingerprints.n; i++) /* its row and cli_options_check() did */
+		CHECK(key_pins_add(&out->pins, str_of(set->fingerprints.v[i])) == 0);
+	e = cli_place_check(set, server, out);
+	return e != 0 ? e : cli_place_proxy(set, server, out);
 }

@@ -4,6 +4,8 @@
 
 #include "agent/memory.h"
 #include "cli/cli_options.h"
+#include "proto/http_proxy.h"
+#include "proto/key_pin.h"
 
 /*
  * The folder for what is remembered: --config-dir, else karez in $XDG_CONFIG_HOME or ~/.config.
@@ -27,12 +29,26 @@ bool cli_place_is_open(const struct url *server);
  * counts more. */
 bool cli_place_certificate(const struct cli_options *set);
 
+/* Bytes of a sentence for a person, NUL included. */
+#define CLI_PLACE_WHY 512
+
+/* The way to a server, and who it is. */
+struct cli_way {
+	struct key_pins pins;		/* keys that it may have; none: any that is vouched for */
+	const struct http_proxy *proxy; /* borrowed: room, or NULL for none */
+	struct http_proxy room;		/* may hold a password: whoever has it wipes it */
+	char why[CLI_PLACE_WHY];
+};
+
 /*
- * Can a certificate that was given be shown to this server at all?
- *   why  [cap] set on failure to a sentence.
- * Returns 0 or ERR_INVAL.
+ * Read it from the options, and, without --proxy, from what the variables of all programs say:
+ * https_proxy or http_proxy by the server's scheme, then all_proxy, each in capitals, too, but not
+ * for what no_proxy lists. An empty variable is none.
+ *   out  set; its why only on failure: a sentence that names options and variables, and no secret.
+ * Returns 0 or ERR_INVAL: a variable names no proxy that can be used; a certificate cannot be shown
+ * to this server, or it has no key, because TLS is not spoken to it.
  */
-int cli_place_check(const struct cli_options *set, const struct url *server, char *why,
-		    size_t cap) MUST_CHECK;
+int cli_place_way(const struct cli_options *set, const struct url *server,
+		  struct cli_way *out) MUST_CHECK;
 
 #endif

@@ -65,13 +65,13 @@ static void test_a_credential_in_the_clear(void **state)
 	static const char *const argv[] = {"tunnel", "ls", NULL};
 	static const struct cli_call call = {.method = "GET", .path = "/v1/account"};
 	struct cli_answer answer = {0};
-	struct cli_http_tls tls = {0};
+	struct cli_http_way way = {NULL};
 	struct url nobody;
 	struct cli_rig r;
 
 	cli_rig_start(&r, argv);
 	assert_int_equal(url_parse(STR("http://127.0.0.1:1"), &nobody, NULL), 0);
-	assert_int_equal(cli_http_new(&nobody, &tls, &r.cli.http), 0);
+	assert_int_equal(cli_http_new(&nobody, &way, &r.cli.http), 0);
 	assert_int_equal(url_parse(STR("http://tunnel.example.com"), &r.cli.server, NULL), 0);
 	url_format(&r.cli.server, r.cli.server_text);
 	str_printf(r.cli.token, sizeof r.cli.token, "kz_x");

@@ -94,7 +94,7 @@ static void test_setup(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char home[] = "/tmp/karez-setup-XXXXXX", path[256], url[64];
-		struct cli_http_tls tls = {0};
+		struct cli_http_way way = {NULL};
 		struct cli_rig r;
 		int status;
 		pid_t pid;
@@ -115,7 +115,7 @@ static void test_setup(void **state)
 		str_printf(r.cli.server_text, sizeof r.cli.server_text, "%s", url);
 		str_printf(r.cli.token, sizeof r.cli.token, "kz_x");
 		r.cli.token_from = CLI_TOKEN_REMEMBERED;
-		assert_int_equal(cli_http_new(&r.cli.server, &tls, &r.cli.http), 0);
+		assert_int_equal(cli_http_new(&r.cli.server, &way, &r.cli.http), 0);
 		assert_int_equal(cli_do_ssh_setup(&r.cli), cases[i].want);
 		cli_rig_said(&r);
 		assert_string_equal(r.out, cases[i].out);
