@@ -117,7 +117,7 @@ static int ssh_key_body(struct str blob, const struct ssh_key_row *row, struct s
 /* Does the text hold these words, anywhere near its start? */
 static bool ssh_key_mentions(struct str text, const char *words)
 {
-	return text.len > 0 && memmem(text.p, MIN(text.len, 512), words, strlen(words)) != NULL;
+	return text.p != NULL && memmem(text.p, MIN(text.len, 512), words, strlen(words)) != NULL;
 }
 
 static bool ssh_key_begins(struct str text, const char *words)
