@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include "agent/agent_socket.h"
+#include "agent/site_net.h"
 #include "app/karez_options.h"
 #include "app/karez_say.h"
 #include "app/karez_ssh.h"
 #include "app/nofile.h"
 #include "app/karez_targets.h"
+#include "app/karez_up.h"
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/cli_place.h"
@@ -32,11 +34,13 @@ struct karez {
 	bool guessed; /* nobody has named a server */
 	struct karez_targets targets;
 	struct agent_events events;
-	struct agent_net *net; /* owned */
-	struct memory *memory; /* owned; NULL when there is no place for it */
+	struct agent_net *net;	/* owned: sockets */
+	struct agent_net *site; /* owned: the same, and directories */
+	struct memory *memory;	/* owned; NULL when there is no place for it */
 	char id[AGENT_ID_TEXT];
 	const char *names[AGENT_SERVICES_MAX]; /* of the services, to be told */
 	char token[CLI_SECRET_TEXT];	       /* from the token file; "" if there is none */
+	struct karez_up *up;		       /* owned; NULL: it is another command */
 	struct agent *agent;		       /* owned */
 	struct ev_signal *signals[3];
 	struct ev_timer farewell;
@@ -66,7 +70,10 @@ static void karez_on_online(void *arg, const struct agent_online *o)
 	struct karez *k = arg;
 
 	k->was_online = true;
-	karez_say_online(&k->say, o);
+	if (k->up != NULL)
+		karez_up_online(k->up, o);
+	else
+		karez_say_online(&k->say, o);
 }
 
 static void karez_on_offline(void *arg, const struct agent_offline *o)
@@ -77,6 +84,8 @@ static void karez_on_offline(void *arg, const struct agent_offline *o)
 
 	if (k->code != 0)
 		return;
+	if (k->up != NULL)
+		karez_up_offline(k->up);
 	if (!k->was_online && k->guessed && !o->spoken)
 		karez_say_no_server(&k->say);
 	else
@@ -85,11 +94,32 @@ static void karez_on_offline(void *arg, const struct agent_offline *o)
 		karez_exit(k, 1);
 }
 
-static void karez_on_lost(void *arg, size_t tunnel, int code, const char *reason)
+static void karez_on_lost(void *arg, uint32_t tunnel, int code, const char *reason)
 {
 	struct karez *k = arg;
 
-	karez_say_ended(&k->say, code, reason);
+	if (k->up != NULL)
+		karez_up_no(k->up, KAREZ_NO_LOST, tunnel, code, reason);
+	else
+		karez_say_ended(&k->say, code, reason);
+}
+
+/* What a record shall say is asked anew, and tunnels live on without an answer, for `karez up`
+ * only. */
+static void karez_on_kept(void *arg, uint32_t id, int code, const char *reason)
+{
+	struct karez *k = arg;
+
+	if (k->up != NULL)
+		karez_up_no(k->up, KAREZ_NO_KEPT, id, code, reason);
+}
+
+static void karez_on_delayed(void *arg, uint32_t id, int code, const char *reason)
+{
+	struct karez *k = arg;
+
+	if (k->up != NULL)
+		karez_up_no(k->up, KAREZ_NO_DELAYED, id, code, reason);
 }
 
 static void karez_on_ended(void *arg, int code, const char *reason)
@@ -161,6 +191,8 @@ static const struct agent_events karez_events = {
 	.online = karez_on_online,
 	.offline = karez_on_offline,
 	.lost = karez_on_lost,
+	.kept = karez_on_kept,
+	.delayed = karez_on_delayed,
 	.ended = karez_on_ended,
 	.target = karez_on_target,
 	.request = karez_on_request,
@@ -183,6 +215,11 @@ static void karez_on_signal(void *arg)
 		k->code = 1;
 		ev_stop(k->ev);
 	}
+}
+
+static void karez_on_hangup(void *arg)
+{
+	karez_up_reload(((struct karez *)arg)->up);
 }
 
 /* ---- start ---- */
@@ -221,18 +258,29 @@ static int karez_open_memory(struct karez *k)
 
 static int karez_open_net(struct karez *k)
 {
+	struct cli_way way;
+	struct site_net_opt site = {.services = k->up == NULL ? NULL : karez_up_list, .arg = k->up};
 	struct agent_socket_opt opt = {.ca_file = k->set.cli.ca_file,
+				       .pins = &way.pins,
+				       .proxy_ca_file = k->set.cli.proxy_ca,
 				       .cert_file = k->set.cli.cert,
 				       .key_file = k->set.cli.key,
 				       .server_tls = url_is_tls(&k->server),
-				       .target_tls = k->targets.tls,
+				       /* a services file may name such a target any time */
+				       .target_tls = k->targets.tls || k->up != NULL,
 				       .target_ca_file = k->set.target_ca,
 				       .target_insecure = k->set.target_insecure};
 	char why[TLS_CONTEXT_WHY];
-	int e = cli_place_check(&k->set.cli, &k->server, why, sizeof why);
+	int e = cli_place_way(&k->set.cli, &k->server, &way);
 
+	opt.proxy = way.proxy;
+	str_printf(why, sizeof why, "%s", way.why);
 	if (e == 0)
 		e = agent_socket_new(k->ev, &opt, &k->net, why);
+	explicit_bzero(&way, sizeof way);
+	site.inner = k->net;
+	if (e == 0 && (e = site_net_new(k->ev, &site, &k->site)) != 0)
+		str_printf(why, sizeof why, "cannot start: out of memory");
 	if (e != 0)
 		karez_say_problem(&k->say, why);
 	return e;
@@ -248,7 +296,7 @@ static void karez_choose_id(struct karez *k)
 	k->say.agent = k->id;
 	if (k->set.agent != NULL)
 		str_printf(k->id, sizeof k->id, "%s", k->set.agent);
-	else if (k->say.certificate && agent.len < name.len && control_service_ok(agent))
+	else if (k->say.certificate && agent.len < name.len && ident_ok(agent))
 		str_printf(k->id, sizeof k->id, STR_FMT, STR_ARG(agent));
 }
 
@@ -268,18 +316,20 @@ static int karez_start_agent(struct karez *k)
 {
 	struct agent_opt opt = {
 		.log = &k->log,
-		.net = k->net,
+		.net = k->site,
 		.memory = k->memory,
 		.id = k->id,
 		.token = k->token[0] != '\0' ? k->token : k->set.cli.token,
 		.certificate = k->say.certificate,
 		.server = &k->server,
+		.stays = k->up != NULL,
 		.tunnels = &k->targets.tunnel,
 		.n_tunnels = k->targets.n_tunnels,
 		.services = k->targets.services,
 		.n_services = k->targets.n_services,
 		.priority = (unsigned)k->set.priority,
 		.n_sessions = (unsigned)k->set.sessions,
+		.transport = (enum agent_transport)k->set.transport,
 		.events = &k->events,
 		.arg = k,
 	};
@@ -301,7 +351,10 @@ static int karez_catch_signals(struct karez *k)
 
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_LEN(which) && e == 0; i++)
-		e = ev_signal_new(k->ev, which[i], karez_on_signal, k, &k->signals[i]);
+		e = ev_signal_new(k->ev, which[i],
+				  which[i] == SIGHUP && k->up != NULL ? karez_on_hangup
+								      : karez_on_signal,
+				  k, &k->signals[i]);
 	if (e != 0)
 		karez_say_problem(&k->say, "cannot start: signals cannot be caught");
 	return e;
@@ -309,7 +362,15 @@ static int karez_catch_signals(struct karez *k)
 
 static void karez_choose_server(struct karez *k)
 {
-	k->guessed = !cli_place_server(&k->set.cli, k->memory, &k->server);
+	const struct url *file = k->up == NULL ? NULL : karez_up_server(k->up);
+
+	/* a services file counts more than the configuration, and less than what is typed */
+	if (karez_options_server(k->config, &k->set, &k->server))
+		k->guessed = false;
+	else if (file != NULL && config_source(k->config, &k->set.cli.server) < CONFIG_ENV)
+		k->server = *file;
+	else
+		k->guessed = !cli_place_server(&k->set.cli, k->memory, &k->server);
 	url_format(&k->server, k->server_text);
 	k->say.server = k->server_text;
 }
@@ -336,6 +397,9 @@ static void karez_prepare(struct karez *k)
 
 static int karez_run(struct karez *k)
 {
+	const struct karez_up_opt up = {.set = &k->set, .say = &k->say, .log = &k->log};
+	int code = 1;
+
 	nofile_raise();
 	karez_prepare(k);
 	if (ev_new(&k->ev) != 0) {
@@ -345,8 +409,12 @@ static int karez_run(struct karez *k)
 	if ((k->set.cli.token_file != NULL && karez_read_token(k) != 0) ||
 	    karez_open_memory(k) != 0)
 		return 1;
+	if (karez_options_command(k->config) == KAREZ_UP &&
+	    karez_up_load(k->ev, &up, &k->up, &code) != 0)
+		return code;
 	karez_choose_server(k);
-	if (karez_open_net(k) != 0 || karez_catch_signals(k) != 0 || karez_start_agent(k) != 0)
+	if (karez_open_net(k) != 0 || karez_catch_signals(k) != 0 || karez_start_agent(k) != 0 ||
+	    (k->up != NULL && karez_up_start(k->up, k->agent) != 0))
 		return 1;
 	ev_run(k->ev);
 	return k->code;
@@ -371,6 +439,7 @@ int main(int argc, char **argv)
 	} else {
 		CHECK(e == 0);
 		code = karez_run(k);
+		karez_up_free(k->up);
 		memory_close(k->memory);
 	}
 	config_free(k->config);

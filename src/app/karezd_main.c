@@ -27,7 +27,8 @@ struct karezd {
 	struct log log;
 	struct ev *ev;			   /* owned */
 	struct store *store;		   /* owned */
-	struct tls_context *tls;	   /* owned, NULL without tls: addresses */
+	struct tls_context *tls;	   /* owned, NULL without addresses for TLS */
+	char tls_key[KEY_PIN_TEXT];	   /* its fingerprint, as it was told last */
 	struct tls_context *manage;	   /* owned, NULL without --manage-listen */
 	struct tls_reload *reloads[2];	   /* owned, of those two */
 	struct proxy_reader *proxy;	   /* owned */
@@ -35,7 +36,7 @@ struct karezd {
 	struct access_ports *tcp_ports;	   /* owned */
 	struct net_dns *dns;		   /* owned, NULL: there is none */
 	struct hook_net *hooks;		   /* owned */
-	struct karezd_ssh *ssh;		   /* owned, NULL without --ssh-listen */
+	struct karezd_ssh *ssh;		   /* owned, NULL: nobody speaks SSH here */
 	struct node *node;		   /* owned */
 	struct door *doors[DOORS_MAX + 1]; /* owned; one is for management */
 	size_t n_doors;
@@ -183,10 +184,30 @@ static int karezd_open_store(struct karezd *k)
 	return 0;
 }
 
+/* What an agent that trusts no authority compares (--server-fingerprint of karez): told at the
+ * start and when it changes. */
+static void karezd_say_tls_key(struct karezd *k)
+{
+	uint8_t sha256[KEY_PIN_LEN];
+	char text[KEY_PIN_TEXT];
+
+	if (k->tls == NULL || tls_context_fingerprint(k->tls, k->domain, sha256) != 0)
+		return; /* no certificate for our own name: agents find none either */
+	key_pin_format(sha256, text);
+	if (strcmp(text, k->tls_key) == 0)
+		return;
+	memcpy(k->tls_key, text, sizeof k->tls_key);
+	printf("tls key %s (%s)\n", text, k->domain);
+	fflush(stdout);
+}
+
 /* See tls_reload_opt.recheck. */
 static void karezd_on_recheck(void *arg)
 {
-	node_recheck(((struct karezd *)arg)->node);
+	struct karezd *k = arg;
+
+	karezd_say_tls_key(k);
+	node_recheck(k->node);
 }
 
 /* A context with the certificates of the options, that follows its files. */
@@ -216,7 +237,7 @@ static int karezd_new_tls(struct karezd *k, const char *const *asked, struct tls
 }
 
 /*
- * Is there an address that begins with tls:?
+ * Is there an address where TLS is spoken?
  *   *port  set to the first one's; 0 when it has none; left alone when there is no such address.
  */
 static bool karezd_find_tls(const struct karezd *k, uint16_t *port)
@@ -224,7 +245,8 @@ static bool karezd_find_tls(const struct karezd *k, uint16_t *port)
 	for (size_t i = 0; i < k->set.listen.n; i++) {
 		struct door_where where;
 
-		if (door_parse(str_of(k->set.listen.v[i]), &where) == 0 && where.tls) {
+		if (door_parse(str_of(k->set.listen.v[i]), &where) == 0 &&
+		    karezd_serves_tls(&k->set, &where)) {
 			*port = net_addr_port(&where.addr);
 			return true;
 		}
@@ -249,6 +271,7 @@ static int karezd_open_tls(struct karezd *k)
 		return code;
 	if ((e = node_open_tls(k->node, k->tls, (uint32_t)k->set.handshake_ms)) != 0)
 		return karezd_fail(k, "TLS", err_text(e));
+	karezd_say_tls_key(k);
 	return 0;
 }
 
@@ -257,6 +280,8 @@ static int karezd_open_door(struct karezd *k, const char *listen, struct tls_con
 	struct door_opt opt = {.listen = listen,
 			       .node = k->node,
 			       .proxy = k->proxy,
+			       .ssh = k->ssh != NULL && k->set.ssh_auto == KAREZD_SSH_AUTO_ON,
+			       .tls = k->tls != NULL,
 			       .manage = manage,
 			       .handshake_ms = (uint32_t)k->set.handshake_ms,
 			       .log = &k->log};
@@ -270,9 +295,11 @@ static int karezd_open_door(struct karezd *k, const char *listen, struct tls_con
 				   "running? choose another with --listen");
 	if (e != 0)
 		return karezd_fail(k, opt.listen, err_text(e));
-	log_info(&k->log, "event=listen address=%s tls=%d%s domain=%s",
+	log_info(&k->log, "event=listen address=%s tls=%d%s%s domain=%s",
 		 net_addr_format(door_addr(*door), text), door_is_tls(*door),
-		 manage != NULL ? " manage=1" : "", k->domain);
+		 door_is_ssh(*door) ? " ssh=1" : "", manage != NULL ? " manage=1" : "", k->domain);
+	if (door_is_ssh(*door))
+		karezd_ssh_tell_port(k->ssh, net_addr_port(door_addr(*door)));
 	k->n_doors++;
 	return 0;
 }
@@ -306,7 +333,7 @@ static void karezd_set_public(struct karezd *k)
 	bool tls = false;
 
 	if (k->set.listen.n > 0 && door_parse(str_of(k->set.listen.v[0]), &where) == 0) {
-		tls = where.tls;
+		tls = karezd_serves_tls(&k->set, &where);
 		k->port = net_addr_port(&where.addr);
 	}
 	karezd_find_tls(k, &k->tls_port);
@@ -393,7 +420,7 @@ static int karezd_open_ssh(struct karezd *k, struct node_opt *opt)
 {
 	char dir[1024], why[KAREZD_SSH_WHY];
 
-	if (k->set.ssh_listen.n == 0)
+	if (!karezd_serves_ssh(&k->set))
 		return 0;
 	karezd_state_dir(k, dir, sizeof dir);
 	if (karezd_ssh_new(&k->set, dir, k->domain, &k->ssh, why) != 0)

@@ -73,6 +73,8 @@ enum ev_scratch {
 	EV_SCRATCH_PLAIN,   /* bytes that TLS or WebSocket unpacked from those */
 	EV_SCRATCH_SESSION, /* what a session reads: its visitors read in the middle of it */
 	EV_SCRATCH_OUT,	    /* bytes packed for sending */
+	EV_SCRATCH_UNDER,   /* as PLAIN and OUT, of TLS to a proxy, which carries the TLS to the */
+	EV_SCRATCH_UNDER_OUT, /* server; memory that is never touched costs nothing */
 	EV_N_SCRATCH,
 };
 char *ev_scratch(struct ev *ev, enum ev_scratch which);

@@ -1,4 +1,11 @@
-/* getaddrinfo on a worker thread when the host is a name; no thread at all for addresses. */
+/*
+ * getaddrinfo on a worker thread when the host is a name; no thread at all for addresses.
+ *
+ * A name's addresses race: the next one is tried when the one before has failed, or has been silent
+ * for a moment, and the first that connects wins. So a family that is broken on the way costs a
+ * quarter of a second and not a kernel's patience. getaddrinfo brings both families at once, so
+ * there is nothing to race before that.
+ */
 #include "net/net_connect.h"
 
 #include <errno.h>
@@ -7,15 +14,26 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "net/net_order.h"
 #include "net/net_sock.h"
+
+/* Addresses of one name that are looked at; the best NET_CONNECT_TRIES of them are tried. */
+#define NET_LOOKUP_MAX 64
 
 /* Runs on a worker thread; shares nothing with the loop while it runs. */
 struct net_lookup {
 	struct net_connect *connect; /* weak: net_connect_cancel() clears it */
 	char *host;		     /* owned */
 	uint16_t port;
-	struct net_addr addrs[NET_CONNECT_TRIES];
+	struct net_addr addrs[NET_LOOKUP_MAX];
 	size_t n_addrs;
+};
+
+/* One address that is being connected to. */
+struct net_try {
+	struct net_connect *connect; /* borrowed: whose it is */
+	struct ev_io *io;	     /* owned; NULL: not under way */
+	int fd;			     /* owned while io is there */
 };
 
 struct net_connect {
@@ -24,28 +42,34 @@ struct net_connect {
 	void *arg;
 	struct net_lookup *lookup; /* weak while the thread has it */
 	struct net_addr addrs[NET_CONNECT_TRIES];
-	size_t n_addrs, next;
-	struct ev_io *io; /* owned */
+	struct net_try tries[NET_CONNECT_TRIES]; /* of the address with the same index */
+	size_t n_addrs, next, n_trying;
 	struct ev_timer deadline;
-	struct ev_task task; /* the first try, or a failure to report */
-	bool *v4_first;	     /* borrowed: its owner waits or cancels; NULL: not to be kept */
-	int fd;		     /* owned until done */
-	int e;		     /* why the last try failed */
+	struct ev_timer moment; /* until the next address is tried, whatever the others do */
+	struct ev_task task;	/* the first try, or a failure to report */
+	bool *v4_first;		/* borrowed: its owner waits or cancels; NULL: not to be kept */
+	int e;			/* the most telling failure so far */
 };
 
-static void net_connect_try(struct net_connect *c);
-static void net_connect_arrived(struct net_connect *c);
+static void net_connect_drop(struct net_try *t)
+{
+	if (t->io == NULL)
+		return;
+	ev_io_free(t->io);
+	t->io = NULL;
+	net_close(t->fd, false);
+	t->connect->n_trying--;
+}
 
 static void net_connect_release(struct net_connect *c)
 {
 	if (c->lookup != NULL)
 		c->lookup->connect = NULL;
 	ev_timer_stop(c->ev, &c->deadline);
+	ev_timer_stop(c->ev, &c->moment);
 	ev_task_cancel(&c->task);
-	ev_io_free(c->io);
-	c->io = NULL;
-	net_close(c->fd, false);
-	c->fd = -1;
+	for (size_t i = 0; i < c->next; i++)
+		net_connect_drop(&c->tries[i]);
 	ev_free_later(c->ev, c);
 }
 
@@ -60,48 +84,74 @@ static void net_connect_finish(struct net_connect *c, int e, int fd)
 	void (*done)(void *, int, int) = c->done;
 	void *arg = c->arg;
 
-	c->fd = fd >= 0 ? -1 : c->fd;
 	net_connect_release(c);
 	done(arg, e, fd);
 }
 
-static void net_connect_on_deadline(void *arg)
+/* ---- failures ---- */
+
+/*
+ * How much a failure tells: that this machine lacks something, then what the host has said, then
+ * silence, then that there is no way to an address, as there often is none for one family.
+ */
+static int net_connect_rank(int e)
 {
-	net_connect_finish(arg, ERR_TIMEOUT, -1);
+	switch (e) {
+	case ERR_NOFILE:
+	case ERR_NOMEM: return 5;
+	case ERR_REFUSED:
+	case ERR_DENIED: return 4;
+	case ERR_RESET: return 3;
+	case ERR_TIMEOUT: return 2;
+	case ERR_RESOLVE: /* nothing was tried yet */
+	case 0: return 0;
+	default: return 1;
+	}
 }
 
-/* This address failed: the next one, or the end. */
-static void net_connect_failed(struct net_connect *c, int e)
+static void net_connect_note(struct net_connect *c, int e)
 {
-	c->e = e;
-	ev_io_free(c->io);
-	c->io = NULL;
-	net_close(c->fd, false);
-	c->fd = -1;
-	net_connect_try(c);
+	if (net_connect_rank(e) > net_connect_rank(c->e))
+		c->e = e;
 }
+
+static void net_connect_on_deadline(void *arg)
+{
+	struct net_connect *c = arg;
+
+	net_connect_note(c, ERR_TIMEOUT);
+	net_connect_finish(c, c->e, -1);
+}
+
+/* ---- attempts ---- */
+
+/* Address number i has answered: its descriptor goes to the owner, the others are closed. */
+static void net_connect_arrived(struct net_connect *c, size_t i, int fd)
+{
+	if (c->v4_first != NULL)
+		*c->v4_first = c->addrs[i].sa.sa_family == AF_INET;
+	net_connect_finish(c, 0, fd);
+}
+
+static void net_connect_next(struct net_connect *c);
 
 static void net_connect_on_ready(void *arg, int events)
 {
-	struct net_connect *c = arg;
-	int e = net_error(c->fd);
+	struct net_try *t = arg;
+	struct net_connect *c = t->connect;
+	int e = net_error(t->fd), fd = t->fd;
 
 	if (e == 0 && (events & EV_ERROR))
 		e = ERR_IO;
-	if (e != 0) {
-		net_connect_failed(c, e);
+	if (e == 0) {
+		ev_io_free(t->io);
+		t->io = NULL;
+		net_connect_arrived(c, (size_t)(t - c->tries), fd);
 		return;
 	}
-	ev_io_free(c->io);
-	c->io = NULL;
-	net_connect_arrived(c);
-}
-
-static void net_connect_arrived(struct net_connect *c)
-{
-	if (c->v4_first != NULL)
-		*c->v4_first = c->addrs[c->next - 1].sa.sa_family == AF_INET;
-	net_connect_finish(c, 0, c->fd);
+	net_connect_drop(t);
+	net_connect_note(c, e);
+	net_connect_next(c);
 }
 
 /*
@@ -120,39 +170,62 @@ static int net_connect_call(int fd, const struct net_addr *a)
 	return got;
 }
 
-static void net_connect_try(struct net_connect *c)
+/* Returns 0 when it has arrived, ERR_AGAIN when it is under way, else why it failed. */
+static int net_connect_try(struct net_connect *c, size_t i, int *fd)
 {
-	while (c->next < c->n_addrs) {
-		const struct net_addr *a = &c->addrs[c->next++];
+	const struct net_addr *a = &c->addrs[i];
+	struct net_try *t = &c->tries[i];
+	int e;
 
-		c->fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (c->fd < 0) {
-			c->e = err_from_errno(errno);
-			continue;
-		}
-		if (net_connect_call(c->fd, a) == 0) {
-			net_connect_arrived(c);
+	*fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (*fd < 0)
+		return err_from_errno(errno);
+	if (net_connect_call(*fd, a) == 0)
+		return 0;
+	/* A unix socket whose queue is full says EAGAIN and will not call back. */
+	e = errno == EAGAIN ? ERR_REFUSED : err_from_errno(errno);
+	*t = (struct net_try){.connect = c, .fd = *fd};
+	if (errno == EINPROGRESS &&
+	    (e = ev_io_new(c->ev, *fd, net_connect_on_ready, t, &t->io)) == 0) {
+		ev_io_want(t->io, EV_WRITE);
+		c->n_trying++;
+		return ERR_AGAIN;
+	}
+	net_close(*fd, false);
+	return e;
+}
+
+/* Try the next address, and those after it as long as they fail at once. */
+static void net_connect_next(struct net_connect *c)
+{
+	ev_timer_stop(c->ev, &c->moment);
+	while (c->next < c->n_addrs) {
+		size_t i = c->next++;
+		int fd, e = net_connect_try(c, i, &fd);
+
+		if (e == 0) {
+			net_connect_arrived(c, i, fd);
 			return;
 		}
-		if (errno == EINPROGRESS) {
-			c->e = ev_io_new(c->ev, c->fd, net_connect_on_ready, c, &c->io);
-			if (c->e == 0) {
-				ev_io_want(c->io, EV_WRITE);
-				return;
-			}
-		} else {
-			/* A unix socket whose queue is full says EAGAIN and will not call back. */
-			c->e = errno == EAGAIN ? ERR_REFUSED : err_from_errno(errno);
+		if (e == ERR_AGAIN) {
+			if (c->next < c->n_addrs)
+				ev_timer_set(c->ev, &c->moment, NET_CONNECT_MOMENT_MS);
+			return;
 		}
-		net_close(c->fd, false);
-		c->fd = -1;
+		net_connect_note(c, e);
 	}
-	net_connect_finish(c, c->e, -1);
+	if (c->n_trying == 0)
+		net_connect_finish(c, c->e, -1);
+}
+
+static void net_connect_on_moment(void *arg)
+{
+	net_connect_next(arg);
 }
 
 static void net_connect_on_task(void *arg)
 {
-	net_connect_try(arg);
+	net_connect_next(arg);
 }
 
 /* ---- names ---- */
@@ -167,7 +240,7 @@ static void net_lookup_run(void *arg)
 	str_printf(port, sizeof port, "%u", l->port);
 	if (getaddrinfo(l->host, port, &hints, &list) != 0)
 		return;
-	for (const struct addrinfo *ai = list; ai != NULL && l->n_addrs < NET_CONNECT_TRIES;
+	for (const struct addrinfo *ai = list; ai != NULL && l->n_addrs < NET_LOOKUP_MAX;
 	     ai = ai->ai_next) {
 		struct net_addr *a = &l->addrs[l->n_addrs++];
 
@@ -184,10 +257,9 @@ static void net_lookup_done(void *arg)
 
 	if (c != NULL) {
 		c->lookup = NULL;
-		memcpy(c->addrs, l->addrs, sizeof c->addrs);
-		c->n_addrs = l->n_addrs;
+		c->n_addrs = net_order(l->addrs, l->n_addrs, c->addrs, NET_CONNECT_TRIES);
 		c->e = ERR_RESOLVE;
-		net_connect_try(c);
+		net_connect_next(c);
 	}
 	free(l->host);
 	free(l);
@@ -255,8 +327,8 @@ int net_connect_start(struct ev *ev, const struct net_connect_opt *opt, struct n
 	c->ev = ev;
 	c->done = opt->done;
 	c->arg = opt->arg;
-	c->fd = -1;
 	c->deadline = (struct ev_timer){.fn = net_connect_on_deadline, .arg = c};
+	c->moment = (struct ev_timer){.fn = net_connect_on_moment, .arg = c};
 	c->task = (struct ev_task){.fn = net_connect_on_task, .arg = c};
 	c->e = net_connect_literal(c, opt);
 	if (c->e == 0 || opt->host[0] == '/') {

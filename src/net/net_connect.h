@@ -1,4 +1,6 @@
-/* Reaching a host: resolve its name, try its addresses in turn, give back a connected descriptor.
+/*
+ * Reaching a host: resolve its name, try its addresses, give back a connected descriptor.
+ * Source: RFC 8305 (Happy Eyeballs).
  */
 #ifndef KAREZ_NET_NET_CONNECT_H
 #define KAREZ_NET_NET_CONNECT_H
@@ -10,6 +12,10 @@ struct net_connect;
 
 /* Addresses tried for one name, at most. */
 #define NET_CONNECT_TRIES 8
+
+/* While an address is silent the next one is tried after so many milliseconds. Source: RFC 8305 8
+ * (Connection Attempt Delay). */
+#define NET_CONNECT_MOMENT_MS 250
 
 struct net_connect_opt {
 	const char
@@ -23,7 +29,8 @@ struct net_connect_opt {
 	bool *v4_first;
 	/*
 	 * Told exactly once, never before net_connect_start() returns.
-	 *   e   0 and a descriptor that the callee owns; or why the last address failed, and -1.
+	 *   e   0 and a descriptor that the callee owns; or the most telling of the failures, and
+	 *      -1.
 	 */
 	void (*done)(void *arg, int e, int fd);
 	void *arg;

@@ -194,6 +194,15 @@ bool tls_context_has_name(const struct tls_context *ctx, const char *name)
 	return tls_set_find(ctx->set, name) != NULL;
 }
 
+int tls_context_fingerprint(const struct tls_context *ctx, const char *name, uint8_t *sha256)
+{
+	const struct tls_pair *pair = name == NULL ? NULL : tls_set_find(ctx->set, name);
+
+	if (pair == NULL)
+		pair = &ctx->set->fallback;
+	return pair->cert == NULL ? ERR_NOTFOUND : tls_pin_digest(pair->cert, sha256);
+}
+
 /* ---- clients ---- */
 
 static int tls_context_trust(struct tls_context *ctx, const struct tls_context_client *opt,
@@ -206,6 +215,10 @@ static int tls_context_trust(struct tls_context *ctx, const struct tls_context_c
 	if (opt->insecure)
 		return 0;
 	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	if (opt->pins != NULL && opt->pins->n > 0) {
+		tls_pin_ask(ctx, opt->pins);
+		return 0;
+	}
 	if (opt->ca_file == NULL) {
 		if (SSL_CTX_set_default_verify_paths(ssl) == 1)
 			return 0;

@@ -9,6 +9,7 @@
 #define KAREZ_WIRE_TLS_CONTEXT_H
 
 #include "base/log.h"
+#include "proto/key_pin.h"
 
 struct tls_context;
 
@@ -48,8 +49,11 @@ struct tls_context_server {
 };
 
 struct tls_context_client {
-	const char *ca_file;   /* PEM: the only authorities trusted; NULL: those of the system */
-	bool insecure;	       /* accept any certificate for any name */
+	const char *ca_file; /* PEM: the only authorities trusted; NULL: those of the system */
+	bool insecure;	     /* accept any certificate for any name */
+	/* Accept any certificate for any name whose key is one of these, and nothing else: then
+	 * ca_file counts for nothing. NULL or none in it: not so. Copied; not with insecure. */
+	const struct key_pins *pins;
 	const char *cert_file; /* PEM: what proves who we are, if the server asks; NULL: nothing */
 	const char *key_file;  /* PEM, without a passphrase; with cert_file */
 	const char *const *alpn; /* as above */
@@ -77,6 +81,16 @@ int tls_context_new_client(const struct tls_context_client *opt, struct tls_cont
  * Source: RFC 9525 6.3.
  */
 bool tls_context_has_name(const struct tls_context *ctx, const char *name);
+
+/*
+ * The fingerprint of the key that a server's context has for this name, or for clients that ask for
+ * no name it has.
+ *   name    any case; NULL: for those.
+ *   sha256  [KEY_PIN_LEN] set on success.
+ * Returns 0, ERR_NOTFOUND (there is none for it), ERR_NOMEM.
+ */
+int tls_context_fingerprint(const struct tls_context *ctx, const char *name,
+			    uint8_t *sha256) MUST_CHECK;
 
 /* The name in a client's own certificate, as wire_tls_peer_name() gives it to the server; "" when
  * it has no certificate, or that has no name. Lives as long as the context. */

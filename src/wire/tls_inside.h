@@ -107,8 +107,9 @@ struct tls_context {
 	size_t alpn_len;
 	size_t n_refs;
 	bool server, insecure;
-	char *own_name;	 /* owned; a client's, see tls_context_own_name() */
-	struct log *log; /* borrowed; may be NULL */
+	struct key_pins pins; /* a client's; see tls_pin_ask() */
+	char *own_name;	      /* owned; a client's, see tls_context_own_name() */
+	struct log *log;      /* borrowed; may be NULL */
 	/* What a server loads again and again; all texts owned, NULL where not wanted. */
 	struct tls_context_files {
 		char *cert, *key, *dir, *client_ca, *client_crl;
@@ -167,6 +168,7 @@ struct wire_tls {
 	bool lower_shut; /* everything went down */
 	bool lower_dead; /* lower has told that it is broken */
 	bool no_alpn;	 /* see wire_tls_opt */
+	bool under;	 /* the same */
 	bool alerted;	 /* it was we who found fault, the peer should read why */
 };
 
@@ -210,6 +212,14 @@ char *tls_peer_read_name(X509 *cert);
 
 /* Milliseconds since 1970; INT64_MAX for what is no time. */
 int64_t tls_peer_time_ms(const ASN1_TIME *t);
+
+/* ---- tls_pin.c: servers known by their keys ---- */
+
+/* The fingerprint of a certificate's key. Returns 0 or ERR_NOMEM. */
+int tls_pin_digest(X509 *cert, uint8_t sha256[KEY_PIN_LEN]) MUST_CHECK;
+
+/* Accept any certificate with one of these keys, and no other. pins: copied. */
+void tls_pin_ask(struct tls_context *ctx, const struct key_pins *pins);
 
 /* One more reference. */
 struct tls_context *tls_context_share(struct tls_context *ctx);

@@ -249,7 +249,7 @@ static int wire_tls_write(struct wire *w, const struct iovec *iov, int n_iov, si
 		return t->why;
 	if (len == 0)
 		return 0;
-	t->out = ev_scratch(w->ev, EV_SCRATCH_OUT);
+	t->out = ev_scratch(w->ev, t->under ? EV_SCRATCH_UNDER_OUT : EV_SCRATCH_OUT);
 	t->out_len = 0;
 	ERR_clear_error();
 	if ((e = wire_tls_pack_iov(t, iov, n_iov, len)) != 0) {
@@ -629,6 +629,9 @@ static int wire_tls_new(struct ev *ev, struct wire *lower, struct tls_context *c
 	if (opt == NULL)
 		opt = &defaults;
 	t->wire = (struct wire){.ops = &wire_tls_ops, .ev = ev, .scratch = EV_SCRATCH_PLAIN};
+	t->under = opt->under;
+	if (t->under) /* that one unpacks into the usual area what it reads of ours */
+		t->wire.scratch = EV_SCRATCH_UNDER;
 	t->again = (struct ev_task){.fn = wire_tls_on_again, .arg = t};
 	t->end = (struct ev_task){.fn = wire_tls_on_end, .arg = t};
 	t->deadline = (struct ev_timer){.fn = wire_tls_on_deadline, .arg = t};
@@ -717,6 +720,14 @@ const char *wire_tls_refusal(const struct wire *w)
 {
 	CHECK(w->ops == &wire_tls_ops);
 	return wire_tls_of(w)->refusal;
+}
+
+bool wire_tls_is_unknown(const struct wire *w)
+{
+	const struct wire_tls *t = wire_tls_of(w);
+
+	CHECK(w->ops == &wire_tls_ops);
+	return !t->ctx->server && t->why == ERR_CERT && t->refusal == NULL;
 }
 
 const char *wire_tls_reason(const struct wire *w)

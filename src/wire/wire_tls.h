@@ -36,6 +36,7 @@ struct wire_tls_opt {
 	 * needed; NULL: not known. */
 	const char *peer;
 	bool no_alpn;	       /* a server's: agree on no protocol, whatever the client offers */
+	bool under;	       /* another TLS wire will stand on this one */
 	uint32_t handshake_ms; /* 0: WIRE_TLS_HANDSHAKE_MS */
 	uint32_t key_records;  /* change the sending key after so many records; 0:
 				  WIRE_TLS_KEY_RECORDS */
@@ -73,6 +74,9 @@ void wire_tls_facts(const struct wire *w, struct wire_tls_facts *out);
  * NULL: it has not. In TLS 1.3 it comes when the handshake is done already. Source: RFC 8446 6.2.
  */
 const char *wire_tls_refusal(const struct wire *w);
+
+/* Is a TLS wire of a client broken because the server's certificate is not acceptable to us? */
+bool wire_tls_is_unknown(const struct wire *w);
 
 /* Bytes of a name in a certificate that counts as one. */
 #define TLS_PEER_NAME_MAX 253

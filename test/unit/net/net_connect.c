@@ -350,29 +350,32 @@ static void test_loop_ends_during_a_lookup(void **state)
 	net_connect_cancel(t->connect); /* the rest happens in ev_free() */
 }
 
+/* Connections that fill a queue. */
+#define QUEUE 4
+
 /*
  * A listener whose queue is full lets the kernel drop further SYNs, so that a connect neither fails
- * nor succeeds. Returns how many connections it took to fill it.
+ * nor succeeds.
  */
-static int fill_queue(struct trip *t, int *fds, int cap)
+static void fill_queue(int server, int fds[QUEUE])
 {
 	struct net_addr addr;
 
-	assert_int_equal(listen(t->server, 0), 0);
-	net_local(t->server, &addr);
-	for (int n = 0; n < cap; n++) {
-		fds[n] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(listen(server, 0), 0);
+	net_local(server, &addr);
+	for (int n = 0; n < QUEUE; n++) {
+		fds[n] = socket(addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		assert_true(fds[n] >= 0);
 		(void)!connect(fds[n], &addr.sa, addr.len);
 	}
-	return cap;
 }
 
 static void test_timeout(void **state)
 {
 	struct trip *t = *state;
-	int fds[4], n = fill_queue(t, fds, ARRAY_LEN(fds));
+	int fds[QUEUE];
 
+	fill_queue(t->server, fds);
 	trip_start(t, "127.0.0.1", t->port, 50);
 	ev_run(t->ev);
 	assert_failed(t, ERR_TIMEOUT);
@@ -380,8 +383,127 @@ static void test_timeout(void **state)
 	trip_start(t, "127.0.0.1", t->port, 60000);
 	run_a_moment(t); /* cancelled while the kernel tries */
 	assert_int_equal(t->calls, 0);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < QUEUE; i++)
 		close(fds[i]);
+}
+
+/* ---- racing ---- */
+
+/* What answers at an address. */
+enum there { NOBODY, SERVER, SILENCE };
+
+static int open_there(struct trip *t, const char *ip, enum there there, int fds[QUEUE])
+{
+	int fd;
+
+	memset(fds, -1, QUEUE * sizeof fds[0]);
+	if (there == NOBODY)
+		return -1;
+	fd = listen_at(ip, t->port);
+	if (there == SILENCE)
+		fill_queue(fd, fds);
+	return fd;
+}
+
+static void close_there(int fd, int fds[QUEUE])
+{
+	net_close(fd, false);
+	for (int i = 0; i < QUEUE; i++)
+		net_close(fds[i], true);
+}
+
+/* How many descriptors this process has. */
+static size_t count_files(void)
+{
+	size_t n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* The addresses of "localhost", the first one silent: the second one does not wait for it. */
+static void test_races(void **state)
+{
+	static const struct {
+		const char *why;
+		bool v4_first;
+		enum there v6, v4;
+		uint32_t timeout_ms;
+		int want, family;
+		uint64_t least_ms, most_ms;
+	} cases[] = {
+		{"IPv6 is silent, IPv4 answers", false, SILENCE, SERVER, 60000, 0, AF_INET,
+		 NET_CONNECT_MOMENT_MS - 10, 10000},
+		{"IPv4 is silent, IPv6 answers", true, SERVER, SILENCE, 60000, 0, AF_INET6,
+		 NET_CONNECT_MOMENT_MS - 10, 10000},
+		{"the first one answers at once", false, SERVER, SILENCE, 60000, 0, AF_INET6, 0,
+		 NET_CONNECT_MOMENT_MS - 50},
+		{"a refusal is not waited for", false, NOBODY, SERVER, 60000, 0, AF_INET, 0,
+		 NET_CONNECT_MOMENT_MS - 50},
+		{"both are silent: one deadline for all", false, SILENCE, SILENCE, 400, ERR_TIMEOUT,
+		 AF_UNSPEC, 390, 10000},
+		{"silence, then nobody: a refusal tells more", false, SILENCE, NOBODY, 400,
+		 ERR_REFUSED, AF_UNSPEC, 390, 10000},
+		{"nobody, then silence", false, NOBODY, SILENCE, 400, ERR_REFUSED, AF_UNSPEC, 390,
+		 10000},
+	};
+	struct trip *t = *state;
+
+	net_close(t->server, false);
+	t->server = -1;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bool v4_first = cases[i].v4_first;
+		int more6[QUEUE], more4[QUEUE];
+		int v6 = open_there(t, "::1", cases[i].v6, more6);
+		int v4 = open_there(t, "127.0.0.1", cases[i].v4, more4);
+		size_t files = count_files();
+		uint64_t began, took;
+		struct net_addr peer;
+
+		print_message("%s\n", cases[i].why);
+		t->calls = 0;
+		t->v4_first = &v4_first;
+		began = ev_now_ns(t->ev);
+		trip_start(t, "localhost", t->port, cases[i].timeout_ms);
+		ev_run(t->ev);
+		took = (ev_now_ns(t->ev) - began) / 1000000;
+		assert_int_equal(t->calls, 1);
+		assert_int_equal(t->e, cases[i].want);
+		assert_in_range(took, cases[i].least_ms, cases[i].most_ms);
+		assert_int_equal(count_files(), files + (t->e == 0)); /* the loser is closed */
+		if (t->e == 0) {
+			net_peer(t->fd, &peer);
+			assert_int_equal(peer.sa.sa_family, cases[i].family);
+			assert_int_equal(v4_first, cases[i].family == AF_INET);
+		}
+		net_close(t->fd, true);
+		t->fd = -1;
+		close_there(v6, more6);
+		close_there(v4, more4);
+	}
+}
+
+/* Both attempts are under way when it is cancelled. */
+static void test_cancel_a_race(void **state)
+{
+	struct trip *t = *state;
+	int more6[QUEUE], more4[QUEUE], v6, v4;
+	size_t files;
+
+	net_close(t->server, false);
+	t->server = -1;
+	v6 = open_there(t, "::1", SILENCE, more6);
+	v4 = open_there(t, "127.0.0.1", SILENCE, more4);
+	files = count_files();
+	trip_start(t, "localhost", t->port, 60000);
+	t->timer = (struct ev_timer){.fn = trip_on_cancel, .arg = t};
+	ev_timer_set(t->ev, &t->timer, NET_CONNECT_MOMENT_MS + 50);
+	ev_run(t->ev);
+	assert_int_equal(t->calls, 0);
+	assert_int_equal(count_files(), files);
+	close_there(v6, more6);
+	close_there(v4, more4);
 }
 
 static void test_out_of_descriptors(void **state)
@@ -415,6 +537,8 @@ int main(void)
 		ON_TRIP(test_cancel),
 		ON_TRIP(test_loop_ends_during_a_lookup),
 		ON_TRIP(test_timeout),
+		ON_TRIP(test_races),
+		ON_TRIP(test_cancel_a_race),
 		ON_TRIP(test_out_of_descriptors),
 	};
 

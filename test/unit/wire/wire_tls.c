@@ -71,6 +71,7 @@ struct tls_kind {
 	struct wire_mem_opt mem;
 	bool real, tcp;
 	uint32_t key_records;
+	bool twice; /* TLS over TLS: the way through an https proxy */
 };
 
 static void suite_open(const struct wire_suite_kind *kind, struct wire_suite_pair *pair)
@@ -85,6 +86,12 @@ static void suite_open(const struct wire_suite_kind *kind, struct wire_suite_pai
 	} else {
 		assert_int_equal(ev_sim_new(1, &pair->ev), 0);
 		assert_int_equal(wire_mem_pair(pair->ev, &k->mem, &a, &b), 0);
+	}
+	if (k->twice) {
+		opt.under = true;
+		assert_int_equal(wire_tls_client(pair->ev, a, k->fixture->client, &opt, &a), 0);
+		assert_int_equal(wire_tls_server(pair->ev, b, k->fixture->server, &opt, &b), 0);
+		opt.under = false;
 	}
 	assert_int_equal(wire_tls_client(pair->ev, a, k->fixture->client, &opt, &pair->a), 0);
 	assert_int_equal(wire_tls_server(pair->ev, b, k->fixture->server, &opt, &pair->b), 0);
@@ -110,6 +117,9 @@ static int suite_run(struct fixture *f)
 		{.fixture = f, .mem = {.cap = 0}, .key_records = 3},
 		{.fixture = f, .real = true},
 		{.fixture = f, .real = true, .tcp = true},
+		{.fixture = f, .mem = {.cap = 0}, .twice = true},
+		{.fixture = f, .mem = {.max_write = 1000}, .twice = true},
+		{.fixture = f, .real = true, .tcp = true, .twice = true},
 	};
 	static const char *const names[] = {
 		"tls over memory",
@@ -121,9 +131,12 @@ static int suite_run(struct fixture *f)
 		"tls over memory, a key for three records",
 		"tls over a unix socket",
 		"tls over tcp",
+		"tls over tls over memory",
+		"tls over tls over memory, 1000 bytes a write",
+		"tls over tls over tcp",
 	};
-	static const size_t body_len[] = {0,	   1 << 20, 50000, 1 << 18, 1 << 20,
-					  1 << 17, 1 << 20, 0,	   0};
+	static const size_t body_len[] = {0,	   1 << 20, 50000, 1 << 18, 1 << 20, 1 << 17,
+					  1 << 20, 0,	    0,	   0,	    1 << 20, 0};
 	struct wire_suite_kind kinds[ARRAY_LEN(opts)];
 
 	for (size_t i = 0; i < ARRAY_LEN(opts); i++)
@@ -133,9 +146,10 @@ static int suite_run(struct fixture *f)
 			.open = suite_open,
 			.close = suite_close,
 			.body_len = body_len[i],
-			.flight_max = TLS_FLIGHT + (opts[i].real      ? 16 * 1024 * 1024
-						    : opts[i].mem.cap ? opts[i].mem.cap
-								      : 64 * 1024),
+			.flight_max = TLS_FLIGHT * (opts[i].twice ? 2 : 1) +
+				      (opts[i].real	 ? 16 * 1024 * 1024
+				       : opts[i].mem.cap ? opts[i].mem.cap
+							 : 64 * 1024),
 			.quiet_ms = opts[i].mem.delay_ms > 1 ? 300 : 0,
 		};
 	return wire_suite_run(kinds, ARRAY_LEN(kinds));
