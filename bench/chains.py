@@ -462,6 +462,20 @@ class KarezTls(Karez):
     key, title, tls = 'karez-tls', 'karez, TLS between', True
 
 
+class KarezWs(Karez):
+    """The sessions are carried by WebSocket: what the agent sends is masked."""
+
+    key, title = 'karez-ws', 'karez, WebSocket between'
+    fits = ('down', 'up', 'requests')
+
+    def wishes(self):
+        return ['--transport', 'websocket']
+
+
+class KarezWsTls(KarezWs):
+    key, title, tls = 'karez-ws-tls', 'karez, WebSocket over TLS between', True
+
+
 class KarezTcp(Karez):
     """A port of its own: nobody looks at what passes."""
 
@@ -705,6 +719,6 @@ class KarezSshChacha(KarezSshGcm):
     fits = ('down', 'up', 'requests')
 
 
-ALL = (Direct, Karez, KarezTls, KarezTcp, KarezPass, HaproxyHttp, HaproxyHttpTls, HaproxyTcp,
-       HaproxyTcpTls, HaproxySplice, HaproxyPass, Ssh, SshdGcm, KarezSshGcm, SshdChacha,
-       KarezSshChacha)
+ALL = (Direct, Karez, KarezTls, KarezWs, KarezWsTls, KarezTcp, KarezPass, HaproxyHttp,
+       HaproxyHttpTls, HaproxyTcp, HaproxyTcpTls, HaproxySplice, HaproxyPass, Ssh, SshdGcm,
+       KarezSshGcm, SshdChacha, KarezSshChacha)

@@ -55,6 +55,10 @@ TARGETS = (
      '<=', 0.75),
     ('bulk up over TLS, 8 streams', ('up-8', 'karez-tls'), ('up-8', 'haproxy-http-tls'),
      '<=', 0.75),
+    *((f'WebSocket, {what}', (metric, 'karez-ws'), (metric, 'karez'), '<=', 1.15)
+      for metric, what, _, _ in METRICS[:6]),
+    *((f'WebSocket over TLS, {what}', (metric, 'karez-ws-tls'), (metric, 'karez-tls'), '<=', 1.15)
+      for metric, what, _, _ in METRICS[:6]),
     ('tcp, bulk down, 1 stream', ('down-1', 'karez-tcp'), ('down-1', 'haproxy-splice'), '<=', 0.9),
     ('tcp, bulk down, 8 streams', ('down-8', 'karez-tcp'), ('down-8', 'haproxy-splice'),
      '<=', 0.9),

@@ -117,15 +117,16 @@ static int memory_check(struct memory *m, const struct json *root)
 		return memory_damaged(m, "\"servers\" is not an object");
 	while (json_each(servers, &at, &key, &server)) {
 		int e_token = json_get_text(server, "token", &text);
-		int e_account, e_auto, e_names;
+		int e_account, e_auto, e_names, e_websocket;
 
 		if (e_token == 0 && text.len >= MEMORY_TOKEN_MAX)
 			e_token = ERR_INVAL;
 		e_account = json_get_text(server, "account", &text);
 		e_auto = json_get_bool(server, "auto", &flag);
+		e_websocket = json_get_bool(server, "websocket", &flag);
 		e_names = json_get_object(server, "names", &names);
 		if (e_token == ERR_INVAL || e_account == ERR_INVAL || e_auto == ERR_INVAL ||
-		    e_names == ERR_INVAL)
+		    e_names == ERR_INVAL || e_websocket == ERR_INVAL)
 			return memory_damaged(m, "an entry of \"servers\" has a wrong member");
 	}
 	return 0;
@@ -271,8 +272,9 @@ struct memory_change {
 	const char *server;
 	const struct memory_credential *credential; /* NULL: forget `refused` */
 	const char *refused;
-	const char *target; /* NULL: the credential is meant */
-	const char *name;   /* NULL: forget it */
+	bool transport, websocket; /* transport: how it is carried, and nothing else */
+	const char *target;	   /* NULL: the credential is meant */
+	const char *name;	   /* NULL: forget it */
 };
 
 static int memory_apply_credential(struct json *server, const struct memory_change *change)
@@ -320,6 +322,10 @@ static int memory_apply(struct json *root, const struct memory_change *c)
 	    (e = memory_object(servers, c->server, &server)) != 0)
 		return e;
 	memory_trim(servers, MEMORY_SERVERS_MAX);
+	if (c->transport) {
+		json_unset(server, "websocket");
+		return c->websocket ? json_set_bool(server, "websocket", true) : 0;
+	}
 	if (c->target == NULL)
 		return memory_apply_credential(server, c);
 	if ((e = memory_object(server, "names", &names)) != 0)
@@ -377,6 +383,13 @@ int memory_set_credential(struct memory *m, const char *server, const struct mem
 int memory_drop_credential(struct memory *m, const char *server, const char *token)
 {
 	return memory_update(m, &(struct memory_change){.server = server, .refused = token});
+}
+
+int memory_set_websocket(struct memory *m, const char *server, bool websocket)
+{
+	return memory_update(m, &(struct memory_change){.server = server,
+							.transport = true,
+							.websocket = websocket});
 }
 
 int memory_set_name(struct memory *m, const char *server, const char *target, const char *name)
@@ -439,6 +452,14 @@ void memory_name(const struct memory *m, const char *server, const char *target,
 	memory_copy(names, target, text, sizeof text);
 	if (hostname_tunnel(str_of(text), out) != 0)
 		out[0] = '\0';
+}
+
+bool memory_websocket(const struct memory *m, const char *server)
+{
+	const struct json *found = memory_server(m, server);
+	bool websocket = false;
+
+	return found != NULL && json_get_bool(found, "websocket", &websocket) == 0 && websocket;
 }
 
 void memory_recent(const struct memory *m, char *out)

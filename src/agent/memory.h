@@ -1,6 +1,7 @@
 /*
  * What an agent remembers from one run to the next: who it is, its credential for each server, the
- * name that each target had there, and which server was logged in to last. One small JSON file that
+ * name that each target had there, whether sessions with it are carried by WebSocket, and which
+ * server was logged in to last. One small JSON file that
  * only its owner can read.
  *
  * Every change locks the folder, reads the file anew, and replaces it as a whole, so several agents
@@ -87,6 +88,12 @@ int memory_drop_credential(struct memory *m, const char *server, const char *tok
 /* Remember the name of a target, or forget it (name NULL). Returns as above. */
 int memory_set_name(struct memory *m, const char *server, const char *target,
 		    const char *name) MUST_CHECK;
+
+/* Was a session with this server carried by WebSocket the last time? */
+bool memory_websocket(const struct memory *m, const char *server);
+
+/* Remember it. Returns as above. */
+int memory_set_websocket(struct memory *m, const char *server, bool websocket) MUST_CHECK;
 
 /*
  * The server that somebody logged in to last, as url_format() writes it; the one that is meant when

@@ -12,6 +12,8 @@
 #include "proto/http_body.h"
 #include "proto/http_write.h"
 #include "proto/json.h"
+#include "wire/wire_ws.h"
+#include "wire/ws_key.h"
 
 /* Interim answers (1xx but 101) that are passed over. */
 #define UPGRADE_INTERIM_MAX 8
@@ -31,6 +33,8 @@ struct upgrade {
 	struct http_body body;
 	struct buf problem;
 	char token[UPGRADE_TOKEN_MAX], account[UPGRADE_ACCOUNT_MAX];
+	bool websocket;
+	char accept[WS_ACCEPT_TEXT]; /* what a server of WebSocket must answer */
 };
 
 static void upgrade_release(struct upgrade *u, int why)
@@ -58,6 +62,7 @@ static void upgrade_finish(struct upgrade *u, struct upgrade_answer *a)
 
 	a->token = u->token;
 	a->account = u->account;
+	a->websocket = u->websocket;
 	if (a->e == 0)
 		MOVE(a->wire, u->wire);
 	upgrade_release(u, a->e == 0 ? 0 : ERR_CLOSED); /* u is readable until the turn ends */
@@ -138,12 +143,53 @@ static int upgrade_keep_field(const struct http_head *h, struct str name, char *
 	return 0;
 }
 
+/* Is there one such field, with this value? */
+static bool upgrade_says(const struct http_head *h, struct str name, struct str value)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n_fields; i++)
+		if (str_eq_nocase(h->fields[i].name, name)) {
+			if (!str_eq(h->fields[i].value, value))
+				return false;
+			n++;
+		}
+	return n == 1;
+}
+
+/* Does the server switch to what we have asked for, and to nothing more? */
+static bool upgrade_is_ours(const struct upgrade *u, const struct http_head *h)
+{
+	char none[1];
+
+	if (!u->websocket)
+		return str_eq_nocase(h->upgrade, STR(UPGRADE_PROTOCOL));
+	return str_eq_nocase(h->upgrade, STR(UPGRADE_WEBSOCKET)) &&
+	       upgrade_says(h, STR("Sec-WebSocket-Accept"), str_of(u->accept)) &&
+	       upgrade_says(h, STR("Sec-WebSocket-Protocol"), STR(UPGRADE_WS_PROTOCOL)) &&
+	       upgrade_keep_field(h, STR("Sec-WebSocket-Extensions"), none, sizeof none) == 0;
+}
+
+/* Put WebSocket upon the wire. Returns 0 or ERR_NOMEM. */
+static int upgrade_wrap(struct upgrade *u)
+{
+	struct wire *ws = NULL;
+	int e;
+
+	if (!u->websocket)
+		return 0;
+	if ((e = wire_ws_client(u->ev, u->wire, &ws)) == 0)
+		u->wire = ws;
+	return e;
+}
+
 /* 101: what follows the head in this reading belongs to the mux. */
 static void upgrade_on_switch(struct upgrade *u, const struct http_response *r)
 {
 	const struct http_head *h = &r->head;
+	int e;
 
-	if (!str_eq_nocase(h->upgrade, STR(UPGRADE_PROTOCOL)) ||
+	if (!upgrade_is_ours(u, h) ||
 	    upgrade_keep_field(h, STR("Karez-Token"), u->token, sizeof u->token) != 0 ||
 	    upgrade_keep_field(h, STR("Karez-Account"), u->account, sizeof u->account) != 0) {
 		upgrade_not_karez(u);
@@ -152,7 +198,8 @@ static void upgrade_on_switch(struct upgrade *u, const struct http_response *r)
 	wire_unread(u->wire, u->in.len - h->len);
 	wire_want(u->wire, 0);
 	wire_own(u->wire, NULL, NULL);
-	upgrade_finish(u, &(struct upgrade_answer){.reason = ""});
+	e = upgrade_wrap(u);
+	upgrade_finish(u, &(struct upgrade_answer){.e = e, .reason = ""});
 }
 
 /* Returns ERR_AGAIN when more must be read; 0 when u is finished. */
@@ -261,6 +308,23 @@ static void upgrade_path(const struct url *server, char out[URL_PATH_MAX + 32])
 	str_printf(out, URL_PATH_MAX + 32, "%.*s" UPGRADE_PATH, (int)len, server->path);
 }
 
+/* Returns 0 or ERR_NOMEM. */
+static int upgrade_write_transport(struct upgrade *u, struct http_writer *w)
+{
+	char key[WS_KEY_TEXT];
+
+	if (!u->websocket) {
+		http_write_field(w, STR("Upgrade"), STR(UPGRADE_PROTOCOL));
+		return 0;
+	}
+	ws_key_new(u->ev, key);
+	http_write_field(w, STR("Upgrade"), STR(UPGRADE_WEBSOCKET));
+	http_write_field(w, STR("Sec-WebSocket-Version"), STR("13"));
+	http_write_field(w, STR("Sec-WebSocket-Key"), str_of(key));
+	http_write_field(w, STR("Sec-WebSocket-Protocol"), STR(UPGRADE_WS_PROTOCOL));
+	return ws_key_accept(str_of(key), u->accept);
+}
+
 static int upgrade_request(struct upgrade *u, const struct upgrade_ask *ask)
 {
 	char head[URL_PATH_MAX + UPGRADE_TOKEN_MAX + 2048], path[URL_PATH_MAX + 32];
@@ -275,7 +339,8 @@ static int upgrade_request(struct upgrade *u, const struct upgrade_ask *ask)
 	http_write_request(&w, STR("GET"), str_of(path));
 	http_write_field(&w, STR("Host"), str_of(authority));
 	http_write_field(&w, STR("Connection"), STR("Upgrade"));
-	http_write_field(&w, STR("Upgrade"), STR(UPGRADE_PROTOCOL));
+	if ((e = upgrade_write_transport(u, &w)) != 0)
+		return e;
 	if (ask->token.len > 0) {
 		if (ask->token.len >= UPGRADE_TOKEN_MAX)
 			return ERR_TOOBIG;
@@ -304,6 +369,7 @@ int upgrade_start(struct ev *ev, struct wire *w, const struct upgrade_opt *opt,
 	u->opt = *opt;
 	u->opt.ask = (struct upgrade_ask){0};
 	u->server = *opt->ask.server;
+	u->websocket = opt->ask.websocket;
 	if ((e = upgrade_request(u, &opt->ask)) != 0) {
 		buf_free(&u->out);
 		free(u);

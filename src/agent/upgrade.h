@@ -1,6 +1,7 @@
 /*
- * Asking a server for a session: one GET with "Upgrade: karez/1", and what it answers.
- * Source: doc/session-protocol.md 1, RFC 9110 7.8 (Upgrade), RFC 9457 (problem details).
+ * Asking a server for a session: one GET with "Upgrade: karez/1" or "Upgrade: websocket", and what
+ * it answers. Source: doc/session-protocol.md 1, RFC 9110 7.8 (Upgrade), RFC 9457 (problem
+ * details), RFC 6455 4.1 (a client's handshake).
  */
 #ifndef KAREZ_AGENT_UPGRADE_H
 #define KAREZ_AGENT_UPGRADE_H
@@ -10,6 +11,10 @@
 /* What follows the server's own path. */
 #define UPGRADE_PATH	 "/v1/connect"
 #define UPGRADE_PROTOCOL "karez/1"
+
+/* The same inside of WebSocket, for what lies between and understands nothing else. */
+#define UPGRADE_WEBSOCKET   "websocket"
+#define UPGRADE_WS_PROTOCOL "karez.1"
 
 /* How long an answer may take, in milliseconds, the handshake of TLS included. */
 #define UPGRADE_TIMEOUT_MS 10000
@@ -32,6 +37,7 @@ struct upgrade_ask {
 	const char *agent;
 	uint64_t epoch;
 	unsigned carrier;
+	bool websocket; /* the session shall be carried by it */
 };
 
 struct upgrade_answer {
@@ -43,6 +49,7 @@ struct upgrade_answer {
 	bool spoken;
 	const char *reason; /* NUL-terminated, may be empty; may hold the server's own words */
 	struct wire *wire;  /* when e is 0: the mux starts here; the callee owns it */
+	bool websocket;	    /* as it was asked for */
 	const char *token, *account; /* when the server has made an account: both, else "" */
 };
 

@@ -20,12 +20,17 @@ struct uplink {
 	struct uplink_opt opt;
 	enum uplink_state state;
 	struct backoff backoff;
-	struct ev_timer timer;	 /* WAITS: the end of it */
+	struct ev_timer timer;	 /* WAITS: the end of it; UP: its transport is proven */
 	struct agent_dial *dial; /* DIALS */
 	struct upgrade *upgrade; /* ASKS */
 	struct session *session; /* UP */
 	struct session *old;	 /* draining beside the next one, or NULL */
 	uint64_t up_since_ms;
+	bool websocket;	 /* the transport of this attempt, or session */
+	bool fell_back;	 /* and it is not the one that was tried first in this round */
+	bool other_next; /* the next round begins with the other one */
+	bool proven;	 /* UP: this session has proven its transport */
+	bool ever;	 /* one has, so there is no haste */
 };
 
 static void uplink_dial(struct uplink *u);
@@ -34,6 +39,65 @@ static void uplink_down(struct uplink *u, const struct uplink_failure *f)
 {
 	u->state = UPLINK_RESTS;
 	u->opt.owner->down(u->opt.arg, u, f);
+}
+
+/* ---- the transport ---- */
+
+/*
+ * Does this failure look as if something on the way did not understand the transport? Nobody who
+ * speaks karez says these things, with one exception: a 426 means that our Upgrade did not arrive,
+ * or that the server knows none of this kind.
+ */
+static bool uplink_blames_transport(const struct uplink *u, int e, bool spoken)
+{
+	if (u->opt.fixed)
+		return false;
+	switch (e) {
+	case ERR_UNSUPPORTED: return true;
+	case ERR_PROTO:
+	case ERR_RESET:
+	case ERR_EOF:
+	case ERR_TIMEOUT:
+	case ERR_DEAD: return !spoken;
+	default: return false;
+	}
+}
+
+/*
+ * Try the other transport, once a round: at once as long as no session was ever had, for somebody
+ * waits for the first one; later a server that is gone should not be asked twice, and the next
+ * round begins with it. Returns whether it is tried now.
+ */
+static bool uplink_fall_back(struct uplink *u, int e, bool spoken)
+{
+	if (u->fell_back || !uplink_blames_transport(u, e, spoken))
+		return false;
+	if (u->ever && !spoken) { /* what was said would be final */
+		u->other_next = true;
+		return false;
+	}
+	u->fell_back = true;
+	u->websocket = !u->websocket;
+	uplink_dial(u);
+	return true;
+}
+
+/* A new round of attempts: with what ask() will name, unless that has just failed. */
+static void uplink_begin(struct uplink *u)
+{
+	u->fell_back = u->other_next;
+	u->websocket = u->other_next != u->websocket;
+	u->other_next = false;
+	uplink_dial(u);
+}
+
+static void uplink_prove(struct uplink *u)
+{
+	if (u->proven)
+		return;
+	u->proven = u->ever = true;
+	ev_timer_stop(u->ev, &u->timer);
+	u->opt.owner->proven(u->opt.arg, u, u->websocket);
 }
 
 /* ---- the session ---- */
@@ -49,8 +113,10 @@ static void uplink_on_told(void *arg, struct session *s, struct str line)
 {
 	struct uplink *u = arg;
 
-	if (s == u->session)
-		u->opt.owner->told(u->opt.arg, u, line);
+	if (s != u->session)
+		return;
+	uplink_prove(u);
+	u->opt.owner->told(u->opt.arg, u, line);
 }
 
 /* The session is no longer the current one. */
@@ -105,6 +171,7 @@ static void uplink_on_closed(void *arg, struct session *s, int why, struct str r
 	}
 	f.spoken = uplink_was_said(why, reason);
 	str_printf(text, sizeof text, STR_FMT, STR_ARG(reason));
+	u->other_next = !u->proven && uplink_blames_transport(u, why, f.spoken);
 	(void)uplink_leave_session(u);
 	uplink_down(u, &f);
 }
@@ -130,6 +197,8 @@ static void uplink_on_answer(void *arg, const struct upgrade_answer *a)
 	struct uplink_failure f = {.e = a->e, .spoken = a->spoken, .reason = a->reason};
 
 	u->upgrade = NULL;
+	if (a->e != 0 && uplink_fall_back(u, a->e, a->spoken))
+		return;
 	mux.budget = u->opt.budget;
 	mux.arg = u;
 	if (a->e == 0 && (f.e = mux_new(u->ev, a->wire, &mux, &u->session)) != 0)
@@ -140,6 +209,8 @@ static void uplink_on_answer(void *arg, const struct upgrade_answer *a)
 	}
 	u->state = UPLINK_UP;
 	u->up_since_ms = ev_now_ms(u->ev);
+	u->proven = false;
+	ev_timer_set(u->ev, &u->timer, UPLINK_PROVEN_MS);
 	u->opt.owner->up(u->opt.arg, u, a);
 }
 
@@ -150,6 +221,9 @@ static void uplink_ask(struct uplink *u, struct wire *w)
 
 	opt.ask = (struct upgrade_ask){.server = u->opt.server, .carrier = u->opt.carrier};
 	u->opt.owner->ask(u->opt.arg, u, &opt.ask);
+	if (u->fell_back)
+		opt.ask.websocket = u->websocket;
+	u->websocket = opt.ask.websocket;
 	u->state = UPLINK_ASKS;
 	if ((e = upgrade_start(u->ev, w, &opt, &u->upgrade)) != 0) {
 		wire_close(w, e);
@@ -165,7 +239,10 @@ static void uplink_on_dialled(void *arg, int e, struct wire *w)
 	if (e == 0)
 		uplink_ask(u, w);
 	else
-		uplink_down(u, &(struct uplink_failure){.e = e, .reason = ""});
+		uplink_down(u, &(struct uplink_failure){.e = e,
+							.reason = agent_net_explain(u->opt.net,
+										    u->opt.server,
+										    NULL)});
 }
 
 static void uplink_dial(struct uplink *u)
@@ -187,14 +264,16 @@ static void uplink_on_timer(void *arg)
 {
 	struct uplink *u = arg;
 
-	if (u->state == UPLINK_WAITS)
-		uplink_dial(u);
+	if (u->state == UPLINK_UP)
+		uplink_prove(u);
+	else if (u->state == UPLINK_WAITS)
+		uplink_begin(u);
 }
 
 void uplink_start(struct uplink *u)
 {
 	if (u->state == UPLINK_RESTS || u->state == UPLINK_WAITS)
-		uplink_dial(u);
+		uplink_begin(u);
 }
 
 uint32_t uplink_retry(struct uplink *u)
@@ -210,7 +289,7 @@ uint32_t uplink_retry(struct uplink *u)
 void uplink_hurry(struct uplink *u)
 {
 	if (u->state == UPLINK_WAITS)
-		uplink_dial(u);
+		uplink_begin(u);
 }
 
 void uplink_rest(struct uplink *u)

@@ -1,7 +1,11 @@
 /*
  * One carrier of an agent: a session with the server, and how it is got and got again.
  *
- * It says what happens and does what it is told; what a failure means is the agent's to decide.
+ * It says what happens and does what it is told; what a failure means is the agent's to decide. It
+ * decides one thing itself: when something between us and the server does not let a session pass as
+ * bytes, it tries WebSocket, and the other way round. As long as there was no session ever, that is
+ * one more attempt before a failure is told; later, and when a session came up and died unheard, it
+ * is the next attempt.
  */
 #ifndef KAREZ_AGENT_UPLINK_H
 #define KAREZ_AGENT_UPLINK_H
@@ -16,6 +20,10 @@
 /* A session that has lived so long starts the back-off anew when it dies, in milliseconds. */
 #define UPLINK_STEADY_MS 10000
 
+/* A session has proven that its transport works when the server has said a line on it, or when it
+ * has lived so long: longer than a silent one does. Milliseconds. */
+#define UPLINK_PROVEN_MS 20000
+
 struct uplink;
 
 /* Why there is no session. */
@@ -27,10 +35,12 @@ struct uplink_failure {
 };
 
 struct uplink_owner {
-	/* Borrowed for the call: who asks, and with which credential. */
+	/* Borrowed for the call: who asks, with which credential, and by which transport first. */
 	void (*ask)(void *arg, struct uplink *u, struct upgrade_ask *ask);
 	/* There is a session now; lines may be told. */
 	void (*up)(void *arg, struct uplink *u, const struct upgrade_answer *answer);
+	/* The transport of the current session works. */
+	void (*proven)(void *arg, struct uplink *u, bool websocket);
 	/* No session, or none any more: nothing happens until uplink_start() or uplink_retry(). */
 	void (*down)(void *arg, struct uplink *u, const struct uplink_failure *f);
 	/* The session takes no new visitors; it goes on beside the next one. As after down(). */
@@ -46,6 +56,7 @@ struct uplink_opt {
 	const struct url *server;
 	struct mux_budget *budget;
 	unsigned carrier; /* 0-63 */
+	bool fixed;	  /* try no other transport than the one that ask() names */
 	const struct uplink_owner *owner;
 	void *arg;
 };

@@ -13,12 +13,26 @@
 #include "http/http_problem.h"
 #include "proto/json.h"
 #include "wire/wire_tls.h"
+#include "wire/wire_ws.h"
+#include "wire/ws_key.h"
 
 #define GATEWAY_PATH	"/v1/connect"
 #define GATEWAY_UPGRADE "karez/1"
 
+/* The other way to carry a session, see RFC 6455, and what it carries. */
+#define GATEWAY_WEBSOCKET   "websocket"
+#define GATEWAY_WS_VERSION  "13"
+#define GATEWAY_WS_PROTOCOL "karez.1"
+
 /* Bytes of the answer to an upgrade. */
 #define GATEWAY_HEAD_MAX 1024
+
+/* How the session is to be carried: by bytes as they are, or by WebSocket. */
+struct gateway_carrier {
+	bool websocket;
+	bool protocol;		     /* the client has offered ours */
+	char accept[WS_ACCEPT_TEXT]; /* the answer to its key */
+};
 
 /* Who has asked and waits for his credential to be judged. */
 struct handshake {
@@ -28,6 +42,7 @@ struct handshake {
 	struct login *login;	 /* owned */
 	struct ev_timer deadline;
 	struct gateway_agent who;
+	struct gateway_carrier carrier;
 	bool by_certificate; /* it is the credential */
 };
 
@@ -56,25 +71,13 @@ static int gateway_field(const struct http_head *h, struct str name, struct str 
 	return e;
 }
 
-static bool gateway_agent_id_ok(struct str id)
-{
-	for (size_t i = 0; i < id.len; i++) {
-		char c = ascii_lower(id.p[i]);
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
-		    c != '-')
-			return false;
-	}
-	return id.len > 0 && id.len < CORE_AGENT_TEXT;
-}
-
 /* Returns NULL, or what is wrong. */
 static const char *gateway_read_agent(const struct http_head *h, struct core_agent *out)
 {
 	struct str value;
 	uint64_t carrier;
 
-	if (gateway_field(h, STR("Karez-Agent"), &value) != 0 || !gateway_agent_id_ok(value) ||
+	if (gateway_field(h, STR("Karez-Agent"), &value) != 0 || !ident_ok(value) ||
 	    str_copy(out->id, sizeof out->id, value) != 0)
 		return "one Karez-Agent is needed: 1-64 letters, digits, '.', '_' or '-'";
 	if (gateway_field(h, STR("Karez-Epoch"), &value) != 0 ||
@@ -148,7 +151,8 @@ static bool gateway_judge(const struct gateway *g, const struct http_request *re
 			  struct http_problem *p)
 {
 	static const struct http_field allow = HTTP_PROBLEM_FIELD("Allow", "GET");
-	static const struct http_field upgrade = HTTP_PROBLEM_FIELD("Upgrade", GATEWAY_UPGRADE);
+	static const struct http_field upgrade =
+		HTTP_PROBLEM_FIELD("Upgrade", GATEWAY_UPGRADE ", " GATEWAY_WEBSOCKET);
 	const struct http_head *h = &req->head;
 
 	if (req->method != HTTP_GET)
@@ -157,11 +161,13 @@ static bool gateway_judge(const struct gateway *g, const struct http_request *re
 					   .detail = "ask for a session with GET",
 					   .extra = &allow,
 					   .n_extra = 1};
-	else if (!http_field_list_has(h->upgrade, STR(GATEWAY_UPGRADE)))
+	else if (!http_field_list_has(h->upgrade, STR(GATEWAY_UPGRADE)) &&
+		 !http_field_list_has(h->upgrade, STR(GATEWAY_WEBSOCKET)))
 		*p = (struct http_problem){.status = 426,
 					   .code = ERR_UNSUPPORTED,
-					   .detail = "this server speaks \"Upgrade: karez/1\"; "
-						     "use a karez of its version",
+					   .detail = "this server speaks \"Upgrade: karez/1\", "
+						     "also by WebSocket; use a karez of its "
+						     "version",
 					   .extra = &upgrade,
 					   .n_extra = 1};
 	else if (h->framing != HTTP_BODY_NONE && (!h->has_length || h->content_length > 0))
@@ -176,6 +182,73 @@ static bool gateway_judge(const struct gateway *g, const struct http_request *re
 	else
 		return true;
 	return false;
+}
+
+/* ---- WebSocket ---- */
+
+/* Is the protocol that we speak among those that the client offers, in any number of fields? */
+static bool gateway_has_protocol(const struct http_head *h)
+{
+	for (size_t i = 0; i < h->n_fields; i++)
+		if (str_eq_nocase(h->fields[i].name, STR("Sec-WebSocket-Protocol")) &&
+		    http_field_list_has(h->fields[i].value, STR(GATEWAY_WS_PROTOCOL)))
+			return true;
+	return false;
+}
+
+/* Returns false, with a problem, when it is WebSocket but none that we speak. Source: RFC 6455 4.2.
+ */
+static bool gateway_read_carrier(const struct http_head *h, struct gateway_carrier *out,
+				 struct http_problem *p)
+{
+	static const struct http_field version[] = {
+		HTTP_PROBLEM_FIELD("Upgrade", GATEWAY_UPGRADE ", " GATEWAY_WEBSOCKET),
+		HTTP_PROBLEM_FIELD("Sec-WebSocket-Version", GATEWAY_WS_VERSION),
+	};
+	struct str value;
+
+	*out = (struct gateway_carrier){0};
+	if (http_field_list_has(h->upgrade, STR(GATEWAY_UPGRADE)))
+		return true;
+	out->websocket = true;
+	out->protocol = gateway_has_protocol(h);
+	if (gateway_field(h, STR("Sec-WebSocket-Version"), &value) != 0 ||
+	    !str_eq(value, STR(GATEWAY_WS_VERSION)))
+		*p = (struct http_problem){.status = 426,
+					   .code = ERR_UNSUPPORTED,
+					   .detail = "this server speaks WebSocket of version 13",
+					   .extra = version,
+					   .n_extra = ARRAY_LEN(version)};
+	else if (gateway_field(h, STR("Sec-WebSocket-Key"), &value) != 0 ||
+		 ws_key_accept(value, out->accept) != 0)
+		*p = (struct http_problem){400, ERR_INVAL,
+					   "one Sec-WebSocket-Key is needed: 16 bytes in base64"};
+	else
+		return true;
+	return false;
+}
+
+/* The fields of an answer that switch over. */
+static void gateway_write_carrier(struct http_writer *w, const struct gateway_carrier *c)
+{
+	http_write_field(w, STR("Upgrade"),
+			 c->websocket ? STR(GATEWAY_WEBSOCKET) : STR(GATEWAY_UPGRADE));
+	if (c->websocket)
+		http_write_field(w, STR("Sec-WebSocket-Accept"), str_of(c->accept));
+	if (c->protocol)
+		http_write_field(w, STR("Sec-WebSocket-Protocol"), STR(GATEWAY_WS_PROTOCOL));
+}
+
+/* Put WebSocket upon a wire whose upgrade has been answered. Returns the wire, or NULL: it is
+ * closed. */
+static struct wire *gateway_wrap(struct gateway *g, struct wire *w)
+{
+	struct wire *ws = NULL;
+	int e = wire_ws_server(g->ev, w, &ws);
+
+	if (e != 0)
+		wire_close(w, e);
+	return ws;
 }
 
 /* ---- logging in ---- */
@@ -248,14 +321,15 @@ static void handshake_on_deadline(void *arg)
 }
 
 /* Returns 0, or why no answer can be written. */
-static int gateway_write_answer(const struct core_login *login, char *out, size_t *len)
+static int gateway_write_answer(const struct gateway_carrier *carrier,
+				const struct core_login *login, char *out, size_t *len)
 {
 	struct http_writer w;
 
 	http_write_begin(&w, out, GATEWAY_HEAD_MAX);
 	http_write_status(&w, 101, STR(""));
 	http_write_field(&w, STR("Connection"), STR("Upgrade"));
-	http_write_field(&w, STR("Upgrade"), STR(GATEWAY_UPGRADE));
+	gateway_write_carrier(&w, carrier);
 	http_write_field(&w, STR("Cache-Control"), STR("no-store"));
 	http_write_field(&w, STR("Karez-Account"), str_of(login->who.account));
 	if (login->number[0] != '\0')
@@ -273,8 +347,8 @@ static void handshake_upgrade(struct handshake *hs, const struct core_login *log
 	struct gateway_agent who = hs->who;
 	struct wire *wire;
 	size_t len;
-	bool by_certificate = hs->by_certificate;
-	int e = gateway_write_answer(login, head, &len);
+	bool by_certificate = hs->by_certificate, websocket = hs->carrier.websocket;
+	int e = gateway_write_answer(&hs->carrier, login, head, &len);
 
 	if (e != 0) {
 		handshake_refuse(hs, e, "the server cannot write its answer");
@@ -289,7 +363,10 @@ static void handshake_upgrade(struct handshake *hs, const struct core_login *log
 		return;
 	if (by_certificate)
 		who.certificate = wire_tls_peer(wire);
-	gateway_session_start(g, wire, &who);
+	if (websocket)
+		wire = gateway_wrap(g, wire);
+	if (wire != NULL)
+		gateway_session_start(g, wire, &who);
 	tls_peer_free(who.certificate);
 }
 
@@ -307,7 +384,7 @@ static void handshake_on_login(void *arg, const struct core_login *login)
 }
 
 static void handshake_start(struct gateway *g, struct http_conn *c, const struct core_agent *agent,
-			    const struct core_proof *proof)
+			    const struct core_proof *proof, const struct gateway_carrier *carrier)
 {
 	struct http_problem p = {503, ERR_LIMIT, "too many agents log in at once; try again"};
 	struct handshake *hs = calloc(1, sizeof *hs);
@@ -322,6 +399,7 @@ static void handshake_start(struct gateway *g, struct http_conn *c, const struct
 	hs->gateway = g;
 	hs->conn = c;
 	hs->who.agent = *agent;
+	hs->carrier = *carrier;
 	hs->by_certificate = proof->type == CORE_PROOF_CERTIFICATE;
 	hs->who.peer = *http_conn_peer(c);
 	hs->deadline = (struct ev_timer){.fn = handshake_on_deadline, .arg = hs};
@@ -336,9 +414,10 @@ void gateway_request(struct gateway *g, struct http_conn *c, const struct http_r
 	struct http_problem p;
 	struct core_agent agent = {0};
 	struct core_proof proof;
+	struct gateway_carrier carrier;
 	char reason[CORE_REASON_TEXT];
 
-	if (!gateway_judge(g, req, &p)) {
+	if (!gateway_judge(g, req, &p) || !gateway_read_carrier(&req->head, &carrier, &p)) {
 		http_problem_reply(c, &p);
 		return;
 	}
@@ -366,7 +445,7 @@ void gateway_request(struct gateway *g, struct http_conn *c, const struct http_r
 		http_problem_reply(c, &p);
 		return;
 	}
-	handshake_start(g, c, &agent, &proof);
+	handshake_start(g, c, &agent, &proof, &carrier);
 }
 
 /* ---- life ---- */
@@ -377,6 +456,10 @@ int gateway_new(struct ev *ev, const struct gateway_opt *opt, struct gateway **o
 
 	if (g == NULL)
 		return ERR_NOMEM;
+	if (opt->ssh != NULL && secsh_share_new(ev, &g->share) != 0) {
+		free(g);
+		return ERR_NOMEM;
+	}
 	g->ev = ev;
 	g->opt = *opt;
 	g->budget.cap = opt->budget_cap;
@@ -399,6 +482,7 @@ void gateway_free(struct gateway *g)
 				 ERR_DRAIN, "the server is shutting down; try again");
 	gateway_ssh_end_starts(g, ERR_DRAIN, STR("the server is shutting down"));
 	gateway_entry_end_all(g, ERR_DRAIN, STR("the server is shutting down"));
+	secsh_share_free(g->share);
 	ev_free_later(g->ev, g); /* its budget is in use until the turn ends */
 }
 

@@ -119,6 +119,7 @@ static void mux_close(struct session *session, int why, struct str reason)
 	(void)nghttp2_submit_goaway(m->ng, NGHTTP2_FLAG_NONE,
 				    nghttp2_session_get_last_proc_stream_id(m->ng),
 				    mux_code_of_err(why), (const uint8_t *)reason.p, reason.len);
+	wire_reason(m->carrier, why);
 	if (!m->in_recv)
 		mux_close_now(m);
 }

@@ -44,6 +44,7 @@ struct wire_ops {
 	void (*close)(struct wire *w, int why);
 	void (*carrier)(struct wire *w);		  /* may be NULL: nothing to do */
 	int (*restore)(struct wire *w, struct str bytes); /* may be NULL: cannot */
+	void (*reason)(struct wire *w, int why);	  /* may be NULL: cannot say it */
 };
 
 /* The head of every kind of wire. */
@@ -66,7 +67,8 @@ static inline void wire_own(struct wire *w, const struct wire_owner *owner, void
  * Read what is there.
  *   max   the most bytes wanted, > 0.
  *   *out  borrowed bytes, out->len > 0 on success; valid until the next call on this wire, the next
- * read of any wire with the same scratch area, or the return to the loop, whichever is first.
+ * read of any wire with the same scratch area, or the return to the loop, whichever is first. They
+ * are in memory that may be written to (see wire_ws.c), but what is given back must be unchanged.
  * Returns 0, ERR_AGAIN (ask with wire_want), ERR_EOF (the peer has finished sending), or why it is
  * broken.
  */
@@ -135,6 +137,17 @@ static inline void wire_close(struct wire *w, int why)
 {
 	if (w != NULL)
 		w->ops->close(w, why);
+}
+
+/*
+ * An ordinary end, by wire_shut() or wire_close(), that comes later is for this reason. A kind that
+ * can say it does, and breaks with it on the other side once all that was sent has been read; to
+ * the others it is an ordinary end. why  an ERR_*; 0 and ERR_EOF: none.
+ */
+static inline void wire_reason(struct wire *w, int why)
+{
+	if (w->ops->reason != NULL)
+		w->ops->reason(w, why);
 }
 
 /*

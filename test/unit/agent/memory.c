@@ -293,6 +293,7 @@ static const struct {
 	{"a token that is a number", "{" AGENT ",\"servers\":{\"http://a\":{\"token\":1}}}"},
 	{"auto that is a text", "{" AGENT ",\"servers\":{\"http://a\":{\"auto\":\"yes\"}}}"},
 	{"names that is a list", "{" AGENT ",\"servers\":{\"http://a\":{\"names\":[]}}}"},
+	{"websocket that is a number", "{" AGENT ",\"servers\":{\"http://a\":{\"websocket\":1}}}"},
 	{"a server that is a text", "{" AGENT ",\"servers\":{\"http://a\":\"x\"}}"},
 };
 
@@ -436,6 +437,29 @@ static void test_recent(void **state)
 	memory_close(m);
 }
 
+static void test_websocket(void **state)
+{
+	struct memory_credential c = {.token = "kz_x", .account = "a"};
+	struct place *p = *state;
+	struct memory *m = place_open(p), *other;
+	char text[4096];
+
+	assert_false(memory_websocket(m, SERVER));
+	assert_int_equal(memory_set_credential(m, SERVER, &c), 0);
+	assert_int_equal(memory_set_websocket(m, SERVER, true), 0);
+	other = place_open(p);
+	assert_true(memory_websocket(other, SERVER));
+	assert_false(memory_websocket(other, "http://localhost:8080"));
+	assert_int_equal(memory_set_websocket(other, SERVER, false), 0);
+	assert_false(memory_websocket(other, SERVER));
+	memory_credential(other, SERVER, &c);
+	assert_string_equal(c.token, "kz_x");
+	(void)place_read(p, text, sizeof text);
+	assert_null(strstr(text, "websocket")); /* what goes without saying is not written down */
+	memory_close(other);
+	memory_close(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,6 +470,7 @@ int main(void)
 		PLACE_TEST(test_many_processes_at_once),
 		PLACE_TEST(test_keeps_the_newest_names),
 		PLACE_TEST(test_recent),
+		PLACE_TEST(test_websocket),
 		PLACE_TEST(test_a_damaged_file_is_named_and_kept),
 		PLACE_TEST(test_damage_that_comes_later),
 		PLACE_TEST(test_a_name_that_is_none_is_not_used),

@@ -119,6 +119,35 @@ static void test_what_is_known(void **state)
 	site_rig_close(&r);
 }
 
+/* Whoever can put a file there chooses its time. */
+static void test_far_times(void **state)
+{
+	static const struct {
+		const char *why;
+		int64_t s, want_ns;
+	} times[] = {
+		{"before 1970", -2, INT64_C(-2000000000)},
+		{"the last second that is told", 9223372035, INT64_C(9223372035000000000)},
+		{"later than nanoseconds can say", 10000000000, INT64_MAX},
+	};
+	struct site_tree t;
+	struct site_file f;
+	struct site_rig r;
+
+	site_rig_open(&r);
+	plant(&r);
+	assert_int_equal(site_tree_open(r.dir, false, &t), 0);
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		site_rig_touch(&r, "root/a.txt", times[i].s);
+		assert_int_equal(site_tree_look(&t, "a.txt", &f), 0);
+		if (f.modified_ns != times[i].want_ns)
+			fail_msg("%s: %lld", times[i].why, (long long)f.modified_ns);
+	}
+	site_tree_close(&t);
+	site_rig_net(&r);
+	site_rig_close(&r);
+}
+
 static void test_long_names(void **state)
 {
 	char name[300], path[4000];
@@ -199,8 +228,11 @@ static void test_the_root(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_opening),	   cmocka_unit_test(test_what_is_known),
-		cmocka_unit_test(test_long_names), cmocka_unit_test(test_what_may_not_be_read),
+		cmocka_unit_test(test_opening),
+		cmocka_unit_test(test_what_is_known),
+		cmocka_unit_test(test_far_times),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_what_may_not_be_read),
 		cmocka_unit_test(test_the_root),
 	};
 

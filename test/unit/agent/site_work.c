@@ -142,6 +142,40 @@ static void test_what_nobody_needs(void **state)
 	bench_close(&b);
 }
 
+/* The gate stays shut until those that nobody needs are over. */
+static void bench_on_dropped(void *arg)
+{
+	struct bench *b = arg;
+
+	assert_int_equal(b->n_done, N_JOBS - SITE_WORK_MAX - 1);
+	bench_open_gate(b);
+}
+
+/* All that wait but the first of them. */
+static void bench_drop_waiting(struct bench *b)
+{
+	for (int i = SITE_WORK_MAX + 1; i < N_JOBS; i++)
+		site_job_drop(&b->tasks[i].job);
+	assert_int_equal(b->n_done, 0);
+	b->look.fn = bench_on_dropped;
+	ev_timer_set(b->ev, &b->look, 1);
+}
+
+/* A disk that hangs must not make visitors who have left pile up. */
+static void test_what_nobody_needs_does_not_wait(void **state)
+{
+	struct bench b;
+
+	bench_open(&b);
+	bench_run_gated(&b, bench_drop_waiting);
+	assert_int_equal(b.n_done, N_JOBS);
+	for (int i = 0; i < N_JOBS; i++) {
+		assert_int_equal(b.tasks[i].worked, i <= SITE_WORK_MAX);
+		assert_int_equal(b.tasks[i].e, i <= SITE_WORK_MAX ? 0 : ERR_CLOSED);
+	}
+	bench_close(&b);
+}
+
 static void bench_free_work(struct bench *b)
 {
 	site_work_free(b->work);
@@ -169,6 +203,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_few_at_a_time),
 		cmocka_unit_test(test_what_nobody_needs),
+		cmocka_unit_test(test_what_nobody_needs_does_not_wait),
 		cmocka_unit_test(test_the_end_while_some_run),
 	};
 
