@@ -87,7 +87,8 @@ static int api_node_json_version(const struct api *a, struct json *j)
 	int e;
 
 	if ((e = json_new_list(&protocols)) != 0 ||
-	    (e = json_add_text(protocols, STR("karez/1"))) != 0) {
+	    (e = json_add_text(protocols, STR("karez/1"))) != 0 ||
+	    (e = json_add_text(protocols, STR("websocket"))) != 0) {
 		json_free(protocols);
 		return e;
 	}

@@ -170,7 +170,7 @@ def test_the_api_host_can_be_named(world):
         assert (fetch(server.port, host, "/v1/version").status == 200) == ours, host
     version = server.api().get("/v1/version").json()
     assert version == {"name": "karezd", "version": version["version"], "domain": "tunnels.example",
-                       "protocols": ["karez/1"], "registration": "open"}
+                       "protocols": ["karez/1", "websocket"], "registration": "open"}
 
 
 def test_the_api_over_tls_speaks_of_https(world, authority):
