@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "app/auto_door.h"
 #include "base/err.h"
+#include "ingress/sni_ingress.h"
 #include "ingress/visit_addr.h"
 #include "net/net_sock.h"
 #include "wire/wire_tcp.h"
@@ -14,7 +16,8 @@ struct door {
 	struct net_listener *listener; /* owned */
 	struct door_opt opt;
 	struct door_where where;
-	struct proxy_entrance entrance; /* used with where.proxy */
+	struct proxy_entrance entrance; /* used with where.proxy, but for where.any */
+	struct auto_door *any;		/* owned; NULL: where.any is not set */
 	struct visit_end local; /* where visitors reach us; empty: each socket must be asked */
 };
 
@@ -59,6 +62,27 @@ static void door_on_come(void *arg, struct wire *w, const struct proxy_visitor *
 	door_go(arg, w, v);
 }
 
+/* See auto_door_opt.come. */
+static void door_on_told(void *arg, int fd, enum first_words what, const struct proxy_visitor *v)
+{
+	struct door *d = arg;
+	struct node_visitor who = {.peer = v->peer, .local = v->local, .tls = v->tls};
+	struct wire *w;
+
+	if (what == FIRST_SSH) {
+		net_tune(fd, NET_SESSION);
+		node_serve_ssh(d->opt.node, fd, &v->peer);
+	} else if (wire_tcp_new(d->ev, fd, NET_VISITOR, &w) != 0) {
+		net_close(fd, true);
+	} else if (what == FIRST_HTTP) {
+		node_serve(d->opt.node, w, &who);
+	} else if (d->opt.tls) {
+		node_serve_tls(d->opt.node, w, &who);
+	} else {
+		sni_ingress_alert(w, CLIENT_HELLO_HANDSHAKE_FAILURE);
+	}
+}
+
 static void door_on_accepted(void *arg, int fd, const struct net_addr *peer)
 {
 	struct door *d = arg;
@@ -71,7 +95,9 @@ static void door_on_accepted(void *arg, int fd, const struct net_addr *peer)
 		net_local(fd, &local);
 		door_end(&local, &v.local);
 	}
-	if (wire_tcp_new(d->ev, fd, NET_VISITOR, &w) != 0)
+	if (d->any != NULL)
+		auto_door_serve(d->any, fd, &v);
+	else if (wire_tcp_new(d->ev, fd, NET_VISITOR, &w) != 0)
 		net_close(fd, true);
 	else if (d->where.proxy)
 		proxy_entrance_serve(&d->entrance, w, &v);
@@ -91,16 +117,38 @@ int door_parse(struct str listen, struct door_where *out)
 {
 	out->proxy = door_skip(&listen, STR("proxy:"));
 	out->tls = door_skip(&listen, STR("tls:"));
-	return net_addr_parse(listen, &out->addr) == 0 ? 0 : ERR_INVAL;
+	out->any = !out->tls && door_skip(&listen, STR("auto:"));
+	if (net_addr_parse(listen, &out->addr) != 0)
+		return ERR_INVAL;
+	/* SSH logins are counted by where they come from, and looking is for IP sockets */
+	return out->any && out->addr.sa.sa_family == AF_UNIX ? ERR_INVAL : 0;
+}
+
+/* What stands between the listener and the node. */
+static int door_open_entrance(struct door *d)
+{
+	struct auto_door_opt any = {.proxy = d->opt.proxy,
+				    .must_proxy = d->where.proxy,
+				    .ssh = d->opt.ssh,
+				    .wait_ms = d->opt.handshake_ms,
+				    .log = d->opt.log,
+				    .come = door_on_told,
+				    .arg = d};
+
+	if (d->where.any)
+		return auto_door_new(d->ev, &any, &d->any);
+	if (d->where.proxy) {
+		proxy_entrance_init(&d->entrance, d->opt.proxy);
+		d->entrance.come = door_on_come;
+		d->entrance.arg = d;
+	}
+	return 0;
 }
 
 int door_open(struct ev *ev, const struct door_opt *opt, struct door **out)
 {
 	struct door *d = calloc(1, sizeof *d);
-	struct net_listen_opt listen = {.accepted = door_on_accepted,
-					.arg = d,
-					.log = opt->log,
-					.spoken_to = true};
+	struct net_listen_opt listen = {.accepted = door_on_accepted, .arg = d, .log = opt->log};
 	int e;
 
 	if (d == NULL)
@@ -110,18 +158,15 @@ int door_open(struct ev *ev, const struct door_opt *opt, struct door **out)
 	if ((e = door_parse(str_of(opt->listen), &d->where)) != 0)
 		goto fail;
 	listen.addr = d->where.addr;
-	if (d->where.proxy) {
-		proxy_entrance_init(&d->entrance, opt->proxy);
-		d->entrance.come = door_on_come;
-		d->entrance.arg = d;
-	}
-	if ((e = net_listen(ev, &listen, &d->listener)) != 0)
+	listen.spoken_to = !d->where.any || !opt->ssh; /* some SSH clients wait for us */
+	if ((e = door_open_entrance(d)) != 0 || (e = net_listen(ev, &listen, &d->listener)) != 0)
 		goto fail;
 	if (!net_addr_is_any(door_addr(d)))
 		door_end(door_addr(d), &d->local);
 	*out = d;
 	return 0;
 fail:
+	auto_door_free(d->any);
 	free(d);
 	return e;
 }
@@ -133,14 +178,21 @@ const struct net_addr *door_addr(const struct door *d)
 
 bool door_is_tls(const struct door *d)
 {
-	return d->where.tls || d->opt.manage != NULL;
+	return d->where.tls || d->opt.manage != NULL || (d->where.any && d->opt.tls);
+}
+
+bool door_is_ssh(const struct door *d)
+{
+	return d->where.any && d->opt.ssh;
 }
 
 void door_close(struct door *d)
 {
 	if (d == NULL)
 		return;
-	if (d->where.proxy)
+	if (d->any != NULL)
+		auto_door_free(d->any);
+	else if (d->where.proxy)
 		proxy_entrance_end(&d->entrance);
 	net_listener_free(d->listener);
 	ev_free_later(d->ev, d);

@@ -9,10 +9,12 @@
 
 struct door;
 
-/* An address as it is written: "[proxy:][tls:]IP:PORT", "[proxy:][tls:]unix:/path". */
+/* An address as it is written: "[proxy:][tls:]IP:PORT", "[proxy:][tls:]unix:/path",
+ * "[proxy:]auto:IP:PORT". */
 struct door_where {
 	bool proxy; /* every connection begins with a PROXY header */
 	bool tls;
+	bool any; /* "auto:": what is spoken is found out, see auto_door.h */
 	struct net_addr addr;
 };
 
@@ -23,19 +25,24 @@ struct door_opt {
 	const char *listen; /* see struct door_where */
 	struct node
 		*node; /* borrowed: outlives its doors; node_open_tls() came before for "tls:" */
-	struct proxy_reader *proxy; /* borrowed; for "proxy:" */
+	struct proxy_reader *proxy; /* borrowed; for "proxy:" and "auto:" */
+	/* For "auto:": is SSH, and is TLS served? The node must have been made for it. */
+	bool ssh, tls;
 	/* Not NULL: this is where the server is managed, over TLS of this context; borrowed. */
 	struct tls_context *manage;
-	uint32_t handshake_ms; /* for TLS of such a door */
+	uint32_t handshake_ms; /* for TLS of such a door; for the first words behind "auto:" */
 	struct log *log;
 };
 
 /* Errors as net_listen(). */
 int door_open(struct ev *ev, const struct door_opt *opt, struct door **out) MUST_CHECK;
 
-/* The address in force, and whether TLS is spoken there. */
+/* The address in force, and whether TLS is spoken there, or may be. */
 const struct net_addr *door_addr(const struct door *d);
 bool door_is_tls(const struct door *d);
+
+/* Is SSH spoken there? */
+bool door_is_ssh(const struct door *d);
 
 /* No new connections; those that came in stay. NULL is allowed. */
 void door_close(struct door *d);

@@ -23,7 +23,8 @@ int karezd_check_listen(struct str value, char *reason, size_t cap)
 		return 0;
 	str_printf(reason, cap,
 		   "is not an address: expected IP:PORT, [IPV6]:PORT, :PORT or unix:/path, "
-		   "perhaps behind \"tls:\", \"proxy:\" or \"proxy:tls:\"");
+		   "perhaps behind \"tls:\", \"proxy:\" or \"proxy:tls:\"; without unix:/path also "
+		   "behind \"auto:\" or \"proxy:auto:\"");
 	return ERR_INVAL;
 }
 
@@ -170,27 +171,51 @@ int karezd_check_store(struct str value, char *reason, size_t cap)
 
 /* ---- together ---- */
 
-/* Does any address begin so, perhaps behind "proxy:"? */
-static bool karezd_listens_at(const struct karezd_settings *set, bool proxy)
+/* What --listen says, of all addresses together. */
+struct karezd_listens {
+	bool proxy, tls, any;
+};
+
+static struct karezd_listens karezd_listens_at(const struct karezd_settings *set)
 {
+	struct karezd_listens at = {.tls = false};
+
 	for (size_t i = 0; i < set->listen.n; i++) {
 		struct door_where where;
 
-		if (door_parse(str_of(set->listen.v[i]), &where) == 0 &&
-		    (proxy ? where.proxy : where.tls))
-			return true;
+		if (door_parse(str_of(set->listen.v[i]), &where) != 0)
+			continue;
+		at.proxy = at.proxy || where.proxy;
+		at.tls = at.tls || where.tls;
+		at.any = at.any || where.any;
 	}
-	return false;
+	return at;
+}
+
+bool karezd_serves_tls(const struct karezd_settings *set, const struct door_where *where)
+{
+	return where->tls || (where->any && (set->tls_cert != NULL || set->tls_dir != NULL));
+}
+
+bool karezd_serves_ssh(const struct karezd_settings *set)
+{
+	return set->ssh_listen.n > 0 ||
+	       (set->ssh_auto == KAREZD_SSH_AUTO_ON && karezd_listens_at(set).any);
 }
 
 /* TLS needs a certificate, a key, and an address that uses them. */
 static int karezd_check_tls(struct config *c, const struct karezd_settings *set)
 {
-	static const char unused[] = "needs a --listen that begins with tls:, or --manage-listen";
-	bool tls = karezd_listens_at(set, false), wanted = tls || set->manage_listen != NULL;
+	static const char unused[] =
+		"needs a --listen that begins with tls: or auto:, or --manage-listen";
+	struct karezd_listens at = karezd_listens_at(set);
+	bool certs = set->tls_cert != NULL || set->tls_dir != NULL;
+	bool needed = at.tls || set->manage_listen != NULL, wanted = needed || at.any;
 
-	if (wanted && set->tls_cert == NULL && set->tls_dir == NULL)
-		return config_fail(c, tls ? (const void *)&set->listen : &set->manage_listen,
+	if (!certs && (needed || (at.any && set->agent_ca != NULL)))
+		return config_fail(c,
+				   at.tls || !needed ? (const void *)&set->listen
+						     : &set->manage_listen,
 				   "needs --tls-cert and --tls-key as well, or --tls-dir");
 	if (set->tls_cert != NULL && set->tls_key == NULL)
 		return config_fail(c, &set->tls_cert, "needs --tls-key as well");
@@ -217,7 +242,7 @@ static int karezd_check_proxies(struct config *c, const struct karezd_settings *
 
 	if (set->trusted_proxies.n > 0)
 		return 0;
-	if (karezd_listens_at(set, true))
+	if (karezd_listens_at(set).proxy)
 		return config_fail(c, &set->listen, nobody);
 	if (set->tcp_proxy_protocol)
 		return config_fail(c, &set->tcp_proxy_protocol, nobody);
@@ -237,8 +262,10 @@ static int karezd_check_ports_together(struct config *c, const struct karezd_set
 
 static int karezd_check_ssh(struct config *c, const struct karezd_settings *set)
 {
-	if (set->ssh_ca != NULL && set->ssh_listen.n == 0)
-		return config_fail(c, &set->ssh_ca, "needs --ssh-listen as well");
+	if (set->ssh_ca != NULL && !karezd_serves_ssh(set))
+		return config_fail(
+			c, &set->ssh_ca,
+			"needs --ssh-listen as well, or a --listen that begins with auto:");
 	if (set->ssh_listen.n > KAREZD_SSH_LISTEN_MAX)
 		return config_fail(c, &set->ssh_listen, "is too long: 16 addresses at most");
 	return 0;

@@ -13,6 +13,9 @@ static const char *const ssh_ports[] = {
 static const char *const ssh_tokens[] = {
 	[KAREZD_SSH_TOKEN_OFF] = "off", [KAREZD_SSH_TOKEN_ON] = "on", NULL};
 
+static const char *const ssh_autos[] = {
+	[KAREZD_SSH_AUTO_OFF] = "off", [KAREZD_SSH_AUTO_ON] = "on", NULL};
+
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
 #define MEMBER(name) .offset = offsetof(struct karezd_settings, name)
@@ -25,9 +28,9 @@ static const struct config_option rows[] = {
 	 .initial = "127.0.0.1:8080",
 	 .group = "Listening",
 	 .check = karezd_check_listen,
-	 .help = "Accept visitors and agents at IP:PORT, or over TLS at tls:IP:PORT; behind "
-		 "\"proxy:\" come load balancers of --trusted-proxies that speak the PROXY "
-		 "protocol",
+	 .help = "Accept visitors and agents at IP:PORT, over TLS at tls:IP:PORT, or all of it "
+		 "and ssh -R at auto:IP:PORT; behind \"proxy:\" come load balancers of "
+		 "--trusted-proxies that speak the PROXY protocol",
 	 MEMBER(listen)},
 	{.name = "domain",
 	 .letter = 'd',
@@ -57,13 +60,13 @@ static const struct config_option rows[] = {
 	 .type = CONFIG_TEXT,
 	 .metavar = "FILE",
 	 .group = "Listening",
-	 .help = "Certificate chain for tls: addresses, PEM",
+	 .help = "Certificate chain for tls: and auto: addresses, PEM",
 	 MEMBER(tls_cert)},
 	{.name = "tls-key",
 	 .type = CONFIG_TEXT,
 	 .metavar = "FILE",
 	 .group = "Listening",
-	 .help = "Private key for tls: addresses, PEM",
+	 .help = "Private key for tls: and auto: addresses, PEM",
 	 MEMBER(tls_key)},
 	{.name = "tls-dir",
 	 .type = CONFIG_TEXT,
@@ -138,6 +141,13 @@ static const struct config_option rows[] = {
 		 "ssh "
 		 "of --state-dir and are made at the first start",
 	 MEMBER(ssh_listen)},
+	{.name = "ssh-auto",
+	 .type = CONFIG_ENUM,
+	 .initial = "on",
+	 .words = ssh_autos,
+	 .group = "SSH",
+	 .help = "Let ssh -R reach this server at addresses of --listen that begin with auto:",
+	 MEMBER(ssh_auto)},
 	{.name = "ssh-ca",
 	 .type = CONFIG_TEXT,
 	 .metavar = "FILE",
@@ -272,7 +282,8 @@ static const struct config_option rows[] = {
 	 .initial = "10s",
 	 .min = 100,
 	 .group = "Deadlines",
-	 .help = "For a TLS handshake, and for a PROXY header",
+	 .help = "For a TLS handshake, for a PROXY header, and at auto: addresses for the first "
+		 "words",
 	 MEMBER(handshake_ms)},
 	{.name = "tcp-idle-timeout",
 	 .type = CONFIG_DURATION,
@@ -398,6 +409,10 @@ const struct config_program karezd_program = {
 		"karezd --domain tunnel.example.com --listen tls::443 --tls-dir /etc/karez/tls "
 		"\\e\n"
 		"    --tcp-ports 2000-2999\n.Ed\n"
+		"One port for everything, ssh included:\n"
+		".Bd -literal -offset indent\n"
+		"karezd --domain tunnel.example.com --listen auto::443 --tls-dir /etc/karez/tls\n"
+		"ssh -p 443 -R demo:80:localhost:3000 tunnel.example.com\n.Ed\n"
 		"For\n.Xr ssh 1\nas it is, without\n.Xr karez 1 ,\nand what somebody types then:\n"
 		".Bd -literal -offset indent\n"
 		"karezd --domain tunnel.example.com --listen :80 --ssh-listen :2222\n"

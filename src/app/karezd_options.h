@@ -13,6 +13,11 @@
 enum karezd_ssh_ports { KAREZD_SSH_PORTS_CLIENT, KAREZD_SSH_PORTS_YES };
 enum karezd_ssh_token { KAREZD_SSH_TOKEN_OFF, KAREZD_SSH_TOKEN_ON };
 
+/* Whether addresses that begin with "auto:" serve SSH. */
+enum karezd_ssh_auto { KAREZD_SSH_AUTO_OFF, KAREZD_SSH_AUTO_ON };
+
+struct door_where;
+
 struct karezd_settings {
 	struct config_list listen;
 	char *domain;
@@ -32,6 +37,7 @@ struct karezd_settings {
 	char *ssh_ca;
 	int ssh_gateway_ports; /* enum karezd_ssh_ports */
 	int ssh_token;	       /* enum karezd_ssh_token */
+	int ssh_auto;	       /* enum karezd_ssh_auto */
 	uint64_t ssh_grace_ms, ssh_starts_max, ssh_starts_per_ip, ssh_tries_max;
 	struct config_list resolver;
 	char *auth_url;
@@ -50,5 +56,12 @@ extern const struct config_program karezd_program;
  * Returns how many ranges there are; 0 for "none".
  */
 size_t karezd_tcp_ports(const struct config_list *list, struct access_ports *out);
+
+/* Is TLS spoken at this address of --listen? At one that begins with "auto:" if there are
+ * certificates. */
+bool karezd_serves_tls(const struct karezd_settings *set, const struct door_where *where);
+
+/* Is SSH spoken anywhere: at addresses of its own, or at one that begins with "auto:"? */
+bool karezd_serves_ssh(const struct karezd_settings *set);
 
 #endif

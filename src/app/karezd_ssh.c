@@ -23,7 +23,7 @@ struct karezd_ssh {
 /* ---- host keys ---- */
 
 _Static_assert(SECSH_KEYS <= API_SSH_KEYS_MAX, "all host keys are told");
-_Static_assert(KAREZD_SSH_LISTEN_MAX <= API_SSH_PORTS_MAX, "all ports are told");
+_Static_assert(KAREZD_SSH_LISTEN_MAX <= API_SSH_PORTS_MAX, "all ports of its own are told");
 
 static int karezd_ssh_open_keys(struct karezd_ssh *s, const char *dir, char *why)
 {
@@ -153,12 +153,13 @@ const struct api_ssh *karezd_ssh_api(const struct karezd_ssh *s)
 }
 
 /* A port is told once, however many addresses have it. */
-static void karezd_ssh_tell_port(struct karezd_ssh *s, uint16_t port)
+void karezd_ssh_tell_port(struct karezd_ssh *s, uint16_t port)
 {
 	for (size_t i = 0; i < s->api.n_ports; i++)
 		if (s->api.ports[i] == port)
 			return;
-	s->api.ports[s->api.n_ports++] = port;
+	if (s->api.n_ports < API_SSH_PORTS_MAX)
+		s->api.ports[s->api.n_ports++] = port;
 }
 
 static const char *karezd_ssh_why(int e)

@@ -18,7 +18,7 @@ struct karezd_ssh;
 /*
  * Read or make what the door needs. Blocks, for a second when keys are made: for the start of the
  * process.
- *   set     its addresses are not empty; borrowed: outlives it.
+ *   set     karezd_serves_ssh() it; borrowed: outlives it.
  *   dir     the state directory, NUL-terminated; made when it is not there, with "ssh" in it.
  *   domain  normalised; borrowed as set is.
  *   why     [KAREZD_SSH_WHY] set on failure: a sentence that names the file.
@@ -33,6 +33,9 @@ void karezd_ssh_say_keys(const struct karezd_ssh *s, FILE *out);
 /* For node_opt.ssh and node_opt.api_ssh; they live as long as s. */
 const struct gateway_ssh_opt *karezd_ssh_gateway(const struct karezd_ssh *s);
 const struct api_ssh *karezd_ssh_api(const struct karezd_ssh *s);
+
+/* One more port where SSH is spoken, at an address that others have opened: the API tells it. */
+void karezd_ssh_tell_port(struct karezd_ssh *s, uint16_t port);
 
 /*
  * Listen at every address.

@@ -34,6 +34,11 @@ static struct wire *proxy_wait_release(struct proxy_wait *p)
 	return w;
 }
 
+bool proxy_reader_trusts(const struct proxy_reader *r, const struct visit_end *peer)
+{
+	return cidr_match_text(r->opt.trusted, r->opt.n_trusted, str_of(peer->ip));
+}
+
 static void proxy_reader_say(struct proxy_reader *r, const struct visit_end *peer, int e,
 			     const char *why)
 {
@@ -129,7 +134,7 @@ void proxy_entrance_serve(struct proxy_entrance *in, struct wire *w,
 	struct proxy_reader *r = in->reader;
 	struct proxy_wait *p;
 
-	if (!cidr_match_text(r->opt.trusted, r->opt.n_trusted, str_of(ends->peer.ip))) {
+	if (!proxy_reader_trusts(r, &ends->peer)) {
 		proxy_reader_say(r, &ends->peer, ERR_DENIED,
 				 "only --trusted-proxies may come here, with the PROXY protocol");
 		wire_close(w, ERR_DENIED);

@@ -25,6 +25,9 @@ int proxy_reader_new(struct ev *ev, const struct proxy_reader_opt *opt,
 /* All entrances must have been ended. NULL is allowed. */
 void proxy_reader_free(struct proxy_reader *r);
 
+/* May somebody with this address speak it? */
+bool proxy_reader_trusts(const struct proxy_reader *r, const struct visit_end *peer);
+
 /* Who comes, as the header says; the connection's own ends when it says nothing of them. */
 struct proxy_visitor {
 	struct visit_end peer, local;

@@ -59,7 +59,7 @@ static void sni_ingress_say(struct sni_ingress *in, const struct visit *visit, i
 }
 
 /* An alert, and the end: nothing more is owed to somebody whom we do not know. */
-static void sni_ingress_alert(struct wire *w, enum client_hello_alert alert)
+void sni_ingress_alert(struct wire *w, enum client_hello_alert alert)
 {
 	uint8_t record[CLIENT_HELLO_ALERT];
 

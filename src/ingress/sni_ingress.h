@@ -37,6 +37,12 @@ int sni_ingress_new(struct ev *ev, const struct sni_ingress_opt *opt,
  */
 void sni_ingress_serve(struct sni_ingress *in, struct wire *w, const struct visit *who);
 
+/*
+ * Refuse somebody who speaks TLS, or is to: one alert in clear, and the end.
+ *   w  taken over; nothing was written to it.
+ */
+void sni_ingress_alert(struct wire *w, enum client_hello_alert alert);
+
 /* Visitors whose ClientHello is not complete. */
 size_t sni_ingress_load(const struct sni_ingress *in);
 void sni_ingress_free(struct sni_ingress *in);

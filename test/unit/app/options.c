@@ -33,6 +33,34 @@ static const struct {
 	const char *message; /* part of it; NULL: accepted */
 } cases[] = {
 	{"nothing is needed", &karezd_program, {"karezd"}, NULL},
+	{"one address for everything",
+	 &karezd_program,
+	 {"karezd", "--listen", "auto:127.0.0.1:443", "--tls-dir", "certs", "--ssh-ca", "ca.pub"},
+	 NULL},
+	{"it needs no certificate",
+	 &karezd_program,
+	 {"karezd", "--listen", "auto::443", "--ssh-auto", "off"},
+	 NULL},
+	{"authorities of SSH where it is not spoken",
+	 &karezd_program,
+	 {"karezd", "--listen", "auto::443", "--ssh-auto", "off", "--ssh-ca", "ca.pub"},
+	 "--ssh-ca: needs --ssh-listen as well, or a --listen that begins with auto:"},
+	{"authorities of agents where there is no certificate",
+	 &karezd_program,
+	 {"karezd", "--listen", "auto::443", "--agent-ca", "ca.pem"},
+	 "--listen: needs --tls-cert and --tls-key as well, or --tls-dir"},
+	{"everything at a unix socket",
+	 &karezd_program,
+	 {"karezd", "--listen", "auto:unix:/run/k"},
+	 "--listen: \"auto:unix:/run/k\" is not an address"},
+	{"everything, and TLS",
+	 &karezd_program,
+	 {"karezd", "--listen", "tls:auto::443", "--tls-dir", "certs"},
+	 "--listen: \"tls:auto::443\" is not an address"},
+	{"everything, behind who is not named",
+	 &karezd_program,
+	 {"karezd", "--listen", "proxy:auto::443"},
+	 "--listen: needs --trusted-proxies"},
 	{"several addresses",
 	 &karezd_program,
 	 {"karezd", "--listen", "127.0.0.1:80,[::1]:80", "--listen=unix:/run/k"},
@@ -213,6 +241,33 @@ static const struct {
 	 {"karez", "3000", "--server", "ftp://x"},
 	 "--server: \"ftp://x\""},
 	{"a name that is none", &karez_program, {"karez", "3000", "--name", "a_b!"}, "--name"},
+	{"a file of services", &karez_program, {"karez", "up", "-f", "s.yaml", "-i", "tim"}, NULL},
+	{"as with mdm-tunnel",
+	 &karez_program,
+	 {"karez", "up", "-c", "s.json", "-H", "::1", "-p8001"},
+	 NULL},
+	{"the file twice",
+	 &karez_program,
+	 {"karez", "up", "-c", "s.json", "-f", "s.json"},
+	 "--service-definitions: contradicts --file"},
+	{"the server twice",
+	 &karez_program,
+	 {"karez", "up", "-H", "a.example", "--server", "http://a.example"},
+	 "--host: contradicts --server"},
+	{"the server's port apart from its URL",
+	 &karez_program,
+	 {"karez", "up", "--port=1", "--server", "http://a.example"},
+	 "--port: contradicts --server"},
+	{"a host with its port",
+	 &karez_program,
+	 {"karez", "up", "-H", "a.example:80"},
+	 "--host: \"a.example:80\" is not a host"},
+	{"port 0 of a server", &karez_program, {"karez", "up", "-p", "0"}, "--port: \"0\""},
+	{"an id that is none", &karez_program, {"karez", "up", "-i", "a_b"}, "--id"},
+	{"-c elsewhere is what it was",
+	 &karez_program,
+	 {"karez", "3000", "-c", "/nonexistent"},
+	 "/nonexistent"},
 	{"a secret on the command line",
 	 &karez_program,
 	 {"karez", "3000", "--token", "kz_x"},
@@ -269,6 +324,47 @@ static void test_ssh_as_it_is(void **state)
 	config_free(c);
 }
 
+static void test_the_server_of_mdm_tunnel(void **state)
+{
+	static const struct {
+		const char *why, *argv[ARGS_MAX], *url; /* NULL: none is named so */
+	} servers[] = {
+		{"nothing", {"karez", "up"}, NULL},
+		{"its URL", {"karez", "up", "--server", "http://a.example"}, NULL},
+		{"a host", {"karez", "up", "-H", "a.example"}, "https://a.example"},
+		{"and a port",
+		 {"karez", "up", "-H", "a.example", "-p", "8001"},
+		 "https://a.example:8001"},
+		{"here", {"karez", "up", "-H", "localhost"}, "http://localhost:8080"},
+		{"a port here", {"karez", "up", "-p", "8001"}, "http://localhost:8001"},
+		{"an address here", {"karez", "up", "-H", "::1", "-p", "80"}, "http://[::1]"},
+		{"an address", {"karez", "up", "-H", "2001:db8::1"}, "https://[2001:db8::1]"},
+		{"a port of a tunnel", {"karez", "tcp", "22", "-p", "8001"}, NULL},
+	};
+	static char *const no_env[] = {NULL};
+
+	for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
+		char *argv[ARGS_MAX + 1] = {NULL}, text[URL_TEXT_MAX];
+		struct config_input in = {.argv = argv, .envp = no_env};
+		struct karez_options set = {0};
+		struct config *c = NULL;
+		struct url url;
+
+		for (; in.argc < ARGS_MAX && servers[i].argv[in.argc] != NULL; in.argc++)
+			assert_non_null(argv[in.argc] = strdup(servers[i].argv[in.argc]));
+		assert_int_equal(config_load(&karez_program, &in, &set, &c), 0);
+		if (karez_options_server(c, &set, &url) != (servers[i].url != NULL))
+			fail_msg("%s", servers[i].why);
+		if (servers[i].url != NULL) {
+			url_format(&url, text);
+			assert_string_equal(text, servers[i].url);
+		}
+		config_free(c);
+		for (int k = 0; k < in.argc; k++)
+			free(argv[k]);
+	}
+}
+
 static void test_ranges_of_ports(void **state)
 {
 	char *v[] = {(char[]){"22"}, (char[]){"2000-2100"}, (char[]){"65535"}, (char[]){"none"}};
@@ -289,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_tables_have_no_mistake),
 		cmocka_unit_test(test_what_a_person_types),
 		cmocka_unit_test(test_ssh_as_it_is),
+		cmocka_unit_test(test_the_server_of_mdm_tunnel),
 		cmocka_unit_test(test_ranges_of_ports),
 	};
 
