@@ -356,6 +356,30 @@ static void api_json_rights(const struct rights *r, struct api_maker *m)
 	api_text(m, "auth_url", r->auth_url);
 }
 
+static void api_json_headers(const struct record_tunnel *r, struct api_maker *m)
+{
+	struct str edits = header_edits_str(&r->edits);
+	char text[HEADER_EDIT_TEXT];
+
+	api_begin(m);
+	api_bool(m, "rewrite", r->rewrite);
+	api_text(m, "host", r->host);
+	for (unsigned what = 0; what < HEADER_EDITS; what++) {
+		struct json *list = NULL;
+		struct http_field f;
+		size_t at = 0;
+
+		if (m->e == 0)
+			m->e = json_new_list(&list);
+		while (m->e == 0 && header_edits_next(edits, what, &at, &f)) {
+			size_t len = header_edit_format(what, &f, text);
+
+			m->e = json_add_text(list, (struct str){text, len});
+		}
+		api_put(m, header_edit_name(what), &list);
+	}
+}
+
 static int api_json_served(struct api *a, const struct record_tunnel *r,
 			   const struct core_serving *s, struct json **out)
 {
@@ -378,8 +402,7 @@ static int api_json_served(struct api *a, const struct record_tunnel *r,
 	api_put_maker(&m, "ingress", &part);
 	api_json_target(r, &part);
 	api_put_maker(&m, "target", &part);
-	api_begin(&part);
-	api_bool(&part, "rewrite", r->rewrite);
+	api_json_headers(r, &part);
 	api_put_maker(&m, "headers", &part);
 	api_json_rights(&r->rights, &part);
 	api_put_maker(&m, "visitors", &part);

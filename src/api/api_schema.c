@@ -346,10 +346,27 @@ static const struct api_field target_fields[] = {
 };
 static const struct api_schema target = {.name = "Target", FIELDS(target_fields)};
 
+#define EDITS(what, most, text)                                                               \
+	{                                                                                     \
+		.name = (what), .type = API_LIST, .max = HEADER_EDIT_MAX, .text_max = (most), \
+		.help = (text)                                                                \
+	}
 static const struct api_field headers_fields[] = {
 	FLAG("rewrite", "Host, Origin and Referer become the target's"),
+	TEXT("host", HOSTNAME_AUTHORITY_MAX,
+	     "Host becomes this, \"app.local\" or \"localhost:3000\"; empty: not; not with "
+	     "rewrite"),
+	EDITS("request_remove", HEADER_EDIT_NAME_MAX,
+	      "Fields of visitors that the target does not get: \"Cookie\""),
+	EDITS("request_add", HEADER_EDIT_TEXT - 1,
+	      "Fields that the target gets besides: \"X-Env: test\"; removing comes first"),
+	EDITS("response_remove", HEADER_EDIT_NAME_MAX,
+	      "Fields of the target that visitors do not get"),
+	EDITS("response_add", HEADER_EDIT_TEXT - 1, "Fields that visitors get besides"),
 };
-static const struct api_schema headers = {.name = "Headers", FIELDS(headers_fields)};
+static const struct api_schema headers = {.name = "Headers",
+					  .help = "Of http tunnels; 4096 bytes in all",
+					  FIELDS(headers_fields)};
 
 static const struct api_field basic_fields[] = {
 	{.name = "user",
@@ -364,6 +381,12 @@ static const struct api_field basic_fields[] = {
 	 .min = 1,
 	 .max = PASSWORD_MAX,
 	 .help = "Not there: it stays what it is"},
+	{.name = "hash",
+	 .type = API_TEXT,
+	 .flags = API_WRITE_ONLY,
+	 .min = 1,
+	 .max = RIGHTS_HASH_TEXT - 1,
+	 .help = "In place of a password: its scrypt hash as a PHC string, of ln=14,r=8,p=1"},
 };
 static const struct api_schema basic = {.name = "BasicUser", FIELDS(basic_fields)};
 
@@ -425,7 +448,7 @@ static const struct api_field tunnel_fields[] = {
 	OBJECT("transport", transport, "How agents serve it"),
 	OBJECT("ingress", ingress, "How visitors reach it"),
 	OBJECT("target", target, "What is behind it"),
-	OBJECT("headers", headers, "What is changed in requests"),
+	OBJECT("headers", headers, "What is changed in requests and answers"),
 	OBJECT("visitors", visitors, "Whom it lets in"),
 	TOLD_TEXT("owner", "The id of its account"),
 	TOLD_TIME("created_at", "When it was made"),

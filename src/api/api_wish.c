@@ -1,6 +1,6 @@
 /*
- * A tunnel is described by the same members wherever it is: they are read here only, and the
- * passwords among them are hashed before anything of them is kept.
+ * A tunnel is described by the same members wherever it is: they are read here only, but for those
+ * that agents say as well, and the passwords among them are hashed before anything of them is kept.
  */
 #include "api/api_wish.h"
 
@@ -8,10 +8,8 @@
 
 #include "api/api_internal.h"
 #include "base/err.h"
+#include "core/tunnel_json.h"
 #include "proto/url.h"
-
-/* Bytes of a bearer token of visitors. */
-#define BEARER_MIN 16
 
 /* ---- what it is ---- */
 
@@ -155,8 +153,6 @@ static int api_wish_read_target(const struct json *body, struct api_wish *w,
 	struct url url;
 	struct str s;
 
-	if (api_body_bool(api_body_object(body, "headers"), "rewrite", &to->rewrite))
-		w->set |= MANAGE_T_REWRITE;
 	if (api_body_text(target, "service", &s) &&
 	    str_copy(to->service, sizeof to->service, s) == 0)
 		w->set |= MANAGE_T_SERVICE;
@@ -170,80 +166,7 @@ static int api_wish_read_target(const struct json *body, struct api_wish *w,
 	return api_fault_set(fault, ERR_INVAL, "target.url", "is not a target: %s", why);
 }
 
-/* ---- visitors ---- */
-
-static int api_wish_read_blocks(const struct json *visitors, const char *key, struct cidr *out,
-				struct api_fault *fault)
-{
-	const struct json *list = api_body_list(visitors, key);
-	char field[40];
-	struct str s;
-
-	for (size_t i = 0; i < json_count(list); i++) {
-		if (json_text(json_at(list, i), &s) == 0 && cidr_parse(s, &out[i]) == 0)
-			continue;
-		str_printf(field, sizeof field, "visitors.%s.%zu", key, i);
-		return api_fault_set(fault, ERR_INVAL, field,
-				     "must be an address or a block of them: \"10.0.0.0/8\", "
-				     "\"::1\"");
-	}
-	return 0;
-}
-
-static int api_wish_read_lists(const struct json *visitors, struct api_wish *w,
-			       struct api_fault *fault)
-{
-	struct rights *r = &w->to.rights;
-	int e;
-
-	if ((e = api_wish_read_blocks(visitors, "allow", r->allow, fault)) != 0 ||
-	    (e = api_wish_read_blocks(visitors, "deny", r->deny, fault)) != 0)
-		return e;
-	r->n_allow = json_count(api_body_list(visitors, "allow"));
-	r->n_deny = json_count(api_body_list(visitors, "deny"));
-	if (api_body_list(visitors, "allow") != NULL)
-		w->set |= MANAGE_T_ALLOW;
-	if (api_body_list(visitors, "deny") != NULL)
-		w->set |= MANAGE_T_DENY;
-	return 0;
-}
-
-static int api_wish_read_users(const struct json *visitors, struct api_wish *w,
-			       struct api_fault *fault)
-{
-	const struct json *list = api_body_list(visitors, "basic");
-	struct rights *r = &w->to.rights;
-	struct str name;
-
-	if (list == NULL)
-		return 0;
-	w->set |= MANAGE_T_USERS;
-	w->basic = list;
-	for (size_t i = 0; i < json_count(list); i++) {
-		struct rights_user *u = &r->users[r->n_users++];
-		bool twice = false;
-		char field[40];
-
-		if (api_body_text(json_at(list, i), "user", &name))
-			(void)!str_copy(u->name, sizeof u->name, name);
-		for (size_t k = 0; k < i; k++)
-			twice |= strcmp(r->users[k].name, u->name) == 0;
-		if (!twice && strchr(u->name, ':') == NULL)
-			continue;
-		str_printf(field, sizeof field, "visitors.basic.%zu.user", i);
-		return api_fault_set(fault, ERR_INVAL, field,
-				     twice ? "stands twice in the list" : "must not hold a colon");
-	}
-	return 0;
-}
-
-static bool api_wish_bearer_ok(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.p[i] <= ' ' || s.p[i] > '~')
-			return false;
-	return s.len >= BEARER_MIN;
-}
+/* ---- visitors, and what is changed in heads ---- */
 
 /* A number of tokens means those that are there; in a new tunnel none are, so it would be open. */
 int api_wish_no_bearers(struct api_fault *fault)
@@ -252,33 +175,19 @@ int api_wish_no_bearers(struct api_fault *fault)
 			     "a new tunnel has no tokens yet: give a list of them");
 }
 
-static int api_wish_read_bearers(const struct core *core, const struct json *visitors,
-				 struct api_wish *w, struct api_fault *fault)
+static int api_wish_read_shared(const struct core *core, const struct json *body,
+				struct api_wish *w, struct api_fault *fault)
 {
-	const struct json *list = api_body_list(visitors, "bearer");
-	struct rights *r = &w->to.rights;
-	uint64_t told;
+	struct tunnel_json t = {.core = core, .plain = true, .to = &w->to};
+	int e = tunnel_json_visitors(&t, api_body_object(body, "visitors"));
 
-	if (list == NULL) {
-		w->keeps_bearers = api_body_number(visitors, "bearer", &told) && told > 0;
-		return 0;
-	}
-	w->set |= MANAGE_T_BEARERS;
-	for (size_t i = 0; i < json_count(list); i++) {
-		struct str s = {0};
-		char field[40];
-		int e;
-
-		(void)!json_text(json_at(list, i), &s);
-		str_printf(field, sizeof field, "visitors.bearer.%zu", i);
-		if (!api_wish_bearer_ok(s))
-			return api_fault_set(fault, ERR_INVAL, field,
-					     "must have %d to 128 characters of ASCII, no spaces",
-					     BEARER_MIN);
-		e = core_fingerprint(core, s, r->bearers[r->n_bearers++]);
-		if (e != 0)
-			return api_fault_set(fault, e, NULL, "the server is starting; try again");
-	}
+	if (e == 0)
+		e = tunnel_json_headers(&t, api_body_object(body, "headers"));
+	if (e != 0)
+		return api_fault_set(fault, e, t.field, "%s", t.detail);
+	w->set |= t.set;
+	w->basic = t.basic;
+	w->keeps_bearers = t.keeps_bearers;
 	return 0;
 }
 
@@ -287,23 +196,15 @@ static int api_wish_read_bearers(const struct core *core, const struct json *vis
 int api_wish_read(const struct core *core, const struct json *body, struct api_wish *out,
 		  struct api_fault *fault)
 {
-	const struct json *visitors = api_body_object(body, "visitors");
-	struct rights *r = &out->to.rights;
-	struct str url;
 	int e;
 
 	api_wish_read_ingress(body, out);
 	api_wish_read_transport(body, out);
-	if (api_body_text(visitors, "auth_url", &url) &&
-	    str_copy(r->auth_url, sizeof r->auth_url, url) == 0)
-		out->set |= MANAGE_T_AUTH_URL;
 	if ((e = api_wish_read_target(body, out, fault)) != 0 ||
 	    (e = api_wish_read_kind(body, out, fault)) != 0 ||
-	    (e = api_wish_read_domains(body, out, fault)) != 0 ||
-	    (e = api_wish_read_lists(visitors, out, fault)) != 0 ||
-	    (e = api_wish_read_users(visitors, out, fault)) != 0)
+	    (e = api_wish_read_domains(body, out, fault)) != 0)
 		return e;
-	return api_wish_read_bearers(core, visitors, out, fault);
+	return api_wish_read_shared(core, body, out, fault);
 }
 
 /* ---- passwords ---- */

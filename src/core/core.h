@@ -360,6 +360,8 @@ struct tunnel_settings {
 	enum tunnel_tls tls;
 	enum tunnel_proxy proxy;
 	bool rewrite;		     /* Host, Origin and Referer become the target's */
+	struct str edits;	     /* owned; see header_edits_str(); empty: none */
+	char *host;		     /* owned; see record_tunnel; may be empty */
 	uint64_t drain_ms;	     /* see record_tunnel */
 	const struct rights *rights; /* owned; NULL: everybody is let in */
 	uint64_t version;	     /* of the record */

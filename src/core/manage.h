@@ -194,6 +194,9 @@ enum {
 	MANAGE_T_SERVICE = 65536,
 	MANAGE_T_AGENTS = 131072,
 	MANAGE_T_DRAIN = 262144,
+	MANAGE_T_HOST = 524288,
+	MANAGE_T_EDITS = 1048576, /* << HEADER_*: one of the lists of to.edits */
+	MANAGE_T_EDITS_ALL = 15728640,
 };
 
 struct manage_tunnel_change {

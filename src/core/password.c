@@ -99,14 +99,41 @@ static int password_parse(struct str text, struct password_phc *out)
 	return 0;
 }
 
-static void password_format(const struct password_job *j, char out[RIGHTS_HASH_TEXT])
+static void password_format(const struct digest_cost *cost, struct str bytes,
+			    const uint8_t key[DIGEST_LEN], char out[RIGHTS_HASH_TEXT])
 {
-	char salt[BASE64_TEXT(PASSWORD_SALT_MAX)], key[BASE64_TEXT(DIGEST_LEN)];
+	char salt[BASE64_TEXT(PASSWORD_SALT_MAX)], text[BASE64_TEXT(DIGEST_LEN)];
 
-	base64_encode(BASE64_BARE, j->phc.salt, j->phc.salt_len, salt);
-	base64_encode(BASE64_BARE, j->key, sizeof j->key, key);
-	str_printf(out, RIGHTS_HASH_TEXT, "$scrypt$ln=%u,r=%u,p=%u$%s$%s", j->phc.cost.ln,
-		   j->phc.cost.r, j->phc.cost.p, salt, key);
+	base64_encode(BASE64_BARE, bytes.p, bytes.len, salt);
+	base64_encode(BASE64_BARE, key, DIGEST_LEN, text);
+	str_printf(out, RIGHTS_HASH_TEXT, "$scrypt$ln=%u,r=%u,p=%u$%s$%s", cost->ln, cost->r,
+		   cost->p, salt, text);
+}
+
+int password_make(struct str password, const uint8_t salt[PASSWORD_SALT_LEN],
+		  char out[RIGHTS_HASH_TEXT])
+{
+	struct str bytes = {(const char *)salt, PASSWORD_SALT_LEN};
+	uint8_t key[DIGEST_LEN];
+	int e;
+
+	if (password.len == 0)
+		return ERR_INVAL;
+	if (password.len > PASSWORD_MAX)
+		return ERR_TOOBIG;
+	if ((e = digest_scrypt(password, bytes, &password_cost, key)) == 0)
+		password_format(&password_cost, bytes, key, out);
+	explicit_bzero(key, sizeof key);
+	return e;
+}
+
+bool password_hash_ok(struct str hash)
+{
+	struct password_phc phc;
+
+	return hash.len < RIGHTS_HASH_TEXT && password_parse(hash, &phc) == 0 &&
+	       phc.cost.ln == password_cost.ln && phc.cost.r == password_cost.r &&
+	       phc.cost.p == password_cost.p;
 }
 
 /* ---- jobs ---- */
@@ -132,12 +159,13 @@ static void password_job_run(void *arg)
 
 static void password_job_tell(struct password_job *j)
 {
+	struct str salt = {(const char *)j->phc.salt, j->phc.salt_len};
 	char hash[RIGHTS_HASH_TEXT];
 	int e = j->e;
 
 	if (j->on_hash != NULL) {
 		if (e == 0)
-			password_format(j, hash);
+			password_format(&j->phc.cost, salt, j->key, hash);
 		j->on_hash(j->arg, e, e == 0 ? hash : NULL);
 		return;
 	}

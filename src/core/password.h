@@ -57,8 +57,24 @@ struct password_check {
 int password_check(struct passwords *p, const struct password_check *check,
 		   void (*done)(void *arg, int e), void *arg, struct password_job **job) MUST_CHECK;
 
+/* Is it a hash as password_hash() makes them, of just that cost: one from elsewhere may be kept? */
+bool password_hash_ok(struct str hash);
+
 /* Never call back. NULL is allowed. */
 void password_cancel(struct password_job *job);
+
+/* Bytes of the salt of a new hash. */
+#define PASSWORD_SALT_LEN 16
+
+/*
+ * Hash a password here and now, with all that it costs: for the start, and for threads.
+ *   password  [1..PASSWORD_MAX] bytes.
+ *   salt      random bytes.
+ *   out       set on success; NUL-terminated.
+ * Returns 0, ERR_INVAL (empty), ERR_TOOBIG or ERR_NOMEM.
+ */
+int password_make(struct str password, const uint8_t salt[PASSWORD_SALT_LEN],
+		  char out[RIGHTS_HASH_TEXT]) MUST_CHECK;
 
 /* Jobs begun so far, for tests and statistics. */
 uint64_t password_n_jobs(const struct passwords *p);

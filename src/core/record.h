@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "core/access.h"
 #include "core/rights.h"
+#include "proto/header_edit.h"
 #include "proto/hostname.h"
 
 /* Kinds of records in the store. */
@@ -130,8 +131,11 @@ struct record_tunnel {
 	char alt_names[RECORD_ALT_NAMES_MAX][HOSTNAME_MAX + 1]; /* custom domains, proven */
 	size_t n_alt_names;
 	enum tunnel_policy policy;
-	uint64_t sessions_max;	     /* usual: RECORD_SESSIONS_MAX */
-	bool rewrite;		     /* Host, Origin and Referer become the target's */
+	uint64_t sessions_max; /* usual: RECORD_SESSIONS_MAX */
+	bool rewrite;	       /* Host, Origin and Referer become the target's */
+	/* Host becomes this: "name" or "name:port"; "": not, and never with rewrite */
+	char host[HOSTNAME_AUTHORITY_MAX + 1];
+	struct header_edits edits;   /* of an http tunnel */
 	uint16_t port;		     /* of a tcp tunnel: never 0 there, always 0 elsewhere */
 	char bind[RECORD_BIND_TEXT]; /* of a tcp tunnel: an IP, "localhost", or "": wherever the
 					server listens */

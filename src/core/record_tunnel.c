@@ -99,8 +99,10 @@ bool record_tunnel_same(const struct record_tunnel *a, const struct record_tunne
 	       record_same_texts(a->alt_names[0], b->alt_names[0], sizeof a->alt_names[0],
 				 a->n_alt_names) &&
 	       a->policy == b->policy && a->sessions_max == b->sessions_max &&
-	       a->rewrite == b->rewrite && a->port == b->port && strcmp(a->bind, b->bind) == 0 &&
-	       a->tls == b->tls && a->proxy == b->proxy && strcmp(a->service, b->service) == 0 &&
+	       a->rewrite == b->rewrite && strcmp(a->host, b->host) == 0 &&
+	       str_eq(header_edits_str(&a->edits), header_edits_str(&b->edits)) &&
+	       a->port == b->port && strcmp(a->bind, b->bind) == 0 && a->tls == b->tls &&
+	       a->proxy == b->proxy && strcmp(a->service, b->service) == 0 &&
 	       a->n_agents == b->n_agents &&
 	       record_same_texts(a->agents[0], b->agents[0], sizeof a->agents[0], a->n_agents) &&
 	       a->drain_ms == b->drain_ms && record_same_rights(&a->rights, &b->rights);
@@ -197,6 +199,37 @@ static int record_word(const struct json *j, const char *key, const char *const 
 }
 
 /* Words of a later version are damage, as with kinds: guessing could open what is shut. */
+/* One list of fields. What may be changed is asked of new ones only; what cannot be understood
+ * makes the record a damaged one, since it may have kept something back. */
+static int record_read_edit(const struct json *headers, enum header_edit what,
+			    struct header_edits *out)
+{
+	const struct json *list;
+	struct http_field f;
+	const char *why;
+	struct str text;
+	int e = record_list(headers, header_edit_name(what), HEADER_EDIT_MAX, &list);
+
+	for (size_t i = 0; e == 0 && i < json_count(list); i++)
+		if ((e = json_text(json_at(list, i), &text)) == 0 &&
+		    (e = header_edit_split(what, text, &f, &why)) == 0)
+			e = header_edits_put(out, what, &f);
+	return e;
+}
+
+static int record_read_headers(const struct json *j, struct record_tunnel *out)
+{
+	const struct json *headers;
+	int e = json_get_object(j, "headers", &headers);
+
+	if (e != 0)
+		return e == ERR_NOTFOUND ? 0 : e;
+	e = record_text(headers, "host", out->host, sizeof out->host);
+	for (unsigned what = 0; what < HEADER_EDITS && e == 0; what++)
+		e = record_read_edit(headers, what, &out->edits);
+	return e;
+}
+
 static int record_read_words(const struct json *j, struct record_tunnel *out)
 {
 	struct str word;
@@ -252,6 +285,7 @@ int record_read_tunnel(struct str key, struct str value, struct record_tunnel *o
 	    (e = record_text(j, "target", out->target, sizeof out->target)) != 0 ||
 	    (e = record_number(j, "sessions_max", &out->sessions_max)) != 0 ||
 	    (e = record_flag(j, "rewrite", &out->rewrite)) != 0 ||
+	    (e = record_read_headers(j, out)) != 0 ||
 	    (e = record_read_rights(j, &out->rights)) != 0 ||
 	    (e = record_time(j, "created_ms", &out->created_ms)) != 0 ||
 	    (e = record_time(j, "updated_ms", &out->updated_ms)) != 0)
@@ -385,6 +419,44 @@ static int record_set_rights(struct json *j, const struct rights *r)
 	return e;
 }
 
+static int record_set_edit(struct json *j, enum header_edit what, struct str edits)
+{
+	char text[HEADER_EDIT_TEXT];
+	struct json *list = NULL;
+	struct http_field f;
+	size_t at = 0;
+	int e = json_new_list(&list);
+
+	while (e == 0 && header_edits_next(edits, what, &at, &f)) {
+		size_t len = header_edit_format(what, &f, text);
+
+		e = json_add_text(list, (struct str){text, len});
+	}
+	if (e == 0)
+		e = record_set_list(j, header_edit_name(what), &list);
+	json_free(list);
+	return e;
+}
+
+/* Written whole, like rights. */
+static int record_set_headers(struct json *j, const struct record_tunnel *r)
+{
+	struct json *headers = NULL;
+	int e;
+
+	json_unset(j, "headers");
+	if (r->host[0] == '\0' && r->edits.len == 0)
+		return 0;
+	if ((e = json_new_object(&headers)) == 0)
+		e = record_set_text(headers, "host", r->host);
+	for (unsigned what = 0; what < HEADER_EDITS && e == 0; what++)
+		e = record_set_edit(headers, what, header_edits_str(&r->edits));
+	if (e == 0)
+		e = json_set(j, "headers", &headers);
+	json_free(headers);
+	return e;
+}
+
 /* A number, or no member when it is the usual one. */
 static int record_set_number(struct json *j, const char *key, uint64_t value, uint64_t usual)
 {
@@ -438,7 +510,7 @@ int record_write_tunnel(struct str old, const struct record_tunnel *r, struct bu
 	    (e = json_set_text(j, "policy", str_of(record_policy(r->policy)))) == 0 &&
 	    (e = json_set_number(j, "sessions_max", r->sessions_max)) == 0 &&
 	    (e = json_set_bool(j, "rewrite", r->rewrite)) == 0 &&
-	    (e = record_set_rights(j, &r->rights)) == 0 &&
+	    (e = record_set_headers(j, r)) == 0 && (e = record_set_rights(j, &r->rights)) == 0 &&
 	    (e = record_set_time(j, "created_ms", r->created_ms)) == 0 &&
 	    (e = record_set_time(j, "updated_ms", r->updated_ms)) == 0)
 		e = json_write(j, RECORD_MAX, out);

@@ -10,8 +10,10 @@ int settings_new(const struct record_tunnel *r, uint64_t version, struct tunnel_
 {
 	bool open = rights_is_empty(&r->rights);
 	size_t rights_len = open ? 0 : sizeof r->rights, target_len = strlen(r->target) + 1;
-	size_t service_len = strlen(r->service) + 1;
-	struct tunnel_settings *s = calloc(1, sizeof *s + rights_len + target_len + service_len);
+	size_t service_len = strlen(r->service) + 1, host_len = strlen(r->host) + 1;
+	struct str edits = header_edits_str(&r->edits);
+	struct tunnel_settings *s =
+		calloc(1, sizeof *s + rights_len + target_len + service_len + host_len + edits.len);
 
 	if (s == NULL)
 		return ERR_NOMEM;
@@ -26,6 +28,8 @@ int settings_new(const struct record_tunnel *r, uint64_t version, struct tunnel_
 		s->rights = memcpy(s + 1, &r->rights, rights_len);
 	s->target = memcpy((char *)(s + 1) + rights_len, r->target, target_len);
 	s->service = memcpy(s->target + target_len, r->service, service_len);
+	s->host = memcpy(s->service + service_len, r->host, host_len);
+	s->edits = (struct str){memcpy(s->host + host_len, edits.p, edits.len), edits.len};
 	*out = s;
 	return 0;
 }

@@ -239,6 +239,30 @@ static void edit_set_place(struct record_tunnel *r, const struct record_tunnel *
 		r->drain_ms = to->drain_ms;
 }
 
+/* What Host becomes: whoever says one of the two means that it is not the other. */
+static void edit_set_host(struct record_tunnel *r, const struct record_tunnel *to, unsigned set)
+{
+	if (set & MANAGE_T_REWRITE)
+		r->rewrite = to->rewrite;
+	if (set & MANAGE_T_HOST)
+		memcpy(r->host, to->host, sizeof r->host);
+	if ((set & MANAGE_T_HOST) && r->host[0] != '\0' && !(set & MANAGE_T_REWRITE))
+		r->rewrite = false;
+	if ((set & MANAGE_T_REWRITE) && r->rewrite && !(set & MANAGE_T_HOST))
+		r->host[0] = '\0';
+}
+
+static int edit_set_edits(struct tunnel_edit *x)
+{
+	unsigned lists = (x->set & MANAGE_T_EDITS_ALL) / MANAGE_T_EDITS;
+
+	if (lists == 0 || header_edits_merge(&x->r->edits, &x->to->edits, lists) == 0)
+		return 0;
+	return manage_refuse(x->m, ERR_TOOBIG, "headers",
+			     "all fields that a tunnel adds and removes have %d bytes at most",
+			     HEADER_EDIT_BYTES);
+}
+
 static void edit_set(struct record_tunnel *r, const struct record_tunnel *to, unsigned set)
 {
 	if (set & MANAGE_T_ENABLED)
@@ -249,8 +273,7 @@ static void edit_set(struct record_tunnel *r, const struct record_tunnel *to, un
 		r->policy = to->policy;
 	if (set & MANAGE_T_SESSIONS_MAX)
 		r->sessions_max = to->sessions_max;
-	if (set & MANAGE_T_REWRITE)
-		r->rewrite = to->rewrite;
+	edit_set_host(r, to, set);
 	edit_set_place(r, to, set);
 	edit_set_rights(&r->rights, &to->rights, set);
 }
@@ -268,6 +291,8 @@ static void edit_fit_kind(struct record_tunnel *r)
 		r->tls = TUNNEL_TLS_PASS;
 	if (r->kind != TUNNEL_HTTP) {
 		r->rewrite = false;
+		r->host[0] = '\0';
+		r->edits.len = 0;
 		r->rights.n_users = r->rights.n_bearers = 0;
 		r->rights.auth_url[0] = '\0';
 	}
@@ -325,6 +350,8 @@ int tunnel_edit_merge(struct tunnel_edit *x)
 	r->temporary = x->temporary && (x->made || x->old->temporary);
 	edit_set(r, x->to, x->found ? x->set & ~(unsigned)MANAGE_T_ALT_NAMES : x->set);
 	if ((x->set & MANAGE_T_USERS) && (e = edit_set_users(x)) != 0)
+		return e;
+	if ((e = edit_set_edits(x)) != 0)
 		return e;
 	edit_fit_kind(r);
 	x->same = !x->made && record_tunnel_same(r, x->old);

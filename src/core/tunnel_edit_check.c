@@ -13,6 +13,7 @@
 #define FIELD_BASIC	"visitors.basic"
 #define FIELD_BIND	"ingress.tcp.bind"
 #define FIELD_AGENTS	"transport.agents"
+#define FIELD_HOST	"headers.host"
 
 const char *tunnel_edit_domains_field(enum tunnel_kind kind)
 {
@@ -198,6 +199,27 @@ static int check_target(struct tunnel_edit *x)
 	return manage_refuse(x->m, ERR_INVAL, "target.url", "%s", reason);
 }
 
+/* ---- heads ---- */
+
+/* What a target is called may be any name that can be connected to, or a made-up one. */
+static int check_host(struct tunnel_edit *x)
+{
+	const struct record_tunnel *to = x->to;
+	struct hostname_authority a;
+
+	if (to->host[0] == '\0')
+		return 0;
+	if (hostname_split_resolvable(str_of(to->host), &a) != 0)
+		return manage_refuse(x->m, ERR_INVAL, FIELD_HOST,
+				     "this is no host as a browser names it: \"app.local\", "
+				     "\"localhost:3000\"");
+	if ((x->set & MANAGE_T_REWRITE) && to->rewrite)
+		return manage_refuse(x->m, ERR_INVAL, FIELD_HOST,
+				     "Host becomes this, or with headers.rewrite the target's; "
+				     "leave one of the two out");
+	return 0;
+}
+
 /* ---- visitors ---- */
 
 bool core_allows_hook(const struct core *c, const struct url *hook)
@@ -271,7 +293,7 @@ int tunnel_edit_check(struct tunnel_edit *x)
 		{MANAGE_T_KIND, check_kind},	     {MANAGE_T_TARGET, check_target},
 		{MANAGE_T_BIND, check_bind},	     {MANAGE_T_SERVICE, check_service},
 		{MANAGE_T_AGENTS, check_agents},     {MANAGE_T_USERS, check_users},
-		{MANAGE_T_AUTH_URL, check_auth_url},
+		{MANAGE_T_AUTH_URL, check_auth_url}, {MANAGE_T_HOST, check_host},
 	};
 	int e = check_words(x);
 
@@ -296,6 +318,10 @@ static const char *check_http_only(const struct tunnel_edit *x)
 		return FIELD_AUTH_URL;
 	if ((x->set & MANAGE_T_REWRITE) && x->to->rewrite)
 		return "headers.rewrite";
+	if ((x->set & MANAGE_T_HOST) && x->to->host[0] != '\0')
+		return FIELD_HOST;
+	if ((x->set & MANAGE_T_EDITS_ALL) && x->to->edits.len > 0)
+		return "headers";
 	return NULL;
 }
 

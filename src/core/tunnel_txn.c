@@ -96,11 +96,10 @@ static int tunnel_txn_count(struct txn *t, const char *account, char *reason)
 		return ERR_DISABLED;
 	}
 	if (a.n_tunnels >= a.quota.tunnels) {
-		str_printf(
-			reason, CORE_REASON_TEXT,
-			"this account has %llu tunnels, which is the limit; use one of them with "
-			"--name",
-			(unsigned long long)a.n_tunnels);
+		str_printf(reason, CORE_REASON_TEXT,
+			   "this account has %llu tunnels, which is the limit; ask the server's "
+			   "operator for more, or use one of them with --name",
+			   (unsigned long long)a.n_tunnels);
 		return ERR_LIMIT;
 	}
 	a.n_tunnels++;

@@ -284,7 +284,7 @@ static int gateway_session_on_attach(struct gateway_session *s, const struct jso
 
 	if (json_get_number(j, "ref", JSON_NUMBER_MAX, &ref) != 0)
 		return ERR_PROTO;
-	if ((e = gateway_wish_read(j, &wish, reason)) == 0)
+	if ((e = gateway_wish_read(s->entry.gateway->opt.core, j, &wish, reason)) == 0)
 		gateway_session_attach(s, ref, &wish.wish);
 	else
 		gateway_session_refuse(s, ref, e, reason);

@@ -3,6 +3,7 @@
 #include "gateway/gateway_wish.h"
 
 #include "base/err.h"
+#include "core/tunnel_json.h"
 
 /* One line being read; the first refusal stays. */
 struct gateway_reader {
@@ -152,7 +153,37 @@ static void gateway_wish_numbers(struct gateway_reader *r)
 		r->out->wish.priority = (unsigned)n;
 }
 
-int gateway_wish_read(const struct json *line, struct gateway_wish *out,
+/* An object that is there; whatever else stands there is read as one, and refused. */
+static const struct json *gateway_wish_object(const struct gateway_reader *r, const char *key)
+{
+	struct str name;
+	const struct json *value;
+	void *at = NULL;
+
+	while (json_each(r->line, &at, &name, &value))
+		if (str_eq(name, str_of(key)) && json_kind(value) != JSON_IS_NULL)
+			return value;
+	return NULL;
+}
+
+/* Whom it lets in, and what it changes in heads. */
+static void gateway_wish_shared(struct gateway_reader *r, const struct core *core)
+{
+	struct manage_tunnel_change *c = &r->out->change;
+	struct tunnel_json t = {.core = core, .to = &c->to};
+
+	if (r->e != 0)
+		return;
+	r->e = tunnel_json_visitors(&t, gateway_wish_object(r, "visitors"));
+	if (r->e == 0)
+		r->e = tunnel_json_headers(&t, gateway_wish_object(r, "headers"));
+	if (r->e != 0)
+		str_printf(r->reason, CORE_REASON_TEXT, "%s%s%s", t.field,
+			   t.field[0] == '\0' ? "" : " ", t.detail);
+	c->set |= t.set;
+}
+
+int gateway_wish_read(const struct core *core, const struct json *line, struct gateway_wish *out,
 		      char reason[CORE_REASON_TEXT])
 {
 	struct gateway_reader r = {line, out, reason, 0};
@@ -169,6 +200,7 @@ int gateway_wish_read(const struct json *line, struct gateway_wish *out,
 	gateway_wish_domains(&r);
 	gateway_wish_words(&r);
 	gateway_wish_numbers(&r);
+	gateway_wish_shared(&r, core);
 	wish->again = gateway_wish_flag(&r, "again");
 	if (out->change.set != 0)
 		wish->change = &out->change;

@@ -15,12 +15,15 @@ struct gateway_wish {
 };
 
 /*
- * Read the members of an attach; what is not there is not wished, unknown ones are passed over.
+ * Read the members of an attach; what is not there is not wished, unknown ones are passed over,
+ * but for those within "visitors" and "headers".
+ *   core    for fingerprints of the tokens in it.
  *   reason  set on failure to a sentence that names the member and what it may be.
  * Returns 0, ERR_INVAL (a type or a value), ERR_UNSUPPORTED (a kind that this version does not
- * have). Whether all of it goes together is the core's to judge. Source: doc/session-protocol.md 3.
+ * have), ERR_AGAIN, ERR_NOMEM. Whether all of it goes together is the core's to judge. Source:
+ * doc/session-protocol.md 3.
  */
-int gateway_wish_read(const struct json *line, struct gateway_wish *out,
+int gateway_wish_read(const struct core *core, const struct json *line, struct gateway_wish *out,
 		      char reason[CORE_REASON_TEXT]) MUST_CHECK;
 
 /*

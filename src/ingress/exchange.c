@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "core/settings.h"
 #include "ingress/http_ingress_internal.h"
 #include "ingress/recode.h"
 #include "ingress/refusal.h"
@@ -33,6 +34,9 @@ struct exchange {
 	size_t scanned;
 
 	struct visit visit; /* for another stream */
+	/* Shared: what the tunnel changes in the answer, as it was when it was asked; NULL: nothing
+	 */
+	struct tunnel_settings *settings;
 	struct core_visitor seen;
 	struct served served;
 	enum http_method method;
@@ -65,6 +69,7 @@ static void exchange_release(struct exchange *x, int why)
 	pump_free(&x->down);
 	buf_free(&x->again);
 	buf_free(&x->reply);
+	settings_unref(x->in->ev, x->settings);
 	served_tell(&x->served, x->in->opt.core, &x->seen, &end);
 	ev_free_later(x->in->ev, x);
 }
@@ -368,6 +373,8 @@ static int exchange_on_response(struct exchange *x, const struct http_response *
 	struct rewrite_answer how = {0};
 	int e;
 
+	if (x->settings != NULL)
+		how.edits = x->settings->edits;
 	if (res->status == 101) {
 		if (!x->upgrade || res->head.upgrade.len == 0)
 			return ERR_PROTO;
@@ -564,7 +571,9 @@ static int exchange_write_head(struct exchange *x, const struct tunnel_settings 
 			       const struct http_request *req, const struct rewrite_from *from,
 			       const struct rewrite_pass *pass)
 {
-	struct rewrite_how how = {.pass = pass};
+	struct rewrite_how how = {.pass = pass,
+				  .host = str_of(settings->host),
+				  .edits = settings->edits};
 	struct url target;
 
 	if (settings->rewrite &&
@@ -598,6 +607,8 @@ static int exchange_init(struct exchange *x, struct tunnel *t, const struct http
 	if (x->up.left == 0 && (e = buf_add(&x->again, head.p, head.len, REWRITE_MAX)) != 0)
 		return e;
 	x->served.head_up = head.len;
+	if (tunnel_settings(t)->edits.len > 0)
+		x->settings = settings_ref(tunnel_settings(t));
 	return exchange_open(x, t, !x->upgrade && !x->announced);
 }
 
@@ -617,6 +628,7 @@ void exchange_start(struct http_ingress *in, struct http_conn *c, struct tunnel 
 		if (x != NULL) {
 			pump_free(&x->up);
 			buf_free(&x->again);
+			settings_unref(in->ev, x->settings);
 		}
 		free(x);
 		page_reply(c, e, page_kind_of(req), req->host);

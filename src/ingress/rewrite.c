@@ -302,17 +302,31 @@ static void rewrite_write_origin(struct http_writer *w, const struct http_field 
 	http_write_field(w, f->name, (struct str){text, len + rest.len});
 }
 
+/* What the tunnel adds. */
+static void rewrite_add(struct http_writer *w, struct str edits, enum header_edit what)
+{
+	struct http_field f;
+	size_t at = 0;
+
+	while (header_edits_next(edits, what, &at, &f))
+		http_write_field(w, f.name, f.value);
+}
+
 /* The visitor's fields, but for those that are taken away or changed. */
 static void rewrite_fields(struct http_writer *w, const struct http_head *h,
-			   const struct rewrite_from *from, const struct rewrite_pass *pass,
+			   const struct rewrite_from *from, const struct rewrite_how *how,
 			   const struct rewrite_origin *o)
 {
+	static const struct rewrite_pass nothing;
+	const struct rewrite_pass *pass = how->pass != NULL ? how->pass : &nothing;
+
 	for (size_t i = 0; i < h->n_fields; i++) {
 		const struct http_field *f = &h->fields[i];
 
 		if ((f->flags & REWRITE_NEVER) != 0 ||
 		    (f->id == HTTP_FIELD_AUTHORIZATION && pass->drop_authorization) ||
-		    (pass->judged && rewrite_is_judged(f->name, from)))
+		    (pass->judged && rewrite_is_judged(f->name, from)) ||
+		    header_edits_has(how->edits, HEADER_REQUEST_REMOVE, f->name))
 			continue;
 		if (o != NULL && (f->id == HTTP_FIELD_ORIGIN || f->id == HTTP_FIELD_REFERER))
 			rewrite_write_origin(w, f, o);
@@ -321,13 +335,16 @@ static void rewrite_fields(struct http_writer *w, const struct http_head *h,
 	}
 	for (size_t i = 0; i < pass->n_fields; i++)
 		http_write_field(w, pass->fields[i].name, pass->fields[i].value);
+	rewrite_add(w, how->edits, HEADER_REQUEST_ADD);
 }
 
-/* Bytes that the rights and the target's origin may add. */
+/* Bytes that the rights, the tunnel and the target's origin may add. */
 static size_t rewrite_more(const struct http_request *req, const struct rewrite_how *how)
 {
-	size_t more = 0;
+	size_t more = how->host.len;
 
+	if (how->edits.len > 0)
+		more += header_edits_room(how->edits, HEADER_REQUEST_ADD);
 	for (size_t i = 0; how->pass != NULL && i < how->pass->n_fields; i++)
 		more += how->pass->fields[i].name.len + how->pass->fields[i].value.len + 4;
 	if (how->target == NULL)
@@ -344,7 +361,6 @@ int rewrite_request(struct buf *out, const struct http_request *req,
 		    const struct rewrite_from *from, const struct rewrite_how *how)
 {
 	static const struct rewrite_how as_it_is;
-	static const struct rewrite_pass nothing;
 	struct rewrite_origin origin, *o = NULL;
 	char path[HTTP_TARGET_MAX + 2];
 	struct http_writer w;
@@ -361,12 +377,14 @@ int rewrite_request(struct buf *out, const struct http_request *req,
 	http_write_request(&w, req->method_name, rewrite_target(req, path));
 	if (o != NULL)
 		http_write_field(&w, STR("Host"), str_of(o->authority));
+	else if (how->host.len > 0)
+		http_write_field(&w, STR("Host"), how->host);
 	else if (req->host.len > 0)
 		http_write_field(&w, STR("Host"), req->host);
-	if (o == NULL && how->pass == NULL)
+	if (o == NULL && how->pass == NULL && how->edits.len == 0)
 		http_write_fields(&w, &req->head, HTTP_F_HOST | HTTP_F_FORWARDING | HTTP_F_VIA);
 	else
-		rewrite_fields(&w, &req->head, from, how->pass != NULL ? how->pass : &nothing, o);
+		rewrite_fields(&w, &req->head, from, how, o);
 	http_write_framing(&w, &req->head);
 	rewrite_forwarding(&w, req, from);
 	if (req->head.upgrade.len > 0) {
@@ -424,16 +442,39 @@ int rewrite_ask(struct buf *out, const struct http_request *req, const struct re
 
 /* ---- answers, and loops ---- */
 
+/* The target's fields, but for those that are taken away, and what is added. */
+static void rewrite_answer_fields(struct http_writer *w, const struct http_response *res,
+				  struct str edits)
+{
+	const struct http_head *h = &res->head;
+
+	for (size_t i = 0; i < h->n_fields; i++) {
+		const struct http_field *f = &h->fields[i];
+
+		if ((f->flags & (HTTP_F_HOP | HTTP_F_FRAMING | HTTP_F_ALIAS)) == 0 &&
+		    !header_edits_has(edits, HEADER_RESPONSE_REMOVE, f->name))
+			http_write_field(w, f->name, f->value);
+	}
+	if (res->status == 101 || res->status >= 200)
+		rewrite_add(w, edits, HEADER_RESPONSE_ADD);
+}
+
 int rewrite_response(struct buf *out, const struct http_response *res,
 		     const struct rewrite_answer *how)
 {
+	size_t more = 0;
 	struct http_writer w;
 	int e;
 
-	if ((e = rewrite_begin(&w, out, &res->head, 0)) != 0)
+	if (how->edits.len > 0)
+		more = header_edits_room(how->edits, HEADER_RESPONSE_ADD);
+	if ((e = rewrite_begin(&w, out, &res->head, more)) != 0)
 		return e;
 	http_write_status(&w, res->status, res->reason);
-	http_write_fields(&w, &res->head, 0);
+	if (how->edits.len == 0)
+		http_write_fields(&w, &res->head, 0);
+	else
+		rewrite_answer_fields(&w, res, how->edits);
 	if (how->chunked)
 		http_write_field(&w, STR("Transfer-Encoding"), STR("chunked"));
 	else if (res->head.framing != HTTP_BODY_CHUNKED)

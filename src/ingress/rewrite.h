@@ -6,6 +6,7 @@
 #define KAREZ_INGRESS_REWRITE_H
 
 #include "proto/cidr.h"
+#include "proto/header_edit.h"
 #include "proto/http_write.h"
 #include "proto/url.h"
 #include "proto/visit.h"
@@ -47,6 +48,12 @@ struct rewrite_how {
 	 */
 	const struct url *target;
 	const struct rewrite_pass *pass; /* NULL: all zero */
+	struct str host;		 /* Host becomes this, and nothing else; empty: not */
+	/*
+	 * What the tunnel changes, of header_edits_str(): fields of the visitor that are left out,
+	 * whatever they say, and fields that come last. What a hook has said is neither.
+	 */
+	struct str edits;
 };
 
 /*
@@ -98,6 +105,8 @@ struct rewrite_answer {
 		       */
 	bool close;   /* say "Connection: close" */
 	bool keep;    /* say "Connection: keep-alive", for HTTP/1.0 visitors */
+	/* What the tunnel changes, as above; to an interim answer nothing is added. */
+	struct str edits;
 };
 
 /* Append the answer's head for the visitor. Errors as above. */

@@ -81,6 +81,16 @@ static const struct step {
 	{"its target is patched", USER, "PATCH /v1/tunnels/one",
 	 "{\"target\":{\"url\":\"http://127.0.0.1:4000\"}}", 200, "target.url",
 	 "http://127.0.0.1:4000"},
+	{"fields of its heads", USER, "PATCH /v1/tunnels/one",
+	 "{\"headers\":{\"host\":\"a.local\",\"request_add\":[\"X-A:1\",\"X-B: 2\"],\"response_remove\":"
+	 "[\"Server\"]}}",
+	 200, "headers.request_add.0", "X-A: 1"},
+	{"the other way to say Host is over", USER, "GET /v1/tunnels/one", NULL, 200,
+	 "headers.host", "a.local"},
+	{"a user whose hash is known", USER, "PATCH /v1/tunnels/one",
+	 "{\"visitors\":{\"basic\":[{\"user\":\"bert\",\"hash\":\"$scrypt$ln=14,r=8,p=1$"
+	 "AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}}",
+	 200, "visitors.basic.0.user", "bert"},
 	{"the rest stays", USER, "GET /v1/tunnels/one", NULL, 200, "visitors.allow.0",
 	 "10.0.0.0/8"},
 	{"one's tunnels", USER, "GET /v1/tunnels", NULL, 200, "tunnels.0.name"},

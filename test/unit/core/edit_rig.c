@@ -67,6 +67,18 @@ static void edit_rig_copy(char *to, size_t cap, struct str s)
 	assert_int_equal(str_copy(to, cap, s), 0);
 }
 
+static unsigned edit_rig_set_edit(struct record_tunnel *to, enum header_edit what, struct str s)
+{
+	struct http_field f;
+	const char *why;
+
+	if (s.len > 0) {
+		assert_int_equal(header_edit_split(what, s, &f, &why), 0);
+		assert_int_equal(header_edits_put(&to->edits, what, &f), 0);
+	}
+	return MANAGE_T_EDITS << what;
+}
+
 /* Lists and visitors. */
 static unsigned edit_rig_set_list(struct record_tunnel *to, struct str key, struct str s)
 {
@@ -82,7 +94,12 @@ static unsigned edit_rig_set_list(struct record_tunnel *to, struct str key, stru
 			edit_rig_copy(to->agents[to->n_agents++], CORE_AGENT_TEXT, s);
 		return MANAGE_T_AGENTS;
 	}
+	for (unsigned what = 0; what < HEADER_EDITS; what++)
+		if (str_eq(key, str_of(header_edit_name(what))))
+			return edit_rig_set_edit(to, what, s);
 	if (str_eq(key, STR("user"))) {
+		if (str_eq(s, STR("-")))
+			return MANAGE_T_USERS; /* none */
 		edit_rig_copy(r->users[r->n_users].name, RIGHTS_USER_TEXT, s);
 		edit_rig_copy(r->users[r->n_users++].hash, RIGHTS_HASH_TEXT, STR("$scrypt$x"));
 		return MANAGE_T_USERS;
@@ -92,12 +109,19 @@ static unsigned edit_rig_set_list(struct record_tunnel *to, struct str key, stru
 		return MANAGE_T_BEARERS;
 	}
 	if (str_eq(key, STR("allow"))) {
-		assert_int_equal(cidr_parse(s, &r->allow[r->n_allow++]), 0);
+		if (s.len > 0)
+			assert_int_equal(cidr_parse(s, &r->allow[r->n_allow++]), 0);
 		return MANAGE_T_ALLOW;
 	}
 	assert_true(str_eq(key, STR("auth")));
 	edit_rig_copy(r->auth_url, sizeof r->auth_url, s);
 	return MANAGE_T_AUTH_URL;
+}
+
+static unsigned edit_rig_policy(struct record_tunnel *to, struct str s)
+{
+	assert_int_equal(record_parse_policy(s, &to->policy), 0);
+	return MANAGE_T_POLICY;
 }
 
 static unsigned edit_rig_set(struct record_tunnel *to, struct str key, struct str s)
@@ -127,6 +151,10 @@ static unsigned edit_rig_set(struct record_tunnel *to, struct str key, struct st
 		return edit_rig_copy(to->bind, sizeof to->bind, s), MANAGE_T_BIND;
 	if (str_eq(key, STR("service")))
 		return edit_rig_copy(to->service, sizeof to->service, s), MANAGE_T_SERVICE;
+	if (str_eq(key, STR("policy")))
+		return edit_rig_policy(to, s);
+	if (str_eq(key, STR("host")))
+		return edit_rig_copy(to->host, sizeof to->host, s), MANAGE_T_HOST;
 	if (str_eq(key, STR("target")))
 		return edit_rig_copy(to->target, sizeof to->target, s), MANAGE_T_TARGET;
 	return edit_rig_set_list(to, key, s);

@@ -35,7 +35,8 @@ void edit_rig_restart(struct edit_rig *g);
 /*
  * What is wanted, as words: "kind=tcp port=9000 domain=a.example domain=b.example service=web".
  * Also: bind, tls, proxy, agent, drain (ms), target, enabled, rewrite, policy, sessions, user,
- * bearer, auth, allow, name, account. One without a value sets an empty list or text.
+ * bearer, auth, allow, host, request_add ("A:b") and the other lists, name, account. One without a
+ * value sets an empty list or text.
  */
 struct edit_wish {
 	struct manage_tunnel_change ch;
@@ -54,7 +55,8 @@ struct manage *edit_rig_begin(struct edit_rig *g, const struct access_who *who,
 
 struct told_edit edit_rig_drop(struct edit_rig *g, const struct access_who *who, const char *name);
 
-/* Replace a list: entries with ';' between two. flags: "all", "known", "dry", "keep", "rest" in any order.
+/* Replace a list: entries with ';' between two. flags: "all", "known", "dry", "keep", "rest" in any
+ * order.
  */
 struct told_edit edit_rig_replace(struct edit_rig *g, const struct access_who *who,
 				  const char *flags, const char *entries);

@@ -234,6 +234,35 @@ static void test_on_real_threads(void **state)
 	ev_free(t.ev);
 }
 
+static void on_made(void *arg, int e)
+{
+	*(int *)arg = e;
+}
+
+/* What is made without the loop is what it finds right. */
+static void test_here_and_now(void **state)
+{
+	static const uint8_t salt[PASSWORD_SALT_LEN] = "sixteen letters";
+	char hash[RIGHTS_HASH_TEXT], big[PASSWORD_MAX + 1] = "x";
+	struct password_check check = {.password = STR("sesame")};
+	struct password_job *job;
+	struct passwords *p;
+	struct ev *ev;
+	int e = -1;
+
+	assert_int_equal(password_make(STR(""), salt, hash), ERR_INVAL);
+	assert_int_equal(password_make((struct str){big, sizeof big}, salt, hash), ERR_TOOBIG);
+	assert_int_equal(password_make(STR("sesame"), salt, hash), 0);
+	check.hash = str_of(hash);
+	assert_int_equal(ev_sim_new(1, &ev), 0);
+	assert_int_equal(password_new(ev, &p), 0);
+	assert_int_equal(password_check(p, &check, on_made, &e, &job), 0);
+	ev_run(ev);
+	assert_int_equal(e, 0);
+	password_free(p);
+	ev_free(ev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_few_run_and_few_wait),
 		cmocka_unit_test(test_it_ends_in_the_middle),
 		cmocka_unit_test(test_on_real_threads),
+		cmocka_unit_test(test_here_and_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,15 @@ static void test_usual(void **state)
 	assert_int_equal(r.drain_ms, RECORD_DRAIN_USUAL);
 }
 
+static void put(struct record_tunnel *r, enum header_edit what, const char *entry)
+{
+	struct http_field f;
+	const char *why;
+
+	assert_int_equal(header_edit_split(what, str_of(entry), &f, &why), 0);
+	assert_int_equal(header_edits_put(&r->edits, what, &f), 0);
+}
+
 static void full(struct record_tunnel *r)
 {
 	*r = (struct record_tunnel){.name = "demo",
@@ -57,6 +66,10 @@ static void full(struct record_tunnel *r)
 				    .drain_ms = 0,
 				    .created_ms = 1,
 				    .updated_ms = INT64_C(1800000000000)};
+	put(r, HEADER_REQUEST_REMOVE, "Cookie");
+	put(r, HEADER_REQUEST_ADD, "X-A: \"b\"");
+	put(r, HEADER_REQUEST_ADD, "X-Empty:");
+	put(r, HEADER_RESPONSE_ADD, "X-B: c");
 	r->rights.n_users = 2;
 	str_printf(r->rights.users[0].name, RIGHTS_USER_TEXT, "anna");
 	str_printf(r->rights.users[0].hash, RIGHTS_HASH_TEXT, "$scrypt$ln=14,r=8,p=1$a$b");
@@ -80,8 +93,9 @@ static void test_round_trip(void **state)
 	assert_int_equal(record_read_tunnel(STR("demo"), buf_str(&first), &back), 0);
 	assert_memory_equal(&back, &r, sizeof r);
 
-	/* rights that are taken away leave nothing behind */
+	/* rights and changes that are taken away leave nothing behind */
 	memset(&r.rights, 0, sizeof r.rights);
+	memset(&r.edits, 0, sizeof r.edits);
 	r.n_alt_names = 0;
 	memset(r.alt_names, 0, sizeof r.alt_names);
 	assert_int_equal(record_write_tunnel(buf_str(&first), &r, &second), 0);
@@ -89,6 +103,7 @@ static void test_round_trip(void **state)
 	assert_memory_equal(&back, &r, sizeof r);
 	assert_int_equal(buf_add(&second, "", 1, SIZE_MAX), 0);
 	assert_null(strstr(buf_str(&second).p, "rights"));
+	assert_null(strstr(buf_str(&second).p, "headers"));
 	assert_null(strstr(buf_str(&second).p, "alt_names"));
 	assert_null(strstr(buf_str(&second).p, "port\""));
 	buf_free(&first);
@@ -99,9 +114,15 @@ static void test_round_trip(void **state)
 static void test_greatest(void **state)
 {
 	struct record_tunnel r = {.enabled = true, .sessions_max = 64};
+	char value[HEADER_EDIT_VALUE_MAX];
+	const struct http_field f = {.name = STR("X"), .value = {value, sizeof value}};
 	struct buf out = {0};
 
 	memset(r.account, 'a', sizeof r.account - 1);
+	memset(r.host, 'h', sizeof r.host - 1);
+	memset(value, '"', sizeof value);
+	while (header_edits_put(&r.edits, HEADER_REQUEST_ADD, &f) == 0)
+		;
 	memset(r.target, 't', sizeof r.target - 1);
 	for (r.n_alt_names = 0; r.n_alt_names < RECORD_ALT_NAMES_MAX; r.n_alt_names++)
 		memset(r.alt_names[r.n_alt_names], 'n', HOSTNAME_MAX);
@@ -176,6 +197,11 @@ static void test_damage(void **state)
 		{"eleven custom domains",
 		 ",\"alt_names\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\","
 		 "\"11\"]"},
+		{"headers that are no object", ",\"headers\":[]"},
+		{"a host that is no text", ",\"headers\":{\"host\":1}"},
+		{"a field that is no text", ",\"headers\":{\"request_add\":[1]}"},
+		{"a field that breaks the line",
+		 ",\"headers\":{\"response_add\":[\"X: a\\r\\nY: b\"]}"},
 		{"rights that are no object", ",\"rights\":[]"},
 		{"a user without a hash", ",\"rights\":{\"users\":[{\"name\":\"a\"}]}"},
 		{"a user without a name", ",\"rights\":{\"users\":[{\"hash\":\"a\"}]}"},

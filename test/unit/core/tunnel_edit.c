@@ -88,6 +88,13 @@ static void test_what_is_refused(void **state)
 		{"a hook of a tcp tunnel", "kind=tcp auth=http://auth.example/", ERR_INVAL,
 		 "visitors.auth_url"},
 		{"headers of a tcp tunnel", "kind=tcp rewrite=yes", ERR_INVAL, "headers.rewrite"},
+		{"a host of a tls tunnel", "kind=tls host=a", ERR_INVAL, "headers.host"},
+		{"no host of a tls tunnel", "kind=tls host=", 0, ""},
+		{"fields of a tcp tunnel", "kind=tcp request_add=X-A:1", ERR_INVAL, "headers"},
+		{"a host that is none", "host=a/b", ERR_INVAL, "headers.host"},
+		{"a host with a user", "host=a@b", ERR_INVAL, "headers.host"},
+		{"a host with a port", "host=my_app:3000", 0, ""},
+		{"two hosts", "host=a rewrite=yes", ERR_INVAL, "headers.host"},
 		{"addresses are judged for every kind", "kind=tcp allow=10.0.0.0/8", 0, ""},
 		{"the PROXY protocol is for every kind", "kind=http proxy=v2", 0, ""},
 	};
@@ -209,7 +216,7 @@ static void test_another_kind_drops(void **state)
 	edit_rig_restart(g);
 	assert_int_equal(MAKE(g, "t",
 			      "domain=a.example user=anna bearer=ff auth=http://auth.example/ "
-			      "rewrite=yes allow=10.0.0.0/8")
+			      "host=a request_remove=Cookie allow=10.0.0.0/8")
 				 .e,
 			 0);
 	r = edit_rig_change(g, &g->p.ann, MANAGE_PATCH, "t",
@@ -218,7 +225,8 @@ static void test_another_kind_drops(void **state)
 		    .tunnels[0];
 	assert_int_equal(r.rights.n_users + r.rights.n_bearers, 0);
 	assert_string_equal(r.rights.auth_url, "");
-	assert_false(r.rewrite);
+	assert_string_equal(r.host, "");
+	assert_int_equal(r.edits.len, 0);
 	assert_int_equal(r.rights.n_allow, 1);
 	assert_int_equal(r.n_alt_names, 2);
 	r = edit_rig_change(g, &g->p.ann, MANAGE_PATCH, "t", "kind=http").tunnels[0];
@@ -274,6 +282,65 @@ static void test_ensure(void **state)
 	assert_true(told.created);
 	assert_true(strlen(told.tunnels[0].name) >= 4);
 	assert_in_range(told.tunnels[0].port, 9000, 9100);
+}
+
+/* Each list of fields is set by itself; what Host becomes is one thing or the other. */
+static void test_heads(void **state)
+{
+	static const struct {
+		const char *why, *words;
+		const char *record; /* what stands in it */
+	} steps[] = {
+		{"made", "request_add=X-A:1 request_remove=Cookie host=a.local",
+		 "\"headers\":{\"host\":\"a.local\",\"request_remove\":[\"Cookie\"],\"request_"
+		 "add\":[\"X-A: 1\"]}"},
+		{"another list", "response_add=X-B:2",
+		 "\"headers\":{\"host\":\"a.local\",\"request_remove\":[\"Cookie\"],\"request_"
+		 "add\":[\"X-A: 1\"],\"response_add\":[\"X-B: 2\"]}"},
+		{"one goes", "request_add=",
+		 "\"headers\":{\"host\":\"a.local\",\"request_remove\":[\"Cookie\"],\"response_"
+		 "add\":[\"X-B: 2\"]}"},
+		{"the target's host", "rewrite=yes",
+		 "\"headers\":{\"request_remove\":[\"Cookie\"],\"response_add\":[\"X-B: 2\"]}"},
+		{"one of its own again", "host=b.local", "\"headers\":{\"host\":\"b.local\","},
+		{"nothing of it", "host= request_remove= response_add=", "\"rewrite\":false,\"c"},
+	};
+	struct edit_rig *g = *state;
+	uint64_t version = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		struct told_edit told =
+			edit_rig_change(g, &g->p.ann, MANAGE_ENSURE, "t", steps[i].words);
+
+		if (told.e != 0 || told.version == version ||
+		    strstr(edit_rig_record(g, "tunnel", "t"), steps[i].record) == NULL)
+			fail_msg("%s: %s %s", steps[i].why, told.reason,
+				 edit_rig_record(g, "tunnel", "t"));
+		assert_int_equal(told.tunnels[0].rewrite,
+				 strcmp(steps[i].words, "rewrite=yes") == 0);
+		version = told.version;
+		told = edit_rig_change(g, &g->p.ann, MANAGE_ENSURE, "t", steps[i].words);
+		assert_int_equal(told.version, version); /* it is so already */
+	}
+}
+
+static void test_heads_that_are_too_much(void **state)
+{
+	char words[HEADER_EDIT_VALUE_MAX * 3 + 100];
+	struct edit_rig *g = *state;
+	struct told_edit told;
+	size_t n = 0;
+
+	for (int i = 0; i < 2; i++)
+		n += str_printf(words + n, sizeof words - n, "request_add=X:%01000d ", i);
+	assert_int_equal(MAKE(g, "t", words).e, 0);
+	n = str_printf(words, sizeof words, "response_add=X:%01000d response_add=Y:%01000d ", 1, 2);
+	told = edit_rig_change(g, &g->p.ann, MANAGE_PATCH, "t", words);
+	assert_int_equal(told.e, 0);
+	str_printf(words + n, sizeof words - n, "response_add=Z:%01000d", 3);
+	told = edit_rig_change(g, &g->p.ann, MANAGE_PATCH, "t", words);
+	assert_int_equal(told.e, ERR_TOOBIG);
+	assert_string_equal(told.field, "headers");
 }
 
 /* ---- ports ---- */
@@ -695,6 +762,8 @@ int main(void)
 		EDIT_TEST(test_changes),
 		EDIT_TEST(test_another_kind_drops),
 		EDIT_TEST(test_ensure),
+		EDIT_TEST(test_heads),
+		EDIT_TEST(test_heads_that_are_too_much),
 		EDIT_TEST(test_limits_of_ports),
 		EDIT_TEST(test_scope_of_ports),
 		EDIT_TEST(test_scope_of_kinds),

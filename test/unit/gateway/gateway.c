@@ -34,9 +34,9 @@ static void test_refusals(void **state)
 		{"another version",
 		 "GET /v1/connect HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
 		 "Upgrade: karez/2\r\n\r\n",
-		 426, "UNSUPPORTED", "Upgrade", "karez/1"},
+		 426, "UNSUPPORTED", "Upgrade", "karez/1, websocket"},
 		{"no upgrade", "GET /v1/connect?x HTTP/1.1\r\nHost: a\r\n\r\n", 426, "UNSUPPORTED",
-		 "Upgrade", "karez/1"},
+		 "Upgrade", "karez/1, websocket"},
 		{"another method",
 		 "POST /v1/connect HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 405, "INVAL",
 		 "Allow", "GET"},
@@ -130,6 +130,95 @@ static void test_store_fails(void **state)
 	assert_non_null(strstr(a.answer, "\"code\":\"IO\""));
 	assert_non_null(strstr(a.answer, "Retry-After: "));
 	agent_hang_up(&a);
+	world_close(&w);
+}
+
+/* ---- WebSocket ---- */
+
+#define WS(upgrade, more)                                                                    \
+	"GET /v1/connect HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, upgrade\r\n" \
+	"Upgrade: " upgrade "\r\n" ASK_WHO("laptop", "1", "0") more "\r\n"
+#define WS_KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define WS_13  "Sec-WebSocket-Version: 13\r\n"
+#define WS_OUR "Sec-WebSocket-Protocol: karez.1\r\n"
+
+static void test_websocket_handshakes(void **state)
+{
+	static const struct {
+		const char *why, *request;
+		unsigned status;
+		const char *field, *value;
+	} cases[] = {
+		{"as an agent asks", WS("websocket", WS_13 WS_KEY WS_OUR), 101,
+		 "Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="},
+		{"the protocol is agreed upon", WS("WebSocket", WS_13 WS_KEY WS_OUR), 101,
+		 "Sec-WebSocket-Protocol", "karez.1"},
+		{"it is chosen among others",
+		 WS("websocket", WS_13 WS_KEY "Sec-WebSocket-Protocol: a\r\n"
+					      "Sec-WebSocket-Protocol: b, karez.1\r\n"),
+		 101, "Sec-WebSocket-Protocol", "karez.1"},
+		{"none is offered", WS("websocket", WS_13 WS_KEY), 101, "Sec-WebSocket-Protocol",
+		 ""},
+		{"others are offered",
+		 WS("websocket", WS_13 WS_KEY "Sec-WebSocket-Protocol: karez.2\r\n"), 101,
+		 "Sec-WebSocket-Protocol", ""},
+		{"no extension is taken",
+		 WS("websocket", WS_13 WS_KEY "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+		 101, "Sec-WebSocket-Extensions", ""},
+		{"our own upgrade is better", WS("websocket, karez/1", WS_13 WS_KEY WS_OUR), 101,
+		 "Upgrade", "karez/1"},
+		{"no version", WS("websocket", WS_KEY), 426, "Sec-WebSocket-Version", "13"},
+		{"an old version", WS("websocket", "Sec-WebSocket-Version: 8\r\n" WS_KEY), 426,
+		 "Sec-WebSocket-Version", "13"},
+		{"two versions", WS("websocket", WS_13 WS_13 WS_KEY), 426, "Sec-WebSocket-Version",
+		 "13"},
+		{"no key", WS("websocket", WS_13), 400, "Upgrade", ""},
+		{"two keys", WS("websocket", WS_13 WS_KEY WS_KEY), 400, "Upgrade", ""},
+		{"a key of 15 bytes",
+		 WS("websocket", WS_13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n"), 400,
+		 "Upgrade", ""},
+		{"a body", WS("websocket", WS_13 WS_KEY "Content-Length: 1\r\n") "x", 400,
+		 "Upgrade", ""},
+		{"a credential that nobody knows",
+		 WS("websocket", WS_13 WS_KEY "Authorization: Bearer kz_x\r\n"), 401, "Upgrade",
+		 ""},
+	};
+	struct world w;
+
+	world_open(&w);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char value[128];
+		struct agent a;
+
+		agent_dial(&a, &w);
+		agent_send(&a, cases[i].request);
+		if (agent_answer(&a) != cases[i].status)
+			fail_msg("%s: %s", cases[i].why, a.answer);
+		if (strcmp(agent_field(&a, cases[i].field, value), cases[i].value) != 0)
+			fail_msg("%s: %s: %s", cases[i].why, cases[i].field, value);
+		agent_hang_up(&a);
+		world_run(&w);
+		assert_int_equal(gateway_n_sessions(w.gateway), 0);
+	}
+	world_close(&w);
+}
+
+/* A session of it, from its first line to its end, which has the same reason by both ways. */
+static void test_websocket_session(void **state)
+{
+	struct world w;
+	struct agent a;
+
+	world_open(&w);
+	agent_connect_websocket(&a, &w, ASK_WHO("laptop", "1", "0"));
+	assert_int_equal(gateway_n_sessions(w.gateway), 1);
+	agent_tell(&a, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"}");
+	assert_non_null(strstr(agent_last(&a), "\"op\":\"attached\""));
+	gateway_free(w.gateway);
+	w.gateway = NULL;
+	world_run(&w);
+	assert_true(a.closed);
+	assert_int_equal(a.why, ERR_DRAIN);
 	world_close(&w);
 }
 
@@ -266,6 +355,8 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_closed_registration),
 		cmocka_unit_test(test_store_fails),
+		cmocka_unit_test(test_websocket_handshakes),
+		cmocka_unit_test(test_websocket_session),
 		cmocka_unit_test(test_too_many_logins),
 		cmocka_unit_test(test_login_has_a_deadline),
 		cmocka_unit_test(test_agent_goes_while_judged),

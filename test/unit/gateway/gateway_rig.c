@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "wire/wire_mem.h"
+#include "wire/wire_ws.h"
 
 /* ---- the server's side ---- */
 
@@ -167,13 +168,40 @@ const char *agent_field(const struct agent *a, const char *name, char out[128])
 	return out;
 }
 
-void agent_connect(struct agent *a, struct world *w, const char *who, const char *token,
-		   char made[128])
+/* The mux starts where the answer has ended. */
+static void agent_begin(struct agent *a, struct world *w)
 {
 	struct mux_opt opt = {.role = MUX_AGENT,
 			      .budget = &w->budget,
 			      .owner = &agent_owner,
 			      .arg = a};
+
+	assert_int_equal(mux_new(w->r.ev, a->wire, &opt, &a->session), 0);
+	a->wire = NULL;
+	world_run(w);
+}
+
+void agent_connect_websocket(struct agent *a, struct world *w, const char *who)
+{
+	char request[1024];
+	struct wire *ws;
+
+	agent_dial(a, w);
+	snprintf(request, sizeof request,
+		 "GET /v1/connect HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+		 "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+		 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+		 who);
+	agent_send(a, request);
+	assert_int_equal(agent_answer(a), 101);
+	assert_int_equal(wire_ws_client(w->r.ev, a->wire, &ws), 0);
+	a->wire = ws;
+	agent_begin(a, w);
+}
+
+void agent_connect(struct agent *a, struct world *w, const char *who, const char *token,
+		   char made[128])
+{
 	char request[1024];
 
 	agent_dial(a, w);
@@ -184,9 +212,7 @@ void agent_connect(struct agent *a, struct world *w, const char *who, const char
 	assert_int_equal(agent_answer(a), 101);
 	if (made != NULL)
 		(void)agent_field(a, "Karez-Token", made);
-	assert_int_equal(mux_new(w->r.ev, a->wire, &opt, &a->session), 0);
-	a->wire = NULL;
-	world_run(w);
+	agent_begin(a, w);
 }
 
 void agent_tell(struct agent *a, const char *line)

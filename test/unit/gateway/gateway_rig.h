@@ -69,6 +69,9 @@ void agent_hang_up(struct agent *a);
 void agent_connect(struct agent *a, struct world *w, const char *who, const char *token,
 		   char made[128]);
 
+/* The same without a token, by WebSocket. */
+void agent_connect_websocket(struct agent *a, struct world *w, const char *who);
+
 /* Send a control line and wait; the last one that came, "" when none did. */
 void agent_tell(struct agent *a, const char *line);
 const char *agent_last(const struct agent *a);

@@ -136,6 +136,67 @@ static void test_control_lines(void **state)
 	world_close(&w);
 }
 
+/* The same session says it anew: another record, the same places. */
+static void test_attaching_again(void **state)
+{
+	static const struct {
+		const char *why, *members, *want;
+		size_t n_bearers, n_allow;
+		const char *host;
+	} steps[] = {
+		{"nothing but a name", "", "\"op\":\"attached\",\"ref\":1", 0, 0, ""},
+		{"rights, and a host",
+		 ",\"visitors\":{\"bearer\":[\"0123456789abcdef\"],\"allow\":[\"::1\",\"10.0.0.0/"
+		 "8\"]},"
+		 "\"headers\":{\"host\":\"app.local\"}",
+		 "\"op\":\"attached\",\"ref\":1,\"name\":\"demo\",\"urls\":[\"http://"
+		 "demo.localhost:8080\"]",
+		 1, 2, "app.local"},
+		{"as before: what stands there stays",
+		 ",\"again\":true,\"visitors\":{\"bearer\":[]}", "\"op\":\"attached\"", 1, 2,
+		 "app.local"},
+		{"a right that cannot be understood: nothing changes",
+		 ",\"visitors\":{\"bearer\":[],\"allow\":[\"x\"]}",
+		 "\"op\":\"refused\",\"ref\":1,\"code\":\"INVAL\",\"reason\":\"visitors.allow.0 "
+		 "must "
+		 "be",
+		 1, 2, "app.local"},
+		{"a port, which it cannot have", ",\"port\":9000,\"visitors\":{\"bearer\":[]}",
+		 "\"op\":\"refused\",\"ref\":1,\"code\":\"INVAL\"", 1, 2, "app.local"},
+		{"one right less", ",\"visitors\":{\"bearer\":[]}", "\"op\":\"attached\"", 0, 2,
+		 "app.local"},
+	};
+	struct world w;
+	struct agent a;
+	uint64_t place = 0;
+
+	world_open(&w);
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	agent_hang_up(&a); /* the first login makes the store's key, the second one reads it */
+	agent_connect(&a, &w, ASK_WHO("laptop", "5", "0"), "", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		const struct tunnel_settings *s;
+		const struct tunnel *t;
+		char line[512];
+
+		str_printf(line, sizeof line, "{\"op\":\"attach\",\"ref\":1,\"name\":\"demo\"%s}",
+			   steps[i].members);
+		agent_tell(&a, line);
+		t = core_tunnel(w.r.core, STR("demo"));
+		assert_non_null(t);
+		s = tunnel_settings(t);
+		if (strstr(agent_last(&a), steps[i].want) == NULL || a.n_lines != i + 1 ||
+		    strcmp(s->host, steps[i].host) != 0 ||
+		    (s->rights == NULL ? 0 : s->rights->n_bearers) != steps[i].n_bearers ||
+		    (s->rights == NULL ? 0 : s->rights->n_allow) != steps[i].n_allow)
+			fail_msg("%s: %s", steps[i].why, agent_last(&a));
+		assert_true(place == 0 || place == tunnel_choose(t));
+		place = tunnel_choose(t);
+	}
+	agent_hang_up(&a);
+	world_close(&w);
+}
+
 static void test_attaches_are_bounded(void **state)
 {
 	char line[64];
@@ -651,6 +712,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_session),
 		cmocka_unit_test(test_control_lines),
+		cmocka_unit_test(test_attaching_again),
 		cmocka_unit_test(test_attaches_are_bounded),
 		cmocka_unit_test(test_wrong_offers),
 		cmocka_unit_test(test_offering_is_no_idling),

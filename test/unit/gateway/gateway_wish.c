@@ -71,6 +71,76 @@ static const struct {
 	 "priority must be a number from 0 to 65535"},
 	{"as before", "\"again\":true", 0, 0, ""},
 	{"as before, as a text", "\"again\":\"yes\"", ERR_INVAL, 0, "again must be true or false"},
+	{"no visitors of whom anything is said", "\"visitors\":{}", 0, 0, ""},
+	{"null is not there", "\"visitors\":null,\"headers\":null", 0, 0, ""},
+	{"visitors that are no object", "\"visitors\":[]", ERR_INVAL, 0,
+	 "visitors must be an object"},
+	{"a right of a later version", "\"visitors\":{\"countries\":[\"de\"]}", ERR_INVAL, 0,
+	 "visitors must not have \"countries\""},
+	{"a user and the hash of a password",
+	 "\"visitors\":{\"basic\":[{\"user\":\"a\",\"hash\":\"$scrypt$ln=14,r=8,p=1$"
+	 "AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}",
+	 0, MANAGE_T_USERS, ""},
+	{"nobody any more",
+	 "\"visitors\":{\"basic\":[],\"bearer\":[],\"allow\":[],\"deny\":[],\"auth_url\":\"\"}", 0,
+	 MANAGE_T_USERS | MANAGE_T_BEARERS | MANAGE_T_ALLOW | MANAGE_T_DENY | MANAGE_T_AUTH_URL,
+	 ""},
+	{"a password in clear",
+	 "\"visitors\":{\"basic\":[{\"user\":\"a\",\"password\":\"secret\"}]}", ERR_INVAL, 0,
+	 "visitors.basic.0.password is not taken from an agent"},
+	{"a password in clear beside a hash",
+	 "\"visitors\":{\"basic\":[{\"user\":\"a\",\"password\":\"x\",\"hash\":\"$scrypt$ln=14,r=8,"
+	 "p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}",
+	 ERR_INVAL, 0, "visitors.basic.0.password is not taken"},
+	{"a hash that costs more",
+	 "\"visitors\":{\"basic\":[{\"user\":\"a\",\"hash\":\"$scrypt$ln=16,r=8,p=1$"
+	 "AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}",
+	 ERR_INVAL, 0, "visitors.basic.0.hash must be"},
+	{"one that costs less",
+	 "\"visitors\":{\"basic\":[{\"user\":\"a\",\"hash\":\"$scrypt$ln=4,r=8,p=1$"
+	 "AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}",
+	 ERR_INVAL, 0, "visitors.basic.0.hash must be"},
+	{"one that is none", "\"visitors\":{\"basic\":[{\"user\":\"a\",\"hash\":\"secret\"}]}",
+	 ERR_INVAL, 0, "visitors.basic.0.hash must be"},
+	{"a user without a name",
+	 "\"visitors\":{\"basic\":[{\"hash\":\"$scrypt$ln=14,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$"
+	 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}",
+	 ERR_INVAL, 0, "visitors.basic.0.user must be a text"},
+	{"a user with a colon", "\"visitors\":{\"basic\":[{\"user\":\"a:b\"}]}", ERR_INVAL, 0,
+	 "visitors.basic.0.user must not hold a colon"},
+	{"a user twice", "\"visitors\":{\"basic\":[{\"user\":\"a\"},{\"user\":\"a\"}]}", ERR_INVAL,
+	 0, "visitors.basic.1.user stands twice"},
+	{"a user who is a text", "\"visitors\":{\"basic\":[\"a\"]}", ERR_INVAL, 0,
+	 "visitors.basic.0 must be an object"},
+	{"too many users", "\"visitors\":{\"basic\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}",
+	 ERR_INVAL, 0, "visitors.basic must be a list of at most 16 entries"},
+	{"tokens as a number", "\"visitors\":{\"bearer\":2}", ERR_INVAL, 0,
+	 "visitors.bearer must be a list"},
+	{"a token that is too short", "\"visitors\":{\"bearer\":[\"short\"]}", ERR_INVAL, 0,
+	 "visitors.bearer.0 must have 16 to 128"},
+	{"addresses", "\"visitors\":{\"allow\":[\"10.0.0.0/8\",\"::1\"],\"deny\":[\"10.1.2.3\"]}",
+	 0, MANAGE_T_ALLOW | MANAGE_T_DENY, ""},
+	{"an address that is none", "\"visitors\":{\"deny\":[\"10.0.0.0/8\",\"example.org\"]}",
+	 ERR_INVAL, 0, "visitors.deny.1 must be an address"},
+	{"a hook of another type", "\"visitors\":{\"auth_url\":1}", ERR_INVAL, 0,
+	 "visitors.auth_url must be a text of at most 511"},
+	{"heads",
+	 "\"headers\":{\"rewrite\":false,\"host\":\"a.local\",\"request_add\":[\"X-A: "
+	 "b\"],\"request_remove\":[\"Cookie\"],\"response_add\":[],\"response_remove\":[]}",
+	 0, MANAGE_T_REWRITE | MANAGE_T_HOST | MANAGE_T_EDITS_ALL, ""},
+	{"one list of fields", "\"headers\":{\"response_add\":[\"X-A: b\"]}", 0,
+	 MANAGE_T_EDITS << HEADER_RESPONSE_ADD, ""},
+	{"a list of a later version", "\"headers\":{\"request_set\":[\"X-A: b\"]}", ERR_INVAL, 0,
+	 "headers must not have \"request_set\""},
+	{"a flag of another type", "\"headers\":{\"rewrite\":\"yes\"}", ERR_INVAL, 0,
+	 "headers.rewrite must be true or false"},
+	{"a field that breaks the line", "\"headers\":{\"request_add\":[\"X-A: b\\r\\nX-B: c\"]}",
+	 ERR_INVAL, 0, "headers.request_add.0 must have a value"},
+	{"a field that the server writes",
+	 "\"headers\":{\"response_remove\":[\"Date\",\"Content-Length\"]}", ERR_INVAL, 0,
+	 "headers.response_remove.1 is about the connection"},
+	{"a field of another type", "\"headers\":{\"request_remove\":[1]}", ERR_INVAL, 0,
+	 "headers.request_remove.0 must be a text"},
 	{"the first wrong one is told", "\"tls\":1,\"port\":\"x\",\"policy\":2", ERR_INVAL, 0,
 	 "port must be"},
 };
@@ -78,7 +148,7 @@ static const struct {
 static void test_members(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		char line[512], reason[CORE_REASON_TEXT];
+		char line[1024], reason[CORE_REASON_TEXT];
 		struct gateway_wish wish;
 		struct json *j = NULL;
 		int e;
@@ -86,7 +156,7 @@ static void test_members(void **state)
 		str_printf(line, sizeof line, "{\"ref\":1%s%s}",
 			   cases[i].members[0] != '\0' ? "," : "", cases[i].members);
 		assert_int_equal(json_parse(str_of(line), sizeof line, &j), 0);
-		e = gateway_wish_read(j, &wish, reason);
+		e = gateway_wish_read(NULL, j, &wish, reason);
 		if (e != cases[i].want ||
 		    strncmp(reason, cases[i].reason, strlen(cases[i].reason)) != 0 ||
 		    (e == 0 && (wish.change.set != cases[i].set || reason[0] != '\0')) ||
@@ -112,7 +182,7 @@ static void test_values_arrive(void **state)
 			       "\"drain_ms\":1500,\"priority\":9,\"again\":true}"),
 			   1024, &j),
 		0);
-	assert_int_equal(gateway_wish_read(j, &w, reason), 0);
+	assert_int_equal(gateway_wish_read(NULL, j, &w, reason), 0);
 	assert_int_equal(w.wish.kind, TUNNEL_TCP);
 	assert_true(str_eq(w.wish.name, STR("db")));
 	assert_true(str_eq(w.wish.target, STR("tcp://a:1")));
@@ -130,7 +200,7 @@ static void test_values_arrive(void **state)
 	assert_int_equal(w.change.to.drain_ms, 1500);
 	json_free(j);
 	assert_int_equal(json_parse(STR("{\"again\":false}"), 100, &j), 0);
-	assert_int_equal(gateway_wish_read(j, &w, reason), 0);
+	assert_int_equal(gateway_wish_read(NULL, j, &w, reason), 0);
 	assert_false(w.wish.again);
 	json_free(j);
 }

@@ -125,6 +125,13 @@ void secsh_node_forwarded(struct session *s, uint64_t id, int e, uint16_t port, 
 	}
 }
 
+void secsh_node_hush(struct session *s, uint64_t id)
+{
+	struct peer *p = peer_of(s);
+
+	assert_non_null(p->owner);
+}
+
 void secsh_node_unforward(struct session *s, const char *tunnel)
 {
 	peer_note(peer_of(s)->unforwarded, sizeof peer_of(s)->unforwarded, "%s ", tunnel);

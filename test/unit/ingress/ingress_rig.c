@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/settings.h"
 #include "wire/wire_mem.h"
 
 struct rig *W;
@@ -122,6 +123,18 @@ const char *tunnel_name(const struct tunnel *t)
 const struct tunnel_settings *tunnel_settings(const struct tunnel *t)
 {
 	return &t->settings;
+}
+
+struct tunnel_settings *settings_ref(const struct tunnel_settings *s)
+{
+	W->core.demo.settings.refs++;
+	return &W->core.demo.settings;
+}
+
+void settings_unref(struct ev *ev, struct tunnel_settings *s)
+{
+	if (s != NULL)
+		s->refs--;
 }
 
 uint64_t tunnel_choose(const struct tunnel *t)
@@ -334,6 +347,8 @@ void rig_open_bare(void)
 	W->core.connected = true;
 	W->core.demo.n_sessions = 1;
 	W->core.demo.settings.target = W->core.demo.target;
+	W->core.demo.settings.host = W->core.demo.host;
+	W->core.demo.settings.edits = (struct str){W->core.demo.edits.bytes, 0};
 	W->core.demo.settings.version = 1;
 	W->net.ops = &rig_net_ops;
 	W->log = (struct log){.level = LOG_INFO, .write = rig_on_log};

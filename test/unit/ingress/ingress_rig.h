@@ -31,7 +31,8 @@ struct tunnel {
 	uint64_t n_sessions; /* 1 at first; their places are 7, 8, ... */
 	struct tunnel_settings settings;
 	struct rights rights;
-	char target[RIGHTS_URL_TEXT];
+	char target[RIGHTS_URL_TEXT], host[64];
+	struct header_edits edits; /* settings.edits is to be set anew when it changes */
 };
 
 struct core {

@@ -135,6 +135,83 @@ static void test_a_head_that_grows_fits(void **state)
 	free(a);
 }
 
+/* As many fields as a tunnel may add, to a head that is as full as may be; and what hooks say. */
+static void test_edits(void **state)
+{
+	static const struct http_field said[] = {{.name = {"X-Auth-User", 11}, .value = {"a", 1}}};
+	static const struct {
+		const char *why, *remove, *add, *fields, *want, *not_want;
+	} cases[] = {
+		{"nothing of it is there", "Cookie", "", "X-A: 1\r\n", "\r\nX-A: 1\r\n", NULL},
+		{"any case", "cookie", "", "COOKIE: 1\r\ncookie: 2\r\nCookies: 3\r\n",
+		 "\r\nCookies: 3\r\n", "OOKIE:"},
+		{"a spelling that a CGI could take for it", "X-Secret", "",
+		 "X_Secret: 1\r\nx.secret: 2\r\n", "Host: demo.example\r\nX-Auth-User: a\r\n",
+		 "ecret"},
+		{"put in place of", "X-A", "X-A: ours", "X-A: theirs\r\n", "\r\nX-A: ours\r\n",
+		 "theirs"},
+		{"what a hook has said stays", "X-Auth-User", "", "X-Auth-User: root\r\n",
+		 "\r\nX-Auth-User: a\r\n", "root"},
+		{"an empty value", "Cookie", "X-Empty:", "", "\r\nX-Empty: \r\n", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rewrite_from from = {.peer = &peer, .mark = "m"};
+		struct rewrite_pass pass = {.fields = said, .n_fields = 1};
+		struct asked *a = ask(cases[i].fields);
+		struct header_edits edits = {0};
+		struct rewrite_how how = {.pass = &pass};
+		struct http_field f;
+		struct buf out = {0};
+		const char *why;
+		char *text;
+
+		assert_int_equal(header_edit_check(HEADER_REQUEST_REMOVE, str_of(cases[i].remove),
+						   &f, &why),
+				 0);
+		assert_int_equal(header_edits_put(&edits, HEADER_REQUEST_REMOVE, &f), 0);
+		if (cases[i].add[0] != '\0') {
+			assert_int_equal(header_edit_check(HEADER_REQUEST_ADD, str_of(cases[i].add),
+							   &f, &why),
+					 0);
+			assert_int_equal(header_edits_put(&edits, HEADER_REQUEST_ADD, &f), 0);
+		}
+		how.edits = header_edits_str(&edits);
+		print_message("# %s\n", cases[i].why);
+		assert_int_equal(rewrite_request(&out, &a->req, &from, &how), 0);
+		text = head_text(&out);
+		expect_in(text, cases[i].want);
+		if (cases[i].not_want != NULL)
+			expect_not_in(text, cases[i].not_want);
+		free(text);
+		free(a);
+	}
+}
+
+static void test_all_edits_fit(void **state)
+{
+	struct rewrite_from from = {.peer = &peer, .mark = "m", .trusted = true};
+	char fields[HTTP_HEAD_MAX - 100], value[HEADER_EDIT_VALUE_MAX];
+	struct http_field f = {.name = STR("X-A"), .value = {value, sizeof value}};
+	struct header_edits edits = {0};
+	struct rewrite_how how = {.host = STR("app.local")};
+	struct buf out = {0};
+	struct asked *a;
+
+	memset(value, 'v', sizeof value);
+	while (header_edits_put(&edits, HEADER_REQUEST_ADD, &f) == 0)
+		;
+	how.edits = header_edits_str(&edits);
+	memset(fields, 'x', sizeof fields);
+	memcpy(fields, "X-Long: ", 8);
+	memcpy(fields + sizeof fields - 3, "\r\n", 3);
+	a = ask(fields);
+	assert_int_equal(rewrite_request(&out, &a->req, &from, &how), 0);
+	assert_true(out.len > HTTP_HEAD_MAX + 2000);
+	buf_free(&out);
+	free(a);
+}
+
 static void test_what_rights_take_away_and_add(void **state)
 {
 	static const struct http_field said[] = {
@@ -365,6 +442,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_header_policy),
 		cmocka_unit_test(test_a_head_that_grows_fits),
+		cmocka_unit_test(test_edits),
+		cmocka_unit_test(test_all_edits_fit),
 		cmocka_unit_test(test_what_rights_take_away_and_add),
 		cmocka_unit_test(test_names_of_identity),
 		cmocka_unit_test(test_where_the_visitor_is),
