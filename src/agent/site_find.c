@@ -65,6 +65,9 @@ static int site_find_dir(const struct site_tree *t, const struct site_find_opt *
 	if ((e = site_find_file(t, opt, path, out)) != ERR_NOTFOUND)
 		return e;
 	site_found_clear(out);
+	/* a page that cannot be shown is no reason to show what it stands in front of */
+	if (site_tree_is_link(t, path))
+		return ERR_DENIED;
 	out->index = false;
 	out->kind = SITE_LISTING;
 	if ((e = site_tree_read(t, opt->path, &dir)) != 0)

@@ -80,6 +80,16 @@ static int site_tree_at(const struct site_tree *t, const char *path, int flags)
 	return (int)fd;
 }
 
+/* Many file systems know times that nanoseconds in 64 bits do not reach: the nearest one. */
+static int64_t site_tree_ns(const struct timespec *t)
+{
+	int64_t s = (int64_t)t->tv_sec, most = INT64_MAX / 1000000000;
+
+	if (s >= most)
+		return INT64_MAX;
+	return s <= -most ? INT64_MIN : s * 1000000000 + t->tv_nsec;
+}
+
 static int site_tree_stat(int fd, struct site_file *out)
 {
 	struct stat st;
@@ -89,7 +99,7 @@ static int site_tree_stat(int fd, struct site_file *out)
 	out->dir = S_ISDIR(st.st_mode);
 	out->size = (uint64_t)st.st_size;
 	out->inode = (uint64_t)st.st_ino;
-	out->modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	out->modified_ns = site_tree_ns(&st.st_mtim);
 	if (S_ISLNK(st.st_mode))
 		return ERR_NOTFOUND; /* one that was not followed */
 	return S_ISREG(st.st_mode) || out->dir ? 0 : ERR_DENIED;
@@ -105,6 +115,17 @@ int site_tree_look(const struct site_tree *t, const char *path, struct site_file
 	e = site_tree_stat(fd, out);
 	close(fd);
 	return e;
+}
+
+bool site_tree_is_link(const struct site_tree *t, const char *path)
+{
+	int fd = site_tree_at(t, path, O_PATH | O_NOFOLLOW);
+	struct stat st;
+	bool link = fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+
+	if (fd >= 0)
+		close(fd);
+	return link;
 }
 
 int site_tree_read(const struct site_tree *t, const char *path, struct site_file *out)

@@ -19,7 +19,7 @@ struct site_file {
 	int fd; /* owned; -1: none. A file: can be read; a directory: can be listed */
 	bool dir;
 	uint64_t size, inode;
-	int64_t modified_ns; /* since 1970-01-01 UTC */
+	int64_t modified_ns; /* since 1970-01-01 UTC; the nearest that can be said */
 };
 
 /*
@@ -47,5 +47,8 @@ int site_tree_read(const struct site_tree *t, const char *path, struct site_file
 
 /* The same without opening: out->fd is -1. It need not be readable. */
 int site_tree_look(const struct site_tree *t, const char *path, struct site_file *out) MUST_CHECK;
+
+/* Does a link stand there, wherever it leads? Not one on the way to it. */
+bool site_tree_is_link(const struct site_tree *t, const char *path);
 
 #endif

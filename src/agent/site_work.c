@@ -51,11 +51,26 @@ static void site_work_begin(struct site_work *w, struct site_job *job)
 static void site_work_on_start(void *arg)
 {
 	struct site_work *w = arg;
-	struct list *link;
 
-	while ((w->closed || w->n_running < SITE_WORK_MAX) &&
-	       (link = list_pop(&w->waiting)) != NULL)
-		site_work_begin(w, CONTAINER_OF(link, struct site_job, link));
+	while (!list_empty(&w->waiting)) {
+		struct site_job *job = CONTAINER_OF(w->waiting.next, struct site_job, link);
+
+		/* those that were dropped stand in front */
+		if (!w->closed && !job->dropped && w->n_running >= SITE_WORK_MAX)
+			break;
+		list_del(&job->link);
+		site_work_begin(w, job);
+	}
+}
+
+void site_job_drop(struct site_job *job)
+{
+	job->dropped = true;
+	if (!list_linked(&job->link))
+		return;
+	list_del(&job->link);
+	list_unshift(&job->all->waiting, &job->link);
+	ev_task_run(job->all->ev, &job->all->start);
 }
 
 void site_work_run(struct site_work *w, struct site_job *job)

@@ -35,10 +35,11 @@ void site_work_free(struct site_work *w);
 /* Have it done when it is its turn. */
 void site_work_run(struct site_work *w, struct site_job *job);
 
-/* Nobody needs it any more: it is not begun if it was not yet. done() is told all the same. */
-static inline void site_job_drop(struct site_job *job)
-{
-	job->dropped = true;
-}
+/*
+ * Nobody needs it any more. If it was not begun yet it never is, and done() is told soon, however
+ * long the jobs before it take: who leaves must not pile up behind a disk that hangs. Harmless when
+ * it was not run, or is over.
+ */
+void site_job_drop(struct site_job *job);
 
 #endif

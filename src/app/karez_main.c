@@ -8,6 +8,7 @@
 #include "agent/site_net.h"
 #include "app/karez_options.h"
 #include "app/karez_say.h"
+#include "app/karez_service.h"
 #include "app/karez_ssh.h"
 #include "app/nofile.h"
 #include "app/karez_targets.h"
@@ -61,6 +62,8 @@ static void karez_on_farewell(void *arg)
 static void karez_exit(struct karez *k, int code)
 {
 	k->code = code;
+	if (k->up != NULL)
+		karez_up_stopping(k->up);
 	if (!ev_timer_is_set(&k->farewell))
 		ev_timer_set(k->ev, &k->farewell, KAREZ_FAREWELL_MS);
 }
@@ -210,6 +213,8 @@ static void karez_on_signal(void *arg)
 	struct karez *k = arg;
 
 	if (k->n_signals++ == 0) {
+		if (k->up != NULL)
+			karez_up_stopping(k->up);
 		agent_stop(k->agent);
 	} else {
 		k->code = 1;
@@ -436,6 +441,8 @@ int main(int argc, char **argv)
 		code = cli_run(k->config, &k->set.cli);
 	} else if (karez_options_command(k->config) == KAREZ_SSH) {
 		code = karez_ssh_run(&k->set);
+	} else if (karez_options_command(k->config) >= KAREZ_SERVICE_INSTALL) {
+		code = karez_service_run(k->config, &k->set);
 	} else {
 		CHECK(e == 0);
 		code = karez_run(k);

@@ -4,48 +4,13 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/site_net.h"
 #include "app/karez_ssh_options.h"
 #include "base/err.h"
+#include "cli/cli_place.h"
 #include "proto/cidr.h"
 
 /* ---- what a value must be ---- */
-
-static int karez_refuse_target(const char *why, char *reason, size_t reason_cap)
-{
-	str_printf(reason, reason_cap, "is not a target: %s", why);
-	return ERR_INVAL;
-}
-
-static int karez_check_target(struct str value, char *reason, size_t reason_cap)
-{
-	const char *why = "";
-	struct url url;
-
-	if (url_parse_target(value, URL_HTTP, &url, &why) == 0) {
-		if (url.scheme == URL_UNIX)
-			return 0;
-		if ((url.scheme != URL_HTTP && url.scheme != URL_HTTPS) || url.websocket)
-			why = "it must be PORT, HOST:PORT, http://, https:// or unix:";
-		else if (strcmp(url.path, "/") != 0)
-			why = "it must not have a path, because visitors choose the path";
-		else
-			return 0;
-	}
-	return karez_refuse_target(why, reason, reason_cap);
-}
-
-static int karez_check_stream(struct str value, char *reason, size_t reason_cap)
-{
-	const char *why = "";
-	struct url url;
-
-	if (url_parse_target(value, URL_TCP, &url, &why) == 0) {
-		if (url.scheme == URL_TCP || url.scheme == URL_TLS || url.scheme == URL_UNIX)
-			return 0;
-		why = "it must be PORT, HOST:PORT, tcp://, tls:// or unix:";
-	}
-	return karez_refuse_target(why, reason, reason_cap);
-}
 
 static int karez_check_service(struct str value, char *reason, size_t reason_cap)
 {
@@ -54,86 +19,53 @@ static int karez_check_service(struct str value, char *reason, size_t reason_cap
 	struct url url;
 
 	(void)str_next(&target, '=', &name);
-	if (!control_service_ok(name)) {
+	if (!ident_ok(name)) {
 		str_printf(reason, reason_cap,
 			   "has no good name: expected 1-64 letters, digits, dots, hyphens and "
 			   "underscores, as in web=127.0.0.1:8080");
 		return ERR_INVAL;
 	}
 	if (url_parse_target(target, URL_TCP, &url, &why) == 0) {
-		if (url.scheme == URL_UNIX || (strcmp(url.path, "/") == 0 && !url.websocket))
+		if (url.scheme == URL_FILE)
+			return cli_check_dir(&url, reason, reason_cap);
+		if (url.scheme == URL_UNIX ||
+		    (url.scheme != URL_SERVICES && strcmp(url.path, "/") == 0 && !url.websocket))
 			return 0;
-		why = "it must be PORT, HOST:PORT, tcp://, tls://, http://, https:// or unix:, and "
-		      "it has no path";
+		why = "it must be PORT, HOST:PORT, tcp://, tls://, http://, https:// without a "
+		      "path, unix: or file:";
 	}
 	str_printf(reason, reason_cap, "has no good target: %s", why);
 	return ERR_INVAL;
 }
 
-static int karez_check_name(struct str value, char *reason, size_t reason_cap)
+static int karez_check_server_host(struct str value, char *reason, size_t reason_cap)
 {
-	char name[HOSTNAME_MAX + 1];
-
-	if (hostname_tunnel(value, name) == 0)
-		return 0;
-	str_printf(reason, reason_cap,
-		   "is not a name: expected letters, digits and hyphens, as in demo or demo.tim");
-	return ERR_INVAL;
-}
-
-static int karez_check_domain(struct str value, char *reason, size_t reason_cap)
-{
-	struct str host = value, base;
-	bool wild = str_starts(value, STR("*."));
-
-	if (wild)
-		host = (struct str){value.p + 2, value.len - 2};
-	base = host;
-	if (value.len <= HOSTNAME_MAX && hostname_ok(host) && (!wild || hostname_parent(&base)))
-		return 0;
-	str_printf(reason, reason_cap,
-		   "is not a host name: expected one as app.example.org or *.example.org");
-	return ERR_INVAL;
-}
-
-static int karez_check_bind(struct str value, char *reason, size_t reason_cap)
-{
+	struct hostname_authority a;
 	uint8_t ip[16];
 
-	if (value.len == 0 || str_eq(value, STR("localhost")) || cidr_ip_parse(value, ip) == 0)
+	if (cidr_ip_parse(value, ip) == 0 ||
+	    (hostname_split_resolvable(value, &a) == 0 && a.port == 0 && a.host.len == value.len))
 		return 0;
 	str_printf(reason, reason_cap,
-		   "is not an address of the server: expected an IP address or localhost");
+		   "is not a host: expected tunnel.example.com, 192.0.2.7 or ::1; --port names the "
+		   "port, and --server takes a URL");
 	return ERR_INVAL;
 }
 
-static int karez_check_health(struct str value, char *reason, size_t reason_cap)
+static int karez_check_unit(struct str value, char *reason, size_t reason_cap)
 {
-	bool ok = value.len > 0 && value.len <= URL_PATH_MAX && value.p[0] == '/';
-
-	for (size_t i = 0; i < value.len && ok; i++)
-		ok = value.p[i] > ' ' && value.p[i] < 0x7f && value.p[i] != '#';
-	if (ok || str_eq(value, STR("tcp")))
-		return 0;
-	str_printf(reason, reason_cap, "is not a check: expected tcp, or a path as /health");
-	return ERR_INVAL;
-}
-
-static int karez_check_agent(struct str value, char *reason, size_t reason_cap)
-{
-	if (control_service_ok(value)) /* agents may be called what services may */
+	if (ident_ok(value) && !str_ends_nocase(value, STR(".service")))
 		return 0;
 	str_printf(reason, reason_cap,
-		   "is not a name: expected 1-64 letters, digits, dots, hyphens and underscores");
+		   "is not a name: expected 1-64 letters, digits, dots, hyphens and underscores, "
+		   "without .service");
 	return ERR_INVAL;
 }
 
 /* ---- rows ---- */
 
+static const char *const karez_transports[] = {"auto", "upgrade", "websocket", NULL};
 static const char *const karez_levels[] = {"error", "warn", "info", "debug", NULL};
-
-const char *const karez_tls_words[] = {"pass", "end", NULL};
-const char *const karez_proxy_words[] = {"none", "v1", "v2", NULL};
 
 /* Where struct cli_options lies in ours, its rows find it. */
 _Static_assert(offsetof(struct karez_options, cli) == 0, "rows of both count from one address");
@@ -154,7 +86,7 @@ static const struct config_option karez_tcp_rows[] = {
 	 .metavar = "ADDRESS",
 	 .group = "Tunnel",
 	 .help = "Let visitors in at this address of the server only: an IP address or localhost",
-	 .check = karez_check_bind,
+	 .check = cli_check_bind,
 	 .offset = offsetof(struct karez_options, bind)},
 };
 
@@ -167,11 +99,11 @@ static const struct config_option karez_tls_rows[] = {
 	 .help = "Serve this host name of yours, or all of *.example.org; the server says which "
 		 "DNS "
 		 "record proves it",
-	 .check = karez_check_domain,
+	 .check = cli_check_host,
 	 .offset = offsetof(struct karez_options, domains)},
 	{.name = "tls",
 	 .type = CONFIG_ENUM,
-	 .words = karez_tls_words,
+	 .words = tunnel_word_tlses,
 	 .group = "Tunnel",
 	 .help = "Pass the visitors' TLS through untouched, or end it at the server",
 	 .offset = offsetof(struct karez_options, tls)},
@@ -183,10 +115,103 @@ static const struct config_option karez_serve_rows[] = {
 	 .metavar = "NAME=TARGET",
 	 .group = "Services",
 	 .help = "Connect visitors of this service with this target: PORT, HOST:PORT, tcp://, "
-		 "tls://, http://, https:// or unix:/path",
+		 "tls://, http://, https://, unix:/path or file:///dir",
 	 .check = karez_check_service,
 	 .offset = offsetof(struct karez_options, services),
 	 .flags = CONFIG_REQUIRED | CONFIG_MAP},
+};
+
+static const struct config_option karez_up_rows[] = {
+	{.name = "file",
+	 .letter = 'f',
+	 .type = CONFIG_TEXT,
+	 .metavar = "FILE",
+	 .group = "Services",
+	 .help = "The services, YAML or JSON; without it ~/.tunnel-services.json if that is there, "
+		 "else ~/.config/karez/services.yaml",
+	 .offset = offsetof(struct karez_options, cli.file),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+	{.name = "id",
+	 .letter = 'i',
+	 .type = CONFIG_TEXT,
+	 .metavar = "ID",
+	 .group = "Services",
+	 .help = "Publish a service as NAME.ID under the server's domain, not as NAME",
+	 .check = cli_check_name,
+	 .offset = offsetof(struct karez_options, cli.id),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+	{.name = "index",
+	 .type = CONFIG_FLAG,
+	 .group = "Services",
+	 .help = "Show a page at the id that lists the services to whoever comes",
+	 .offset = offsetof(struct karez_options, index),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+};
+
+/* The options of mdm-tunnel that we do not have ourselves; they mean what they meant there. */
+static const struct config_option karez_mdm_rows[] = {
+	{.name = "service-definitions",
+	 .letter = 'c',
+	 .type = CONFIG_TEXT,
+	 .metavar = "FILE",
+	 .group = "As in mdm-tunnel",
+	 .help = "The same as --file; what karez itself reads is named by --config alone",
+	 .offset = offsetof(struct karez_options, services_file),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+	{.name = "host",
+	 .letter = 'H',
+	 .type = CONFIG_TEXT,
+	 .metavar = "HOST",
+	 .group = "As in mdm-tunnel",
+	 .help = "The server's host name or address, instead of its URL; it is reached over TLS "
+		 "unless it is this machine",
+	 .check = karez_check_server_host,
+	 .offset = offsetof(struct karez_options, server_host),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+	{.name = "port",
+	 .letter = 'p',
+	 .type = CONFIG_NUM,
+	 .min = 1,
+	 .max = 65535,
+	 .metavar = "PORT",
+	 .group = "As in mdm-tunnel",
+	 .help = "The server's port; without it 443, and 8080 on this machine",
+	 .offset = offsetof(struct karez_options, server_port),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+};
+
+static const struct config_option karez_unit_rows[] = {
+	{.name = "name",
+	 .type = CONFIG_TEXT,
+	 .metavar = "NAME",
+	 .initial = "karez",
+	 .group = "Service",
+	 .help = "What the service is called, where there are several",
+	 .check = karez_check_unit,
+	 .offset = offsetof(struct karez_options, unit),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+	{.name = "user",
+	 .type = CONFIG_FLAG,
+	 .group = "Service",
+	 .help = "A service of yours, which runs while you are logged in; usual unless you are "
+		 "root",
+	 .offset = offsetof(struct karez_options, user),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+	{.name = "system",
+	 .type = CONFIG_FLAG,
+	 .group = "Service",
+	 .help = "A service of the system, which runs from its start; usual for root",
+	 .offset = offsetof(struct karez_options, system),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
+};
+
+static const struct config_option karez_install_rows[] = {
+	{.name = "print",
+	 .type = CONFIG_FLAG,
+	 .group = "Service",
+	 .help = "Print the unit and touch nothing",
+	 .offset = offsetof(struct karez_options, print),
+	 .flags = CONFIG_NOT_ENV | CONFIG_NOT_FILE},
 };
 
 /* What a tunnel's record shall say. */
@@ -197,17 +222,17 @@ static const struct config_option karez_tunnel_rows[] = {
 	 .metavar = "NAME",
 	 .group = "Tunnel",
 	 .help = "Ask for this name; without it, the one from last time or a random one",
-	 .check = karez_check_name,
+	 .check = cli_check_name,
 	 .offset = offsetof(struct karez_options, name)},
 	{.name = "proxy-protocol",
 	 .type = CONFIG_ENUM,
-	 .words = karez_proxy_words,
+	 .words = tunnel_word_proxies,
 	 .group = "Tunnel",
 	 .help = "Tell the target who its visitor is, by the PROXY protocol",
 	 .offset = offsetof(struct karez_options, proxy)},
 	{.name = "policy",
 	 .type = CONFIG_ENUM,
-	 .words = cli_policies,
+	 .words = tunnel_word_policies,
 	 .group = "Tunnel",
 	 .help = "Which of several agents gets a visitor",
 	 .offset = offsetof(struct karez_options, policy)},
@@ -241,7 +266,7 @@ static const struct config_option karez_target_rows[] = {
 	 .group = "Target",
 	 .help = "Ask the target again and again, by tcp or by GET of a path as /health, and let "
 		 "other agents serve while it fails",
-	 .check = karez_check_health,
+	 .check = cli_check_health,
 	 .offset = offsetof(struct karez_options, health)},
 	{.name = "health-interval",
 	 .type = CONFIG_DURATION,
@@ -267,6 +292,10 @@ static const struct config_option karez_target_rows[] = {
 	 .group = "Target",
 	 .help = "Take it for ill after so many bad ones; at the start one is enough",
 	 .offset = offsetof(struct karez_options, health_fall)},
+};
+
+/* Whom targets that speak TLS may be. */
+static const struct config_option karez_target_tls_rows[] = {
 	{.name = "target-ca",
 	 .type = CONFIG_TEXT,
 	 .metavar = "FILE",
@@ -288,7 +317,7 @@ static const struct config_option karez_agent_rows[] = {
 	 .group = "Server",
 	 .help = "Call this agent so; without it, what its certificate says before the @, or a "
 		 "random name that is kept",
-	 .check = karez_check_agent,
+	 .check = cli_check_id,
 	 .offset = offsetof(struct karez_options, agent)},
 	{.name = "sessions",
 	 .type = CONFIG_NUM,
@@ -298,19 +327,16 @@ static const struct config_option karez_agent_rows[] = {
 	 .group = "Server",
 	 .help = "Keep this many sessions, so that losing one is not noticed",
 	 .offset = offsetof(struct karez_options, sessions)},
-	{.name = "wait",
-	 .letter = 'w',
-	 .type = CONFIG_FLAG,
+	{.name = "transport",
+	 .type = CONFIG_ENUM,
+	 .words = karez_transports,
+	 .initial = "auto",
 	 .group = "Server",
-	 .help = "Keep trying when the server cannot be reached at the start; once it was "
-		 "reached, karez always comes back",
-	 .offset = offsetof(struct karez_options, wait)},
-	{.name = "quiet",
-	 .letter = 'q',
-	 .type = CONFIG_FLAG,
-	 .group = "Output",
-	 .help = "Print problems only",
-	 .offset = offsetof(struct karez_options, quiet)},
+	 .help = "How sessions are carried: auto tries an HTTP upgrade of its own, then WebSocket, "
+		 "and remembers what worked",
+	 .offset = offsetof(struct karez_options, transport)},
+	KAREZ_OPTION_WAIT("Server"),
+	KAREZ_OPTION_QUIET,
 	{.name = "verbose",
 	 .letter = 'v',
 	 .type = CONFIG_FLAG,
@@ -328,12 +354,38 @@ static const struct config_option karez_agent_rows[] = {
 	 .offset = offsetof(struct karez_options, log_level)},
 };
 
+#define EDIT(n, var, what, checked, text)                                                      \
+	{                                                                                      \
+		.name = (n), .type = CONFIG_LIST, .metavar = (var), .group = "Headers",        \
+		.help = (text), .check = (checked),                                            \
+		.offset = offsetof(struct karez_options, edits[(what)]), .flags = CONFIG_WHOLE \
+	}
+
+static const struct config_option karez_http_rows[] = {
+	{.name = "host-header",
+	 .type = CONFIG_TEXT,
+	 .metavar = "HOST",
+	 .group = "Headers",
+	 .help = "What the target finds in Host: keep (what the visitor asked for), rewrite (the "
+		 "target's own name, in Origin and Referer as well), or this name",
+	 .check = cli_check_host_header,
+	 .offset = offsetof(struct karez_options, host_header)},
+	EDIT("request-header-remove", "NAME", HEADER_REQUEST_REMOVE, cli_check_request_remove,
+	     "Take this field away from visitors' requests, before others are added"),
+	EDIT("request-header-add", "FIELD", HEADER_REQUEST_ADD, cli_check_request_add,
+	     "Add this field to visitors' requests, as in \"X-Env: test\""),
+	EDIT("response-header-remove", "NAME", HEADER_RESPONSE_REMOVE, cli_check_response_remove,
+	     "Take this field away from the target's answers, before others are added"),
+	EDIT("response-header-add", "FIELD", HEADER_RESPONSE_ADD, cli_check_response_add,
+	     "Add this field to the target's answers"),
+};
+
 static const struct config_option karez_http_args[] = {
 	{.name = "TARGET",
 	 .type = CONFIG_TEXT,
 	 .help = "The local web server: PORT, HOST:PORT, http://HOST:PORT, https://HOST:PORT or "
-		 "unix:/path",
-	 .check = karez_check_target,
+		 "unix:/path; or file:///dir, a directory to be shown read-only",
+	 .check = cli_check_web,
 	 .offset = offsetof(struct karez_options, target),
 	 .flags = CONFIG_REQUIRED | CONFIG_NOT_ENV | CONFIG_NOT_FILE},
 };
@@ -344,7 +396,7 @@ static const struct config_option karez_stream_args[] = {
 	 .help = "The local service: PORT, HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT (TLS is "
 		 "spoken "
 		 "to it) or unix:/path",
-	 .check = karez_check_stream,
+	 .check = cli_check_stream,
 	 .offset = offsetof(struct karez_options, target),
 	 .flags = CONFIG_REQUIRED | CONFIG_NOT_ENV | CONFIG_NOT_FILE},
 };
@@ -352,27 +404,38 @@ static const struct config_option karez_stream_args[] = {
 /* ---- commands ---- */
 
 static const struct config_table karez_http_tables[] = {
-	CONFIG_TABLE(karez_tunnel_rows),
-	CONFIG_TABLE(karez_target_rows),
+	CONFIG_TABLE(karez_tunnel_rows), CONFIG_TABLE(karez_http_rows),
+	CONFIG_TABLE(karez_target_rows), CONFIG_TABLE(karez_target_tls_rows),
 	CONFIG_TABLE(karez_agent_rows),
 };
 static const struct config_table karez_tcp_tables[] = {
-	CONFIG_TABLE(karez_tcp_rows),
-	CONFIG_TABLE(karez_tunnel_rows),
-	CONFIG_TABLE(karez_target_rows),
+	CONFIG_TABLE(karez_tcp_rows),	 CONFIG_TABLE(karez_tunnel_rows),
+	CONFIG_TABLE(karez_target_rows), CONFIG_TABLE(karez_target_tls_rows),
 	CONFIG_TABLE(karez_agent_rows),
 };
 static const struct config_table karez_tls_tables[] = {
-	CONFIG_TABLE(karez_tls_rows),
-	CONFIG_TABLE(karez_tunnel_rows),
-	CONFIG_TABLE(karez_target_rows),
+	CONFIG_TABLE(karez_tls_rows),	 CONFIG_TABLE(karez_tunnel_rows),
+	CONFIG_TABLE(karez_target_rows), CONFIG_TABLE(karez_target_tls_rows),
 	CONFIG_TABLE(karez_agent_rows),
 };
 static const struct config_table karez_serve_tables[] = {
 	CONFIG_TABLE(karez_serve_rows),
 	CONFIG_TABLE(karez_target_rows),
+	CONFIG_TABLE(karez_target_tls_rows),
 	CONFIG_TABLE(karez_agent_rows),
 };
+static const struct config_table karez_up_tables[] = {
+	CONFIG_TABLE(karez_up_rows),
+	CONFIG_TABLE(karez_target_tls_rows),
+	CONFIG_TABLE(karez_agent_rows),
+	CONFIG_TABLE(karez_mdm_rows),
+};
+static const struct config_table karez_install_tables[] = {
+	CONFIG_TABLE(karez_unit_rows),	CONFIG_TABLE(karez_install_rows),
+	CONFIG_TABLE(karez_up_rows),	CONFIG_TABLE(karez_target_tls_rows),
+	CONFIG_TABLE(karez_agent_rows), CONFIG_TABLE(karez_mdm_rows),
+};
+static const struct config_table karez_unit_tables[] = {CONFIG_TABLE(karez_unit_rows)};
 static const struct config_command karez_commands[] = {
 	[KAREZ_HTTP] =
 		{.name = "http",
@@ -412,11 +475,24 @@ static const struct config_command karez_commands[] = {
 			   "chooses an address; a service that is not in this list is refused.",
 		 .tables = karez_serve_tables,
 		 .n_tables = ARRAY_LEN(karez_serve_tables)},
+	[KAREZ_UP] =
+		{.name = "up",
+		 .summary = "Publish all services of a file, and follow its edits",
+		 .detail =
+			 "The file says in YAML or JSON what a service is called and where it is: "
+			 "hello-world: 9000. While karez runs an edit adds, changes and removes "
+			 "just what it says; one that is wrong is told with its line, and changes "
+			 "nothing. SIGHUP has the file read at once. karez config check looks at a "
+			 "file, karez status and karez ls tell how the services are doing. Exits "
+			 "with 2 when the file is wrong at the start, or a target's host is not "
+			 "there.",
+		 .tables = karez_up_tables,
+		 .n_tables = ARRAY_LEN(karez_up_tables)},
 	[KAREZ_SSH] =
 		{.name = "ssh",
 		 .summary = "Publish local services through any SSH server, as ssh -R does",
-		 .detail = "The server need not be karezd, and the options under Server have no "
-			   "meaning for it. Keys come from the SSH agent, from -i and from ~/.ssh, "
+		 .detail = "The server need not be karezd: --server and what belongs to it mean "
+			   "nothing here. Keys come from the SSH agent, from -i and from ~/.ssh, "
 			   "the server's key is looked up in known_hosts, and what is missing is "
 			   "asked for at the terminal. It comes back when the connection is lost, "
 			   "and asks for the same ports. It runs no command, so nothing may follow "
@@ -424,11 +500,38 @@ static const struct config_command karez_commands[] = {
 		 .tables = karez_ssh_tables,
 		 .n_tables = KAREZ_SSH_N_TABLES,
 		 .args = karez_ssh_args,
-		 .n_args = KAREZ_SSH_N_ARGS},
+		 .n_args = KAREZ_SSH_N_ARGS,
+		 .without = "Server"},
+	[KAREZ_SERVICE_INSTALL] =
+		{.name = "service install",
+		 .summary = "Have systemd run karez up from now on",
+		 .detail =
+			 "Writes a unit with these options of karez up, the services file and the "
+			 "server, and starts it. The unit holds no secret and may do little more "
+			 "than connect; tokens stay where karez login keeps them. Called again it "
+			 "writes the unit anew.",
+		 .tables = karez_install_tables,
+		 .n_tables = ARRAY_LEN(karez_install_tables)},
+	[KAREZ_SERVICE_UNINSTALL] = {.name = "service uninstall",
+				     .summary = "Stop such a service and remove its unit",
+				     .tables = karez_unit_tables,
+				     .n_tables = ARRAY_LEN(karez_unit_tables)},
+	[KAREZ_SERVICE_STATUS] =
+		{.name = "service status",
+		 .summary = "Show what systemd knows of such a service",
+		 .detail = "Exits with 0 when it runs. karez status tells how the services in it "
+			   "are.",
+		 .tables = karez_unit_tables,
+		 .n_tables = ARRAY_LEN(karez_unit_tables)},
 };
 
 static const char *const karez_files[] = {"~/.config/karez/karez.yaml", "/etc/karez/karez.yaml",
 					  NULL};
+
+const struct config_command *karez_options_up(void)
+{
+	return &karez_commands[KAREZ_UP];
+}
 
 enum karez_command karez_options_command(const struct config *c)
 {
@@ -441,6 +544,16 @@ enum karez_command karez_options_command(const struct config *c)
 	return (enum karez_command)i;
 }
 
+/* A directory reads no PROXY header. */
+static bool karez_proxies_dir(const struct config *c, const struct karez_options *set)
+{
+	struct url url;
+
+	return config_command(c) == &karez_commands[KAREZ_HTTP] && set->proxy != 0 &&
+	       url_parse_target(str_of(set->target), URL_HTTP, &url, NULL) == 0 &&
+	       url.scheme == URL_FILE;
+}
+
 /* A visitor's own TLS inside ours is no mistake that anybody wants to look for. */
 static bool karez_doubles_tls(const struct config *c, const struct karez_options *set)
 {
@@ -450,12 +563,53 @@ static bool karez_doubles_tls(const struct config *c, const struct karez_options
 	       url_parse_target(str_of(set->target), URL_TCP, &url, NULL) == 0 && url_is_tls(&url);
 }
 
+/* Is anything said twice, in the words of two systems? */
+static int karez_check_up(struct config *c, struct karez_options *set)
+{
+	bool server = config_source(c, &set->cli.server) == CONFIG_ARGV;
+
+	if (set->cli.file != NULL && set->services_file != NULL)
+		return config_fail(c, &set->services_file, "contradicts --file: give one of them");
+	if (server && set->server_host != NULL)
+		return config_fail(c, &set->server_host, "contradicts --server: give one of them");
+	if (server && set->server_port != 0)
+		return config_fail(c, &set->server_port, "contradicts --server: give one of them");
+	return 0;
+}
+
+bool karez_options_server(const struct config *c, const struct karez_options *set, struct url *out)
+{
+	const char *host = set->server_host != NULL ? set->server_host : "localhost";
+	bool six = strchr(host, ':') != NULL;
+	char text[URL_TEXT_MAX];
+
+	if (config_command(c) != &karez_commands[KAREZ_UP] ||
+	    (set->server_host == NULL && set->server_port == 0))
+		return false;
+	str_printf(text, sizeof text, "http://%s%s%s", six ? "[" : "", host, six ? "]" : "");
+	CHECK(url_parse(str_of(text), out, NULL) == 0); /* its row checked it */
+	out->port = 8080;
+	if (cli_place_is_open(out)) {
+		out->scheme = URL_HTTPS;
+		out->port = 443;
+	}
+	if (set->server_port != 0)
+		out->port = (uint16_t)set->server_port;
+	return true;
+}
+
 static int karez_check(struct config *c, void *settings)
 {
 	struct karez_options *set = settings;
 
 	if (config_command(c) == &karez_commands[KAREZ_SSH] && karez_ssh_options_check(c, set) != 0)
 		return ERR_INVAL;
+	if ((config_command(c) == &karez_commands[KAREZ_UP] ||
+	     config_command(c) == &karez_commands[KAREZ_SERVICE_INSTALL]) &&
+	    karez_check_up(c, set) != 0)
+		return ERR_INVAL;
+	if (set->user && set->system)
+		return config_fail(c, &set->user, "contradicts --system: give one of them");
 	if (set->quiet && set->verbose)
 		return config_fail(c, &set->quiet, "contradicts --verbose: give one of them");
 	if (set->target_insecure && set->target_ca != NULL)
@@ -471,6 +625,8 @@ static int karez_check(struct config *c, void *settings)
 		return config_fail(c, &set->target,
 				   "would get the visitors' own TLS inside another one: write it "
 				   "without tls://, or end their TLS with --tls end");
+	if (karez_proxies_dir(c, set))
+		return config_fail(c, &set->proxy, "has no meaning for a directory");
 	return cli_options_check(c, &set->cli);
 }
 

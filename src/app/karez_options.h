@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "cli/cli_options.h"
+#include "proto/url.h"
+#include "proto/header_edit.h"
 
 /* What karez was told. Texts are NULL where nothing was said; they belong to the struct config. */
 struct karez_options {
@@ -18,10 +20,12 @@ struct karez_options {
 	struct config_list domains;  /* of tls */
 	int tls;		     /* "pass", "end" */
 	struct config_list services; /* of serve: NAME=TARGET */
-	int proxy;		     /* "none", "v1", "v2" */
-	int policy;		     /* of cli_policies */
+	int proxy;		     /* enum tunnel_proxy */
+	int policy;		     /* enum tunnel_policy */
 	uint64_t priority, max_sessions;
 	uint64_t drain_ms;
+	char *host_header;			/* of http: "keep", "rewrite", or a name */
+	struct config_list edits[HEADER_EDITS]; /* the same: fields of heads */
 
 	/* of ssh, whose target is [USER@]HOST, and whose port is that of the SSH server */
 	struct config_list forwards;   /* -R, as ssh_spec_parse() takes them */
@@ -40,21 +44,64 @@ struct karez_options {
 	/* the agent */
 	char *agent;
 	uint64_t sessions;
+	int transport; /* enum agent_transport */
 	int log_level; /* enum log_level */
+
+	/* of up; its file and id are the cli's */
+	bool index;
+	char *services_file; /* as mdm-tunnel has it; the same as the cli's */
+	char *server_host;   /* of the server, unless its URL is given */
+	uint64_t server_port;
+
+	/* of service */
+	char *unit;	   /* its name, without ".service" */
+	bool user, system; /* whose manager; neither: by who asks */
+	bool print;
+
 	bool quiet, verbose, wait;
 };
 
-/* The commands that are agents, by their place among those of karez. */
-enum karez_command { KAREZ_HTTP, KAREZ_TCP, KAREZ_TLS, KAREZ_SERVE, KAREZ_SSH };
+/* Rows that every agent has, under a heading of its own or the same one. */
+#define KAREZ_OPTION_WAIT(heading)                                                                 \
+	{                                                                                          \
+		.name = "wait", .letter = 'w', .type = CONFIG_FLAG, .group = (heading),            \
+		.help = "Keep trying when the server cannot be reached at the start; once it was " \
+			"reached, karez always comes back",                                        \
+		.offset = offsetof(struct karez_options, wait)                                     \
+	}
+#define KAREZ_OPTION_QUIET                                                                     \
+	{                                                                                      \
+		.name = "quiet", .letter = 'q', .type = CONFIG_FLAG, .group = "Output",        \
+		.help = "Print problems only", .offset = offsetof(struct karez_options, quiet) \
+	}
+
+/* The commands that are agents, and those that look after one, by their place among those of karez.
+ */
+enum karez_command {
+	KAREZ_HTTP,
+	KAREZ_TCP,
+	KAREZ_TLS,
+	KAREZ_SERVE,
+	KAREZ_UP,
+	KAREZ_SSH,
+	KAREZ_SERVICE_INSTALL,
+	KAREZ_SERVICE_UNINSTALL,
+	KAREZ_SERVICE_STATUS,
+};
 
 /* The program for config_load(). */
 extern const struct config_program karez_program;
 
+/*
+ * The server that --host and --port of `karez up` name, over TLS unless it is this machine.
+ * Returns false if neither was given.
+ */
+bool karez_options_server(const struct config *c, const struct karez_options *set, struct url *out);
+
+/* `karez up`, for config/again.h. */
+const struct config_command *karez_options_up(void);
+
 /* Which of them was asked for; it is none of cli_commands. */
 enum karez_command karez_options_command(const struct config *c);
-
-/* Words of enum options, as they travel to the server. */
-extern const char *const karez_tls_words[];
-extern const char *const karez_proxy_words[];
 
 #endif

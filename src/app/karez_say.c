@@ -98,13 +98,16 @@ static void karez_say_host(struct karez_object *o, const char *text)
 	karez_object_number(o, "port", url.port);
 }
 
+/* service: what a services file calls it; NULL: nothing does. */
 static void karez_say_online_json(const struct karez_say *say, const struct agent_online *o,
-				  const char *target)
+				  const char *service, const char *target)
 {
 	struct karez_object object = karez_object_new("online");
 	struct json *urls = NULL;
 	int e = json_new_list(&urls);
 
+	if (service != NULL)
+		karez_object_text(&object, "service", service);
 	karez_object_text(&object, "url", o->url);
 	karez_say_host(&object, o->url);
 	for (size_t i = 0; i < o->n_urls && e == 0; i++)
@@ -121,7 +124,7 @@ void karez_say_online(const struct karez_say *say, const struct agent_online *o)
 
 	url_format(o->target, target);
 	if (say->json) {
-		karez_say_online_json(say, o, target);
+		karez_say_online_json(say, o, NULL, target);
 		return;
 	}
 	if (say->quiet)
@@ -527,6 +530,104 @@ void karez_say_ssh_ended(const struct karez_say *say, int code, const char *reas
 	else
 		fprintf(say->err, "karez: %s %s: %s\n",
 			code == ERR_CERT ? "not connected to" : "refused by", say->server, why);
+}
+
+/* ---- karez up ---- */
+
+void karez_say_service(const struct karez_say *say, const char *service,
+		       const struct agent_online *o)
+{
+	char target[URL_TEXT_MAX];
+
+	url_format(o->target, target);
+	if (say->json) {
+		karez_say_online_json(say, o, service, target);
+		return;
+	}
+	if (say->quiet)
+		return;
+	if (o->target->scheme == URL_SERVICES)
+		fprintf(say->out, "%s is now publicly accessible from %s ...\n", service,
+			karez_say_place(o->url));
+	else
+		fprintf(say->out, "%s (%s) is now publicly accessible from %s ...\n", service,
+			karez_say_place(target), karez_say_place(o->url));
+	for (size_t i = 1; i < o->n_urls; i++)
+		fprintf(say->out, "  and from %s\n", karez_say_place(o->urls[i]));
+	fflush(say->out);
+}
+
+void karez_say_back(const struct karez_say *say)
+{
+	if (say->json) {
+		struct karez_object object = karez_object_new("back");
+
+		karez_object_text(&object, "server", say->server);
+		karez_object_print(say, &object);
+	} else if (!say->quiet) {
+		fprintf(say->err, "karez: back again at %s\n", say->server);
+	}
+}
+
+void karez_say_edit(const struct karez_say *say, enum karez_edit edit, const char *service,
+		    const struct url *target)
+{
+	static const char *const words[] = {"added", "changed", "removed"};
+	char text[URL_TEXT_MAX];
+
+	url_format(target, text);
+	if (say->json) {
+		struct karez_object object = karez_object_new(words[edit]);
+
+		karez_object_text(&object, "service", service);
+		karez_object_text(&object, "target", text);
+		karez_object_print(say, &object);
+	} else if (!say->quiet) {
+		fprintf(say->out, "%s was %s in the services file (%s)\n", service, words[edit],
+			karez_say_place(text));
+		fflush(say->out);
+	}
+}
+
+void karez_say_file(const struct karez_say *say, const char *why, bool stays)
+{
+	char clean[SAY_TEXT_MAX];
+
+	karez_say_clean(clean, why);
+	if (say->json) {
+		struct karez_object object = karez_object_new("file");
+
+		karez_object_text(&object, "reason", clean);
+		karez_object_bool(&object, "stays", stays);
+		karez_object_print(say, &object);
+	}
+	fprintf(say->err, "karez: %s%s\n", clean, stays ? "; what ran before stays as it was" : "");
+}
+
+void karez_say_no(const struct karez_say *say, enum karez_no no, const char *service, int code,
+		  const char *reason)
+{
+	static const char *const events[] = {"lost", "kept", "delayed"};
+	char clean[SAY_TEXT_MAX];
+	const char *why = reason[0] != '\0' ? karez_say_clean(clean, reason) : err_text(code);
+
+	if (say->json) {
+		struct karez_object object = karez_object_new(events[no]);
+
+		karez_object_text(&object, "service", service);
+		karez_object_text(&object, "code", err_name(code));
+		karez_object_text(&object, "reason", why);
+		karez_object_print(say, &object);
+	}
+	if (no == KAREZ_NO_LOST)
+		fprintf(say->err, "karez: %s is not served: %s says: %s\n", service, say->server,
+			why);
+	else if (no == KAREZ_NO_KEPT)
+		fprintf(say->err, "karez: %s goes on as it was: %s refuses the change: %s\n",
+			service, say->server, why);
+	else
+		fprintf(say->err, "karez: %s is not served yet: %s says: %s; trying again\n",
+			service, say->server, why);
 }
 
 void karez_say_notice(const struct karez_say *say, const char *text)

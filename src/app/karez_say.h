@@ -61,6 +61,30 @@ void karez_say_forward(const struct karez_say *say, const char *host,
 void karez_say_ssh_up(const struct karez_say *say, bool again);
 void karez_say_ssh_ended(const struct karez_say *say, int code, const char *reason);
 
+/* ---- karez up ---- */
+
+/* A service is there for visitors from now on. */
+void karez_say_service(const struct karez_say *say, const char *service,
+		       const struct agent_online *o);
+
+/* The server is there again, and so are all services. */
+void karez_say_back(const struct karez_say *say);
+
+/* What an edit of the services file has done to a service. */
+enum karez_edit { KAREZ_EDIT_ADDED, KAREZ_EDIT_CHANGED, KAREZ_EDIT_REMOVED };
+void karez_say_edit(const struct karez_say *say, enum karez_edit edit, const char *service,
+		    const struct url *target);
+
+/* The services file cannot be used as it is. why: a line with the place; stays: what ran before is
+ * served on. */
+void karez_say_file(const struct karez_say *say, const char *why, bool stays);
+
+/* A service was refused or taken away for good; what its record shall say was refused, and it goes
+ * on as it was; it is refused for now, and asked for again and again. */
+enum karez_no { KAREZ_NO_LOST, KAREZ_NO_KEPT, KAREZ_NO_DELAYED };
+void karez_say_no(const struct karez_say *say, enum karez_no no, const char *service, int code,
+		  const char *reason);
+
 /* Something worth knowing, which may hold what others have sent. */
 void karez_say_notice(const struct karez_say *say, const char *text);
 

@@ -11,6 +11,7 @@
 #include "app/karezd_ssh.h"
 #include "app/karezd_store.h"
 #include "app/nofile.h"
+#include "app/notify.h"
 #include "app/resolver.h"
 #include "app/state_dir.h"
 #include "base/err.h"
@@ -52,6 +53,7 @@ struct karezd {
 	int code;				     /* of the process */
 	struct ev_signal *term, *interrupt, *hangup; /* owned */
 	struct ev_timer drain_deadline;
+	struct notify notify;
 	bool stopping;
 };
 
@@ -92,6 +94,7 @@ static void karezd_on_signal(void *arg)
 	}
 	k->stopping = true;
 	log_info(&k->log, "event=drain timeout_ms=%llu", (unsigned long long)k->set.drain_ms);
+	notify_stopping(&k->notify, k->set.drain_ms);
 	karezd_close_doors(k);
 	if (k->ports != NULL)
 		port_socket_stop(k->ports);
@@ -104,15 +107,18 @@ static void karezd_on_hangup(void *arg)
 {
 	struct karezd *k = arg;
 
+	notify_reloading(&k->notify);
 	for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
 		if (k->reloads[i] != NULL)
 			tls_reload_now(k->reloads[i]);
+	notify_reloaded(&k->notify);
 }
 
 static void karezd_free(struct karezd *k)
 {
 	if (k->ev != NULL) {
 		ev_timer_stop(k->ev, &k->drain_deadline);
+		notify_end(&k->notify);
 		karezd_close_doors(k);
 		for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
 			tls_reload_free(k->reloads[i]);
@@ -518,6 +524,8 @@ static void karezd_on_started(void *arg, const struct core_started *result)
 	if (result->token[0] != '\0')
 		karezd_say_login(k);
 	log_info(&k->log, "event=ready");
+	notify_status(&k->notify, "tunnels under %s", k->domain);
+	notify_ready(&k->notify);
 }
 
 /* The commands that need a store and nothing else. */
@@ -558,6 +566,8 @@ static int karezd_run(struct karezd *k)
 		return karezd_fail(k, "cannot start", "no signal handlers");
 	if ((code = karezd_open_doors(k)) != 0)
 		return code;
+	notify_begin_here(&k->notify, k->ev);
+	notify_status(&k->notify, "waiting for the store");
 	node_start(k->node, karezd_on_started, k);
 	ev_run(k->ev);
 	return k->code;

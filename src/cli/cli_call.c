@@ -192,7 +192,7 @@ static void cli_call_failed(struct cli *cli, const struct cli_http_answer *answe
 /* Once: credentials go one way or the other in nearly every call. */
 static void cli_call_warn(struct cli *cli)
 {
-	if (!cli->warned && cli_place_is_open(&cli->server))
+	if (!cli->warned && cli_way_is_open(&cli->way, &cli->server))
 		cli_problem(cli,
 			    "warning: the way to %s is not encrypted: others can read the "
 			    "credential; use https://",

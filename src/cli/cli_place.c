@@ -131,3 +131,8 @@ int cli_place_way(const struct cli_options *set, const struct url *server, struc
 	e = cli_place_check(set, server, out);
 	return e != 0 ? e : cli_place_proxy(set, server, out);
 }
+
+bool cli_way_is_open(const struct cli_way *way, const struct url *server)
+{
+	return cli_place_is_open(server) || (way->proxy != NULL && !url_is_tls(server));
+}

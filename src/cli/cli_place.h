@@ -51,4 +51,8 @@ struct cli_way {
 int cli_place_way(const struct cli_options *set, const struct url *server,
 		  struct cli_way *out) MUST_CHECK;
 
+/* As cli_place_is_open(), on this way: through a proxy what is said leaves this machine, whatever
+ * the server is called. */
+bool cli_way_is_open(const struct cli_way *way, const struct url *server);
+
 #endif

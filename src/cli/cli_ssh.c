@@ -83,7 +83,7 @@ int cli_do_ssh_setup(struct cli *cli)
 
 	cli->token_from = CLI_TOKEN_NONE; /* what is open to everybody needs no credential */
 	cli->warned = true;		  /* so none can be read on the way; a key can be changed */
-	if (cli_place_is_open(&cli->server))
+	if (cli_way_is_open(&cli->way, &cli->server))
 		cli_problem(cli,
 			    "warning: the way to %s is not encrypted: the host key may be somebody "
 			    "else's; use https://",

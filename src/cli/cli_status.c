@@ -8,8 +8,9 @@
 #include "cli/services.h"
 #include "cli/status_place.h"
 
-/* A terminal of fewer columns gets fewer of ours. */
-#define WIDE_COLUMNS 110
+/* A terminal of fewer columns gets fewer of ours: the URL is what people look for. */
+#define MIDDLE_COLUMNS 100
+#define WIDE_COLUMNS   140
 
 /* ---- how it looks ---- */
 
@@ -43,16 +44,6 @@ static int cli_status_down(struct cli *cli, const struct json *item, struct buf 
 	return cli_status_bytes(item, "down_bytes", out);
 }
 
-/* With the reason, unless that is what another column says. */
-static int cli_status_state(struct cli *cli, const struct json *item, struct buf *out)
-{
-	const char *why = cli_show_text(item, "reason");
-	int e = buf_printf(out, 2048, "%.100s%s%.1500s", cli_show_text(item, "state"),
-			   why[0] != '\0' ? ": " : "", why);
-
-	return e == ERR_TOOBIG ? 0 : e;
-}
-
 /* A tunnel that is not online has no URL yet, but a name. */
 static int cli_status_url(struct cli *cli, const struct json *item, struct buf *out)
 {
@@ -62,35 +53,59 @@ static int cli_status_url(struct cli *cli, const struct json *item, struct buf *
 	return e == ERR_TOOBIG ? 0 : e;
 }
 
+#define SERVICE                                       \
+	{                                             \
+		"SERVICE", "service", CLI_PLAIN, NULL \
+	}
+#define URL                                          \
+	{                                            \
+		"URL", "", CLI_PLAIN, cli_status_url \
+	}
+#define STATE                                     \
+	{                                         \
+		"STATE", "state", CLI_PLAIN, NULL \
+	}
+#define TARGET                                      \
+	{                                           \
+		"TARGET", "target", CLI_PLAIN, NULL \
+	}
+#define VISITORS                                        \
+	{                                               \
+		"VISITORS", "visitors", CLI_PLAIN, NULL \
+	}
+
+static const struct cli_field cli_status_narrow[] = {SERVICE, URL, STATE, VISITORS};
+static const struct cli_field cli_status_middle[] = {SERVICE, URL, STATE, TARGET, VISITORS};
 static const struct cli_field cli_status_wide[] = {
-	{"SERVICE", "service", CLI_PLAIN, NULL},    {"URL", "", CLI_PLAIN, cli_status_url},
-	{"STATE", "", CLI_PLAIN, cli_status_state}, {"TARGET", "target", CLI_PLAIN, NULL},
-	{"HEALTH", "health", CLI_PLAIN, NULL},	    {"VISITORS", "visitors", CLI_PLAIN, NULL},
-	{"SERVED", "served", CLI_PLAIN, NULL},	    {"UP", "", CLI_PLAIN, cli_status_up},
+	SERVICE,
+	URL,
+	STATE,
+	TARGET,
+	{"HEALTH", "health", CLI_PLAIN, NULL},
+	VISITORS,
+	{"SERVED", "served", CLI_PLAIN, NULL},
+	{"UP", "", CLI_PLAIN, cli_status_up},
 	{"DOWN", "", CLI_PLAIN, cli_status_down},
 };
 
-static const struct cli_field cli_status_narrow[] = {
-	{"SERVICE", "service", CLI_PLAIN, NULL},
-	{"URL", "", CLI_PLAIN, cli_status_url},
-	{"STATE", "", CLI_PLAIN, cli_status_state},
-	{"VISITORS", "visitors", CLI_PLAIN, NULL},
+static const char cli_status_none[] = "There are no services in the file";
+
+/* From the narrowest. */
+static const struct {
+	size_t columns; /* of a terminal that is too wide for it */
+	struct cli_fields fields;
+} cli_status_tables[] = {
+	{MIDDLE_COLUMNS, {cli_status_narrow, ARRAY_LEN(cli_status_narrow), cli_status_none}},
+	{WIDE_COLUMNS, {cli_status_middle, ARRAY_LEN(cli_status_middle), cli_status_none}},
+	{SIZE_MAX, {cli_status_wide, ARRAY_LEN(cli_status_wide), cli_status_none}},
 };
 
-static const struct cli_field cli_status_list[] = {
-	{"SERVICE", "service", CLI_PLAIN, NULL},
-	{"URL", "", CLI_PLAIN, cli_status_url},
-	{"TARGET", "target", CLI_PLAIN, NULL},
-};
+static const struct cli_field cli_status_list[] = {SERVICE, URL, TARGET};
 
 /* Of a file that nobody serves: only what they will be called is known. */
-static const struct cli_field cli_status_names[] = {
-	{"SERVICE", "service", CLI_PLAIN, NULL},
-	{"NAME", "name", CLI_PLAIN, NULL},
-	{"TARGET", "target", CLI_PLAIN, NULL},
-};
-
-static const char cli_status_none[] = "There are no services in the file";
+static const struct cli_field cli_status_names[] = {SERVICE,
+						    {"NAME", "name", CLI_PLAIN, NULL},
+						    TARGET};
 
 static const struct cli_fields cli_status_ls = {cli_status_list, ARRAY_LEN(cli_status_list),
 						cli_status_none};
@@ -134,13 +149,17 @@ static int cli_status_fetch(struct cli *cli, const char *socket, struct json **o
 static int cli_status_ask(struct cli *cli, const char *file, struct json **out)
 {
 	char socket[STATUS_PLACE_TEXT], lock[STATUS_PLACE_TEXT];
-	int e = file[0] == '\0' ? ERR_NOTFOUND : status_place(cli->set, file, socket, lock);
+	int e = ERR_NOTFOUND;
 
-	if (e == 0 && access(socket, F_OK) != 0)
-		e = ERR_NOTFOUND;
-	if (e == 0)
-		e = cli_status_fetch(cli, socket, out);
-	return e == ERR_REFUSED ? ERR_NOTFOUND : e;
+	for (size_t i = 0; i < STATUS_PLACES && e == ERR_NOTFOUND && file[0] != '\0'; i++) {
+		e = status_place(cli->set, i, file, socket, lock);
+		if (e == 0)
+			e = access(socket, F_OK) != 0 ? ERR_NOTFOUND
+						      : cli_status_fetch(cli, socket, out);
+		if (e == ERR_REFUSED || e == ERR_TOOBIG)
+			e = ERR_NOTFOUND;
+	}
+	return e;
 }
 
 /* ---- commands ---- */
@@ -152,6 +171,7 @@ static void cli_status_head(struct cli *cli, const struct json *j)
 	const char *transport = cli_show_text(j, "transport"), *why = cli_show_text(j, "reason"),
 		   *wrong = cli_show_text(j, "file_problem");
 	uint64_t n = 0, pid = 0, ms = 0;
+	char when[64];
 
 	(void)!json_get_number(j, "pid", UINT64_MAX, &pid);
 	(void)!json_get_number(j, "retry_ms", UINT64_MAX, &ms);
@@ -159,10 +179,11 @@ static void cli_status_head(struct cli *cli, const struct json *j)
 		(void)!json_number(sessions, UINT64_MAX, &n);
 	cli_say(cli, "%s, process %llu, agent %s", cli_show_text(j, "file"),
 		(unsigned long long)pid, cli_show_text(j, "agent"));
+	str_printf(when, sizeof when, "in %llu.%llu s", (unsigned long long)(ms / 1000),
+		   (unsigned long long)(ms / 100 % 10));
 	if (cli_show_flag(j, "offline", false))
-		cli_say(cli, "No connection to %s: %s; trying again in %llu.%llu s",
-			cli_show_text(j, "server"), why, (unsigned long long)(ms / 1000),
-			(unsigned long long)(ms / 100 % 10));
+		cli_say(cli, "No connection to %s: %s; trying again %s", cli_show_text(j, "server"),
+			why, ms < 100 ? "now" : when);
 	else
 		cli_say(cli, "%llu %s with %s%s%s", (unsigned long long)n,
 			n == 1 ? "session" : "sessions", cli_show_text(j, "server"),
@@ -172,6 +193,24 @@ static void cli_status_head(struct cli *cli, const struct json *j)
 	if (wrong[0] != '\0')
 		cli_say(cli, "The file is wrong, and what ran before is served: %s", wrong);
 	fputc('\n', cli->out);
+}
+
+/* What is not as it should be, and why, below the table. */
+static void cli_status_reasons(struct cli *cli, const struct json *services)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < json_count(services); i++) {
+		const struct json *item = json_at(services, i);
+
+		if (cli_show_text(item, "reason")[0] == '\0')
+			continue;
+		if (first)
+			fputc('\n', cli->out);
+		first = false;
+		cli_say(cli, "%s: %s: %s", cli_show_text(item, "service"),
+			cli_show_text(item, "state"), cli_show_text(item, "reason"));
+	}
 }
 
 static bool cli_status_is_well(const struct json *services)
@@ -185,19 +224,20 @@ static bool cli_status_is_well(const struct json *services)
 
 static int cli_status_show(struct cli *cli, const struct json *j)
 {
-	bool narrow = cli->columns > 0 && cli->columns < WIDE_COLUMNS;
-	const struct cli_fields fields = {narrow ? cli_status_narrow : cli_status_wide,
-					  narrow ? ARRAY_LEN(cli_status_narrow)
-						 : ARRAY_LEN(cli_status_wide),
-					  cli_status_none};
+	size_t columns = cli->columns > 0 ? cli->columns : SIZE_MAX - 1, t = 0;
 	const struct json *services;
 	int e;
 
+	while (columns >= cli_status_tables[t].columns)
+		t++;
 	if (json_get_list(j, "services", &services) != 0)
 		return cli_problem(cli, "what answers at the socket is no karez up");
 	if (!cli->set->json)
 		cli_status_head(cli, j);
-	e = cli->set->json ? cli_show_json(cli, j) : cli_show_list(cli, services, &fields);
+	e = cli->set->json ? cli_show_json(cli, j)
+			   : cli_show_list(cli, services, &cli_status_tables[t].fields);
+	if (e == 0 && !cli->set->json)
+		cli_status_reasons(cli, services);
 	if (e == 0 && (!cli_status_is_well(services) || cli_show_flag(j, "offline", false)))
 		e = ERR_TARGET; /* said by the table */
 	return e;

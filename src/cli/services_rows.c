@@ -219,20 +219,39 @@ bool services_key_is(struct str key, const char *word)
 
 /* ---- values ---- */
 
+/*
+ * As much of a wrong value as may be repeated, since complaints end up in logs: of a header to be
+ * added its name, of a URL with a password nothing.
+ */
+static struct str services_shown(struct str text, bool adds)
+{
+	size_t n = 0;
+
+	if (!adds)
+		return str_find(text, '@') < text.len && str_find(text, ':') < text.len ? STR("")
+											: text;
+	while (n < text.len && text.p[n] > ' ' && text.p[n] != ':')
+		n++;
+	return (struct str){text.p, n < text.len && text.p[n] == ':' ? n + 1 : n};
+}
+
 int services_check_text(const struct cli_file *f, const struct tree *value,
 			int (*check)(struct str value, char *reason, size_t reason_cap),
 			bool secret)
 {
+	bool adds = check == cli_check_request_add || check == cli_check_response_add;
 	char reason[256] = "", quoted[SAY_QUOTED], line[256];
+	struct str shown;
 
 	if (value->kind != TREE_SCALAR)
 		return cli_file_fail(f, value, "must be one value");
 	if (check(value->text, reason, sizeof reason) == 0)
 		return 0;
 	show_line(line, sizeof line, str_of(reason));
-	if (secret)
+	shown = services_shown(value->text, adds);
+	if (secret || (shown.len == 0 && value->text.len > 0))
 		return cli_file_fail(f, value, "%s", line);
-	return cli_file_fail(f, value, "%s %s", say_quote(quoted, value->text), line);
+	return cli_file_fail(f, value, "%s %s", say_quote(quoted, shown), line);
 }
 
 static int services_check_word(const struct cli_file *f, const struct services_row *row,

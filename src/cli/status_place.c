@@ -12,14 +12,15 @@
 #include "base/map.h"
 #include "cli/cli_place.h"
 
-void status_place_dir(const struct cli_options *set, char *out)
+void status_place_dir(const struct cli_options *set, size_t i, char *out)
 {
 	const char *run = getenv("XDG_RUNTIME_DIR");
 
-	if (run != NULL && run[0] == '/')
-		str_printf(out, STATUS_PLACE_TEXT, "%s/karez", run);
-	else
+	out[0] = '\0';
+	if (i == 1)
 		cli_place_dir(set, out);
+	else if (run != NULL && run[0] == '/')
+		str_printf(out, STATUS_PLACE_TEXT, "%s/karez", run);
 }
 
 /* The folder as it really is, and the name in it. */
@@ -35,14 +36,15 @@ static void status_place_whole(const char *file, char out[2 * PATH_MAX])
 	str_printf(out, 2 * PATH_MAX, "%s/%s", realpath(dir, real) == NULL ? dir : real, name);
 }
 
-int status_place(const struct cli_options *set, const char *file, char *socket, char *lock)
+int status_place(const struct cli_options *set, size_t i, const char *file, char *socket,
+		 char *lock)
 {
 	static const uint64_t seed[2]; /* the name must be the same in every process */
 	char dir[STATUS_PLACE_TEXT], whole[2 * PATH_MAX];
 	uint64_t hash;
 	size_t len;
 
-	status_place_dir(set, dir);
+	status_place_dir(set, i, dir);
 	if (dir[0] == '\0')
 		return ERR_NOTFOUND;
 	status_place_whole(file, whole);

@@ -83,7 +83,8 @@ typedef int (*config_check_fn)(struct str value, char *reason, size_t reason_cap
 /* One row: an option, or (in config_command.args) an argument without a dash. */
 struct config_option {
 	const char *name; /* "idle-timeout": --idle-timeout, KAREZ_IDLE_TIMEOUT, idle-timeout: */
-	char letter;	  /* 'l' for -l, or 0; h, V and c are taken by the engine */
+	char letter;	  /* 'l' for -l, or 0; h and V are the engine's; c is, unless a command takes
+			   * it */
 	enum config_type type;
 	const char *metavar; /* what stands for the value in help; NULL: by the type */
 	const char *initial; /* the default as one would type it; NULL: 0, false, NULL, no items */

@@ -72,6 +72,16 @@ static void help_line(FILE *out, const char *head, const char *sentence)
 	say_wrap(out, sentence, HELP_COLUMN, HELP_COLUMN);
 }
 
+/* Is it by this row that its letter is found? */
+static bool help_has_letter(const struct config *c, const struct config_option *row)
+{
+	const struct slot *s = c->slots;
+
+	while (s->arg || s->row->letter != row->letter)
+		s++;
+	return s->row == row;
+}
+
 static void help_option(const struct config *c, const struct config_option *row, FILE *out)
 {
 	bool on = row->type == CONFIG_FLAG && row->initial != NULL &&
@@ -79,7 +89,7 @@ static void help_option(const struct config *c, const struct config_option *row,
 	char head[160], facts[600], sentence[1200], letter[8] = "    ";
 	const char *metavar = value_metavar(row);
 
-	if (row->letter != 0)
+	if (row->letter != 0 && help_has_letter(c, row))
 		str_printf(letter, sizeof letter, "-%c, ", row->letter);
 	str_printf(head, sizeof head, "  %s--%s%s%s%s", letter, on ? "[no-]" : "", row->name,
 		   metavar[0] == '\0' ? "" : " ", metavar);

@@ -72,7 +72,8 @@ static int rows_check_pair(const struct rows *r, const struct slot *a, const str
 		return 0;
 	if (strcmp(a->row->name, b->row->name) == 0)
 		return rows_wrong(r, b->row, "the name is taken");
-	if (a->row->letter != 0 && a->row->letter == b->row->letter)
+	if (a->row->letter != 0 && a->row->letter == b->row->letter &&
+	    !(b->own && b->row->letter == 'c')) /* --config can do without */
 		return rows_wrong(r, b->row, "the letter is taken");
 	return 0;
 }

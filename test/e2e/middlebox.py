@@ -1,7 +1,8 @@
-"""What may stand between an agent and its server: a proxy that understands some upgrades and others not, and one
-that takes WebSocket's messages apart and puts them together as it likes.
+"""What may stand between an agent and its server: a proxy that understands some upgrades and others
+not, and one that takes WebSocket's messages apart and puts them together as it likes.
 
-It has two threads per connection. What the agent asks for is noted, so a test can say what was tried.
+It has two threads per connection. What the agent asks for is noted, so a test can say what was
+tried.
 """
 
 import os
@@ -36,7 +37,8 @@ class Stream:
 
 def masked(data, key):
     n = len(data)
-    return (int.from_bytes(data, "big") ^ int.from_bytes((key * (n // 4 + 1))[:n], "big")).to_bytes(n, "big")
+    mask = int.from_bytes((key * (n // 4 + 1))[:n], "big")
+    return (int.from_bytes(data, "big") ^ mask).to_bytes(n, "big")
 
 
 def frame(op, data, mask, fin=True):

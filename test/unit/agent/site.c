@@ -313,6 +313,27 @@ static void test_the_end_of_the_net(void **state)
 	site_rig_close(&r);
 }
 
+/* Whoever puts a page there does not want its directory listed, also if it cannot be shown. */
+static void test_a_page_that_leads_nowhere(void **state)
+{
+	static const char *const links[] = {"../../secret", "/etc/hostname", "none", "index.html"};
+	char path[256];
+	struct site_rig r;
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(links); i++) {
+		open_with_files(&r, i >= ARRAY_LEN(links));
+		site_rig_file(&r, "secret", "outside");
+		assert_int_equal(symlink(links[i % ARRAY_LEN(links)],
+					 site_rig_path(&r, "root/sub/index.html", path)),
+				 0);
+		site_rig_get(&r, "/sub/", "");
+		if (site_rig_status(&r) != 403 || site_rig_has(&r, "b.html") ||
+		    site_rig_has(&r, "outside"))
+			fail_msg("%s: %d", links[i % ARRAY_LEN(links)], site_rig_status(&r));
+		site_rig_close(&r);
+	}
+}
+
 static void test_a_directory_that_goes(void **state)
 {
 	struct site_rig r;
@@ -431,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_shrinks),
 		cmocka_unit_test(test_leaving_at_any_moment),
 		cmocka_unit_test(test_the_end_of_the_net),
+		cmocka_unit_test(test_a_page_that_leads_nowhere),
 		cmocka_unit_test(test_a_directory_that_goes),
 		cmocka_unit_test(test_a_list_is_bounded_and_sorted),
 		cmocka_unit_test(test_sizes),

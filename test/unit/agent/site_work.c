@@ -29,6 +29,7 @@ struct bench {
 	sem_t gate; /* a job waits for it */
 	atomic_int n_inside, n_most;
 	int n_done, stop_at;
+	int n_early; /* that were over before the gate was opened */
 	bool gated;
 	/* looks again and again whether as many stand at the gate as ever may, and acts then */
 	struct ev_timer look;
@@ -147,7 +148,7 @@ static void bench_on_dropped(void *arg)
 {
 	struct bench *b = arg;
 
-	assert_int_equal(b->n_done, N_JOBS - SITE_WORK_MAX - 1);
+	b->n_early = b->n_done;
 	bench_open_gate(b);
 }
 
@@ -156,7 +157,6 @@ static void bench_drop_waiting(struct bench *b)
 {
 	for (int i = SITE_WORK_MAX + 1; i < N_JOBS; i++)
 		site_job_drop(&b->tasks[i].job);
-	assert_int_equal(b->n_done, 0);
 	b->look.fn = bench_on_dropped;
 	ev_timer_set(b->ev, &b->look, 1);
 }
@@ -169,6 +169,7 @@ static void test_what_nobody_needs_does_not_wait(void **state)
 	bench_open(&b);
 	bench_run_gated(&b, bench_drop_waiting);
 	assert_int_equal(b.n_done, N_JOBS);
+	assert_int_equal(b.n_early, N_JOBS - SITE_WORK_MAX - 1);
 	for (int i = 0; i < N_JOBS; i++) {
 		assert_int_equal(b.tasks[i].worked, i <= SITE_WORK_MAX);
 		assert_int_equal(b.tasks[i].e, i <= SITE_WORK_MAX ? 0 : ERR_CLOSED);

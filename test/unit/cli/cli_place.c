@@ -113,10 +113,44 @@ static void test_needs_tls(void **state)
 	assert_non_null(strstr(way.why, "--cert"));
 }
 
+/* Who is told that others can read along. */
+static void test_open_ways(void **state)
+{
+	static const struct {
+		const char *why, *env, *server;
+		bool open;
+	} ways[] = {
+		{"in clear to another machine", "", "http://a.example", true},
+		{"by TLS", "", "https://a.example", false},
+		{"to this machine", "", "http://localhost:8080", false},
+		{"to what a proxy calls so", "http_proxy=http://q:2", "http://localhost:8080",
+		 true},
+		{"an address that a proxy calls so", "http_proxy=http://q:2", "http://127.0.0.1",
+		 true},
+		{"a proxy that this machine is spared", "http_proxy=http://q:2|no_proxy=localhost",
+		 "http://localhost:8080", false},
+		{"TLS through a proxy", "https_proxy=http://q:2", "https://localhost", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		struct cli_options set = {.way_out = NULL};
+		struct cli_way way;
+		struct url server;
+
+		set_variables(ways[i].env);
+		assert_int_equal(url_parse(str_of(ways[i].server), &server, NULL), 0);
+		assert_int_equal(cli_place_way(&set, &server, &way), 0);
+		if (cli_way_is_open(&way, &server) != ways[i].open)
+			fail_msg("%s", ways[i].why);
+	}
+	set_variables("");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_proxies),
-					   cmocka_unit_test(test_needs_tls)};
+					   cmocka_unit_test(test_needs_tls),
+					   cmocka_unit_test(test_open_ways)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,10 @@ static const struct {
 	  {NAME("b", CONFIG_TEXT), AT(server), .letter = 'x'}},
 	 {{0}}},
 	{"the letter is taken", {{NAME("a", CONFIG_FLAG), AT(quiet), .letter = 'h'}}, {{0}}},
+	{"", {{NAME("a", CONFIG_TEXT), AT(name), .letter = 'c'}}, {{0}}}, /* --config stays */
+	{"its letter takes a value in one command only",
+	 {{NAME("a", CONFIG_FLAG), AT(quiet), .letter = 'c'}},
+	 {{0}}},
 	{"another row stores in the same member",
 	 {{NAME("a", CONFIG_TEXT), AT(name)}, {NAME("b", CONFIG_TEXT), AT(name)}},
 	 {{0}}},
