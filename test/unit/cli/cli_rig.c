@@ -9,6 +9,11 @@ static int cli_rig_check(struct config *c, void *set)
 	return cli_options_check(c, set);
 }
 
+/* A group has commands of karez itself in it. */
+static const struct config_command cli_rig_more[] = {
+	{.name = "service install", .summary = "Elsewhere"},
+};
+
 const struct config_program cli_rig_program = {
 	.name = "karez",
 	.version = "0",
@@ -18,6 +23,8 @@ const struct config_program cli_rig_program = {
 	.n_tables = CLI_N_TABLES,
 	.commands = cli_commands,
 	.n_commands = CLI_N_COMMANDS,
+	.more = cli_rig_more,
+	.n_more = ARRAY_LEN(cli_rig_more),
 	.groups = cli_groups,
 	.n_groups = CLI_N_GROUPS,
 	.check = cli_rig_check,
