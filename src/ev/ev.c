@@ -270,5 +270,18 @@ int ev_watch_new(struct ev *ev, const char *dir, void (*fn)(void *arg), void *ar
 
 int ev_work(struct ev *ev, void (*fn)(void *arg), void (*done)(void *arg), void *arg)
 {
-	return ev->ops->work(ev, fn, done, arg);
+	struct ev_work *w;
+
+	return ev->ops->work(ev, fn, done, arg, &w);
+}
+
+int ev_work_start(struct ev *ev, void (*fn)(void *arg), void (*done)(void *arg), void *arg,
+		  struct ev_work **out)
+{
+	return ev->ops->work(ev, fn, done, arg, out);
+}
+
+void ev_work_forget(struct ev *ev, struct ev_work *w)
+{
+	ev->ops->work_forget(w);
 }

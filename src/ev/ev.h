@@ -176,4 +176,15 @@ void ev_watch_free(struct ev_watch *w);
  */
 int ev_work(struct ev *ev, void (*fn)(void *arg), void (*done)(void *arg), void *arg) MUST_CHECK;
 
+/*
+ * The same, for work that may lose its reason before a thread is free.
+ *   *out  good until done is called.
+ */
+int ev_work_start(struct ev *ev, void (*fn)(void *arg), void (*done)(void *arg), void *arg,
+		  struct ev_work **out) MUST_CHECK;
+
+/* Nobody needs it any more: if no thread has begun it none will, and done is called soon, without
+ * fn. So who leaves does not pile up behind work that hangs. */
+void ev_work_forget(struct ev *ev, struct ev_work *w);
+
 #endif

@@ -16,7 +16,9 @@ struct ev_ops {
 			  struct ev_signal **);
 	int (*watch_new)(struct ev *ev, const char *dir, void (*fn)(void *), void *arg,
 			 struct ev_watch **);
-	int (*work)(struct ev *ev, void (*fn)(void *), void (*done)(void *), void *arg);
+	int (*work)(struct ev *ev, void (*fn)(void *), void (*done)(void *), void *arg,
+		    struct ev_work **);
+	void (*work_forget)(struct ev_work *w);
 };
 
 struct ev {

@@ -131,7 +131,8 @@ static void ev_sim_work_done(void *arg)
 	free(w);
 }
 
-static int ev_sim_work(struct ev *ev, void (*fn)(void *), void (*done)(void *), void *arg)
+static int ev_sim_work(struct ev *ev, void (*fn)(void *), void (*done)(void *), void *arg,
+		       struct ev_work **out)
 {
 	struct ev_work *w = calloc(1, sizeof *w);
 
@@ -143,7 +144,13 @@ static int ev_sim_work(struct ev *ev, void (*fn)(void *), void (*done)(void *), 
 			      .done = done,
 			      .arg = arg};
 	ev_task_run(ev, &w->task);
+	*out = w;
 	return 0;
+}
+
+/* It has been done already. */
+static void ev_sim_work_forget(struct ev_work *w)
+{
 }
 
 static void ev_sim_free(struct ev *ev)
@@ -163,6 +170,7 @@ static const struct ev_ops ev_sim_ops = {
 	.signal_new = ev_sim_signal_new,
 	.watch_new = ev_sim_watch_new,
 	.work = ev_sim_work,
+	.work_forget = ev_sim_work_forget,
 };
 
 int ev_sim_new(uint64_t seed, struct ev **out)

@@ -275,7 +275,8 @@ static void ev_uv_on_work_done(uv_work_t *req, int status)
 	free(w);
 }
 
-static int ev_uv_work(struct ev *ev, void (*fn)(void *), void (*done)(void *), void *arg)
+static int ev_uv_work(struct ev *ev, void (*fn)(void *), void (*done)(void *), void *arg,
+		      struct ev_work **out)
 {
 	struct ev_work *w = calloc(1, sizeof *w);
 
@@ -288,7 +289,13 @@ static int ev_uv_work(struct ev *ev, void (*fn)(void *), void (*done)(void *), v
 	w->arg = arg;
 	ev_uv_of(ev)->n_works++;
 	CHECK(uv_queue_work(&ev_uv_of(ev)->loop, &w->req, ev_uv_on_work, ev_uv_on_work_done) == 0);
+	*out = w;
 	return 0;
+}
+
+static void ev_uv_work_forget(struct ev_work *w)
+{
+	(void)uv_cancel((uv_req_t *)&w->req); /* refused when it has begun: then it is done */
 }
 
 /* ---- life ---- */
@@ -321,6 +328,7 @@ static const struct ev_ops ev_uv_ops = {
 	.signal_new = ev_uv_signal_new,
 	.watch_new = ev_uv_watch_new,
 	.work = ev_uv_work,
+	.work_forget = ev_uv_work_forget,
 };
 
 static int ev_uv_init_loop(struct ev_uv *u)

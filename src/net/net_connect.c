@@ -23,7 +23,8 @@
 /* Runs on a worker thread; shares nothing with the loop while it runs. */
 struct net_lookup {
 	struct net_connect *connect; /* weak: net_connect_cancel() clears it */
-	char *host;		     /* owned */
+	struct ev_work *work;
+	char *host; /* owned */
 	uint16_t port;
 	struct net_addr addrs[NET_LOOKUP_MAX];
 	size_t n_addrs;
@@ -63,8 +64,10 @@ static void net_connect_drop(struct net_try *t)
 
 static void net_connect_release(struct net_connect *c)
 {
-	if (c->lookup != NULL)
+	if (c->lookup != NULL) {
 		c->lookup->connect = NULL;
+		ev_work_forget(c->ev, c->lookup->work);
+	}
 	ev_timer_stop(c->ev, &c->deadline);
 	ev_timer_stop(c->ev, &c->moment);
 	ev_task_cancel(&c->task);
@@ -274,7 +277,7 @@ static int net_lookup_start(struct net_connect *c, const char *host, uint16_t po
 	l->port = port; /* all of it before the thread starts */
 	l->connect = c;
 	if ((l->host = strdup(host)) == NULL ||
-	    ev_work(c->ev, net_lookup_run, net_lookup_done, l) != 0) {
+	    ev_work_start(c->ev, net_lookup_run, net_lookup_done, l, &l->work) != 0) {
 		free(l->host);
 		free(l);
 		return ERR_NOMEM;

@@ -11,7 +11,8 @@
 /* The thread's while it runs. */
 struct net_name_job {
 	struct net_name *owner; /* weak: the end of the question clears it */
-	char *host;		/* owned */
+	struct ev_work *work;
+	char *host; /* owned */
 	int e;
 };
 
@@ -26,8 +27,10 @@ struct net_name {
 
 static void net_name_release(struct net_name *n)
 {
-	if (n->job != NULL)
+	if (n->job != NULL) {
 		n->job->owner = NULL;
+		ev_work_forget(n->ev, n->job->work);
+	}
 	ev_timer_stop(n->ev, &n->deadline);
 	ev_task_cancel(&n->task);
 	ev_free_later(n->ev, n);
@@ -97,7 +100,7 @@ static int net_name_start(struct net_name *n, const char *host)
 		return ERR_NOMEM;
 	j->owner = n;
 	if ((j->host = strdup(host)) == NULL ||
-	    ev_work(n->ev, net_name_run, net_name_on_run, j) != 0) {
+	    ev_work_start(n->ev, net_name_run, net_name_on_run, j, &j->work) != 0) {
 		free(j->host);
 		free(j);
 		return ERR_NOMEM;

@@ -638,6 +638,51 @@ static void test_work_is_done_even_when_the_loop_ends(void **state)
 	assert_int_equal(j.done, 1);
 }
 
+static void forgotten_on_done(void *arg)
+{
+	struct job *j = arg;
+
+	j->done++;
+	if (--*j->left == 0)
+		ev_stop(j->ev);
+}
+
+/* All threads are busy; what waits for them goes when nobody needs it, and not what they do. */
+static void test_work_that_nobody_needs(void **state)
+{
+	struct job jobs[24];
+	struct ev_work *works[ARRAY_LEN(jobs)];
+	int left = ARRAY_LEN(jobs) - 4, fds[2], begun = 0;
+
+	assert_int_equal(pipe(fds), 0);
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+		jobs[i] = (struct job){.ev = *state, .left = &left, .wait_fd = fds[0]};
+		assert_int_equal(ev_work_start(*state, job_work, forgotten_on_done, &jobs[i],
+					       &works[i]),
+				 0);
+	}
+	for (size_t i = 4; i < ARRAY_LEN(jobs); i++) { /* the pool has four */
+		ev_work_forget(*state, works[i]);
+		assert_int_equal(jobs[i].done, 0);
+	}
+	ev_run(*state);
+	for (size_t i = 4; i < ARRAY_LEN(jobs); i++) {
+		assert_int_equal(jobs[i].done, 1);
+		assert_int_equal(jobs[i].worked, 0);
+	}
+	left = 4;
+	for (size_t i = 0; i < 4; i++)
+		ev_work_forget(*state, works[i]); /* a thread may have it: then it is done */
+	close(fds[1]);
+	ev_run(*state);
+	for (size_t i = 0; i < 4; i++) {
+		begun += jobs[i].worked;
+		assert_int_equal(jobs[i].done, 1);
+	}
+	assert_in_range(begun, 0, 4);
+	close(fds[0]);
+}
+
 static void test_free_after_stop(void **state)
 {
 	struct ev *ev = NULL;
@@ -675,6 +720,7 @@ int main(void)
 		ON_LOOP(test_signal_sees_the_time),
 		ON_LOOP(test_work),
 		ON_LOOP(test_work_sees_the_time),
+		ON_LOOP(test_work_that_nobody_needs),
 		cmocka_unit_test(test_work_is_done_even_when_the_loop_ends),
 		cmocka_unit_test(test_free_after_stop),
 	};
