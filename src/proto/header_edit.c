@@ -144,11 +144,12 @@ struct str header_edits_str(const struct header_edits *h)
 static bool header_edits_any(struct str bytes, size_t *at, enum header_edit *what,
 			     struct http_field *out)
 {
-	const unsigned char *p = (const unsigned char *)bytes.p + *at;
+	const unsigned char *p;
 	size_t name_len, value_len;
 
 	if (*at == bytes.len)
 		return false;
+	p = (const unsigned char *)bytes.p + *at;
 	CHECK(bytes.len - *at > PACKED_HEAD);
 	*what = p[0];
 	name_len = p[1];
