@@ -94,7 +94,7 @@ start_server() {
 
 start_agent() {
 	KAREZ_CONFIG_DIR=$dir/agent "$build/karez" "$web_port" -v \
-		--server "http://127.0.0.1:$port" >"$dir/karez.log" 2>&1 &
+		--server "http://127.0.0.1:$port" >"$dir/karez.log" 2>"$dir/karez-problems.log" &
 	pids+=($!)
 	wait_line "$dir/karez.log" 'publicly accessible' "${pids[-1]}" || fail "karez does not start"
 	url=$(sed -n '1s/.*publicly accessible from \([^ ]*\) .*/\1/p' "$dir/karez.log")
