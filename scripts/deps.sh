@@ -14,7 +14,7 @@ declare -A packages=(
     [quickstart]="curl python3"
     [test]="python3 libcmocka-dev python3-pytest python3-websockets python3-jsonschema curl openssl clang libclang-rt-14-dev mandoc
         valgrind redis-server redis-sentinel haproxy nginx-light netcat-openbsd openssh-client openssh-server dropbear-bin putty-tools
-        ssh-audit python3-asyncssh python3-paramiko tinyproxy-bin systemd iproute2"
+        ssh-audit python3-asyncssh python3-paramiko tinyproxy-bin systemd iproute2 nodejs node-ws"
     [fuzz]="clang libclang-rt-14-dev"
     [bench]="gcc libc6-dev python3 python3-matplotlib haproxy nginx-light wrk openssh-server openssh-client openssl"
     [format]="clang-format"
