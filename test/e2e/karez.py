@@ -164,7 +164,7 @@ class Proc:
     def count(self, pattern, stream=None):
         return sum(1 for text in self.said(stream) if re.search(pattern, text))
 
-    def wait_line(self, pattern, seconds=5, stream=None, since=0):
+    def wait_line(self, pattern, seconds=10, stream=None, since=0):
         """The match of the first line that fits, of those behind the first `since` lines."""
         deadline = time.monotonic() + seconds * PATIENCE
         seen = since
@@ -388,7 +388,7 @@ class Server(Proc):
         super().__init__(f"karezd:{self.port}", [str(a) for a in argv], world.env(),
                          preexec=preexec)
         world.procs.append(self)
-        self.wait_line("event=listen")
+        self.wait_line("event=listen", 30)  # host keys are made first
         self.base_files = self.n_files()
 
     @property

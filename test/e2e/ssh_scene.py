@@ -43,7 +43,7 @@ class SshScene(Scene):
     def __init__(self, world, *options, ssh_listen="127.0.0.1", **kw):
         self.ssh_port = free_port()
         super().__init__(world, "--ssh-listen", f"{ssh_listen}:{self.ssh_port}", *options, **kw)
-        self.server.wait_line("event=listen.* ssh=1")
+        self.server.wait_line("event=listen.* ssh=1", 30)
         self.n_keys = 0
         self.key = self.new_key()
         self.upload(self.key)
@@ -52,7 +52,7 @@ class SshScene(Scene):
 
     def again(self):
         super().again()
-        self.server.wait_line("event=listen.* ssh=1")
+        self.server.wait_line("event=listen.* ssh=1", 30)
         return self.server
 
     # ---- keys ----
