@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "net/net_name.h"
 #include "net/net_order.h"
 #include "net/net_sock.h"
 
@@ -286,15 +287,6 @@ static int net_lookup_start(struct net_connect *c, const char *host, uint16_t po
 	return 0;
 }
 
-/*
- * "localhost" is this machine whatever the resolver thinks: no thread, and no file that a process
- * short of descriptors cannot open. Source: RFC 6761 6.3.
- */
-static bool net_connect_is_here(struct str host)
-{
-	return str_eq_nocase(host, STR("localhost")) || str_ends_nocase(host, STR(".localhost"));
-}
-
 static int net_connect_here(struct net_connect *c, const struct net_connect_opt *opt)
 {
 	bool v4_first = opt->v4_first != NULL && *opt->v4_first;
@@ -311,7 +303,7 @@ static int net_connect_literal(struct net_connect *c, const struct net_connect_o
 	char path[NET_ADDR_TEXT];
 	int e;
 
-	if (net_connect_is_here(str_of(opt->host)))
+	if (net_name_is_here(str_of(opt->host)))
 		return net_connect_here(c, opt);
 	str_printf(path, sizeof path, "unix:%s", opt->host);
 	e = opt->host[0] == '/' ? net_addr_parse(str_of(path), &c->addrs[0])

@@ -8,6 +8,11 @@
 
 #include "base/err.h"
 
+bool net_name_is_here(struct str host)
+{
+	return str_eq_nocase(host, STR("localhost")) || str_ends_nocase(host, STR(".localhost"));
+}
+
 /* The thread's while it runs. */
 struct net_name_job {
 	struct net_name *owner; /* weak: the end of the question clears it */
@@ -121,7 +126,7 @@ int net_name_ask(struct ev *ev, const struct net_name_opt *opt, struct net_name 
 	n->arg = opt->arg;
 	n->deadline = (struct ev_timer){.fn = net_name_on_deadline, .arg = n};
 	n->task = (struct ev_task){.fn = net_name_on_task, .arg = n};
-	if (str_eq_nocase(host, STR("localhost")) || str_ends_nocase(host, STR(".localhost"))) {
+	if (net_name_is_here(host)) {
 		ev_task_run(ev, &n->task);
 	} else if (net_name_start(n, opt->host) != 0) {
 		free(n);

@@ -2,7 +2,15 @@
 #ifndef KAREZ_NET_NET_NAME_H
 #define KAREZ_NET_NET_NAME_H
 
+#include "base/str.h"
 #include "ev/ev.h"
+
+/*
+ * Is this name this machine, whatever the resolver thinks: "localhost", and what is below it? No
+ * thread is needed for it, and no file that a process short of descriptors cannot open.
+ * Source: RFC 6761 6.3.
+ */
+bool net_name_is_here(struct str host);
 
 struct net_name;
 
@@ -19,8 +27,8 @@ struct net_name_opt {
 };
 
 /*
- * Ask as the system does (getaddrinfo), on a thread. "localhost" and what is below it are always
- * there. Returns 0 or ERR_NOMEM. Source: RFC 6761 6.3.
+ * Ask as the system does (getaddrinfo), on a thread. What net_name_is_here() is always there.
+ * Returns 0 or ERR_NOMEM.
  */
 int net_name_ask(struct ev *ev, const struct net_name_opt *opt, struct net_name **out) MUST_CHECK;
 

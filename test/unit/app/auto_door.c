@@ -15,6 +15,7 @@
 #include "app/auto_door.h"
 #include "base/err.h"
 #include "net/net_sock.h"
+#include "unit/ev/tcp_fds.h"
 
 #define SILENCE_MS 40
 #define WAIT_MS	   150
@@ -86,26 +87,6 @@ static void rig_drop(struct rig *r)
 	ev_free(r->ev);
 }
 
-/* Two ends of a TCP connection over loopback. */
-static void make_tcp(int fds[2])
-{
-	struct net_addr addr;
-	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(server >= 0);
-	assert_int_equal(net_addr_parse(STR("127.0.0.1:0"), &addr), 0);
-	assert_int_equal(bind(server, &addr.sa, addr.len), 0);
-	assert_int_equal(listen(server, 1), 0);
-	net_local(server, &addr);
-	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(fds[0] >= 0);
-	assert_int_equal(connect(fds[0], &addr.sa, addr.len), 0);
-	fds[1] = accept4(server, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	assert_true(fds[1] >= 0);
-	net_tune(fds[0], NET_TARGET);
-	close(server);
-}
-
 static void say(int fd, struct str text)
 {
 	assert_int_equal(write(fd, text.p, text.len), text.len);
@@ -119,11 +100,12 @@ static int rig_visit(struct rig *r, const char *ip, struct str first)
 
 	assert_int_equal(visit_end_set(&ends.peer, str_of(ip), 5), 0);
 	assert_int_equal(visit_end_set(&ends.local, STR("192.0.2.81"), 6), 0);
-	make_tcp(fds);
+	tcp_fds(fds);
+	net_tune(fds[1], NET_TARGET);
 	if (first.len > 0)
-		say(fds[0], first);
-	auto_door_serve(r->door, fds[1], &ends);
-	return fds[0];
+		say(fds[1], first);
+	auto_door_serve(r->door, fds[0], &ends);
+	return fds[1];
 }
 
 /* Until somebody has come, or for so long. */

@@ -12,30 +12,12 @@
 #include <unistd.h>
 
 #include "base/err.h"
-
-/* Two ends of a TCP connection over loopback; connect() and accept() need no waiting there. */
-static void make_tcp(int fds[2])
-{
-	struct net_addr addr;
-	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(server >= 0);
-	assert_int_equal(net_addr_parse(STR("127.0.0.1:0"), &addr), 0);
-	assert_int_equal(bind(server, &addr.sa, addr.len), 0);
-	assert_int_equal(listen(server, 1), 0);
-	net_local(server, &addr);
-	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(fds[0] >= 0);
-	assert_int_equal(connect(fds[0], &addr.sa, addr.len), 0);
-	fds[1] = accept(server, NULL, NULL);
-	assert_true(fds[1] >= 0);
-	close(server);
-}
+#include "unit/ev/tcp_fds.h"
 
 static void make_pair(int fds[2], bool tcp)
 {
 	if (tcp)
-		make_tcp(fds);
+		tcp_fds(fds);
 	else
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 }
@@ -94,13 +76,13 @@ static void test_reset(void **state)
 	size_t n;
 	int fds[2];
 
-	make_tcp(fds);
+	tcp_fds(fds);
 	net_close(fds[0], true);
 	assert_int_equal(net_error(fds[1]), ERR_RESET);
 	assert_int_equal(net_write(fds[1], &iov, 1, &n), ERR_RESET); /* and no SIGPIPE */
 	net_close(fds[1], false);
 
-	make_tcp(fds);
+	tcp_fds(fds);
 	net_close(fds[0], true);
 	assert_int_equal(net_read(fds[1], got, sizeof got, &n), ERR_RESET);
 	net_close(fds[1], false);
@@ -132,7 +114,7 @@ static void test_tune(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		print_message("%s\n", cases[i].why);
-		make_tcp(fds);
+		tcp_fds(fds);
 		net_tune(fds[0], cases[i].use);
 		assert_int_equal(option(fds[0], IPPROTO_TCP, TCP_NODELAY), 1);
 		assert_int_equal(option(fds[0], SOL_SOCKET, SO_KEEPALIVE), cases[i].keepalive);
@@ -193,7 +175,7 @@ static void test_both_ends_have_names(void **state)
 	char one[NET_ADDR_TEXT], two[NET_ADDR_TEXT];
 	int fds[2];
 
-	make_tcp(fds);
+	tcp_fds(fds);
 	net_local(fds[0], &a);
 	net_peer(fds[1], &b);
 	assert_string_equal(net_addr_format(&a, one), net_addr_format(&b, two));

@@ -105,21 +105,27 @@ struct rig {
 	int far_why;
 };
 
-static void rig_on_ready(void *arg, struct wire *w, int events)
+/* Append all that is there to what a side has got, [cap]; has it come to its end? */
+static bool rig_take(struct wire *w, char *to, size_t cap, size_t *n, size_t piece)
 {
-	struct rig *r = arg;
 	struct str in;
 	int e;
 
-	while ((e = wire_read(w, 4096, &in)) == 0) {
-		assert_true(r->n_got + in.len <= sizeof r->got);
-		memcpy(r->got + r->n_got, in.p, in.len);
-		r->n_got += in.len;
+	while ((e = wire_read(w, piece, &in)) == 0) {
+		assert_true(*n + in.len <= cap);
+		memcpy(to + *n, in.p, in.len);
+		*n += in.len;
 	}
-	if (e == ERR_EOF) {
-		r->eof = true;
+	if (e == ERR_EOF)
 		wire_want(w, 0);
-	}
+	return e == ERR_EOF;
+}
+
+static void rig_on_ready(void *arg, struct wire *w, int events)
+{
+	struct rig *r = arg;
+
+	r->eof |= rig_take(w, r->got, sizeof r->got, &r->n_got, 4096);
 }
 
 static void rig_on_broken(void *arg, struct wire *w, int why)
@@ -135,18 +141,8 @@ static const struct wire_owner rig_owner = {rig_on_ready, rig_on_broken};
 static void rig_on_far_ready(void *arg, struct wire *w, int events)
 {
 	struct rig *r = arg;
-	struct str in;
-	int e;
 
-	while ((e = wire_read(w, 65536, &in)) == 0) {
-		assert_true(r->n_heard + in.len <= sizeof r->heard);
-		memcpy(r->heard + r->n_heard, in.p, in.len);
-		r->n_heard += in.len;
-	}
-	if (e == ERR_EOF) {
-		r->far_eof = true;
-		wire_want(w, 0);
-	}
+	r->far_eof |= rig_take(w, r->heard, sizeof r->heard, &r->n_heard, 65536);
 }
 
 static void rig_on_far_broken(void *arg, struct wire *w, int why)
