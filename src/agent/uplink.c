@@ -326,11 +326,6 @@ bool uplink_is_up(const struct uplink *u)
 	return u->state == UPLINK_UP;
 }
 
-uint64_t uplink_up_ms(const struct uplink *u)
-{
-	return u->state == UPLINK_UP ? ev_now_ms(u->ev) - u->up_since_ms : 0;
-}
-
 unsigned uplink_carrier(const struct uplink *u)
 {
 	return u->opt.carrier;

@@ -82,8 +82,6 @@ void uplink_drop(struct uplink *u, int why, struct str reason);
 /* Neither a session, nor an attempt, nor a wait for one? */
 bool uplink_is_idle(const struct uplink *u);
 bool uplink_is_up(const struct uplink *u);
-/* How long there has been a session, in milliseconds; 0 without one. */
-uint64_t uplink_up_ms(const struct uplink *u);
 unsigned uplink_carrier(const struct uplink *u);
 
 /* Send a control line. Returns 0, ERR_CLOSED (there is no session) or as session_tell(). */
