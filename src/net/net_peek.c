@@ -1,26 +1,11 @@
 /* The system calls behind a look: the same socket is read by somebody else later. */
 #include "net/net_peek.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include "base/err.h"
-
-static int net_recv(int fd, void *to, size_t cap, int flags, size_t *n)
-{
-	ssize_t got;
-
-	do
-		got = recv(fd, to, cap, flags | MSG_DONTWAIT);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return err_from_errno(errno);
-	if (got == 0)
-		return ERR_EOF;
-	*n = (size_t)got;
-	return 0;
-}
+#include "net/net_sock.h"
 
 int net_peek(int fd, void *to, size_t cap, size_t *n)
 {
@@ -33,7 +18,7 @@ int net_skip(int fd, size_t n)
 
 	while (n > 0) {
 		size_t got = 0;
-		int e = net_recv(fd, gone, MIN(n, sizeof gone), 0, &got);
+		int e = net_read(fd, gone, MIN(n, sizeof gone), &got);
 
 		if (e != 0)
 			return e == ERR_AGAIN || e == ERR_EOF ? ERR_PROTO : e;

@@ -8,12 +8,12 @@
 
 #include "base/err.h"
 
-int net_read(int fd, void *to, size_t cap, size_t *n)
+int net_recv(int fd, void *to, size_t cap, int flags, size_t *n)
 {
 	ssize_t got;
 
 	do
-		got = recv(fd, to, cap, MSG_DONTWAIT);
+		got = recv(fd, to, cap, flags | MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return err_from_errno(errno);
@@ -21,6 +21,11 @@ int net_read(int fd, void *to, size_t cap, size_t *n)
 		return ERR_EOF;
 	*n = (size_t)got;
 	return 0;
+}
+
+int net_read(int fd, void *to, size_t cap, size_t *n)
+{
+	return net_recv(fd, to, cap, 0, n);
 }
 
 int net_write(int fd, const struct iovec *iov, int n_iov, size_t *n)

@@ -14,6 +14,9 @@
  */
 int net_read(int fd, void *to, size_t cap, size_t *n) MUST_CHECK;
 
+/* The same with flags of recv(2). */
+int net_recv(int fd, void *to, size_t cap, int flags, size_t *n) MUST_CHECK;
+
 /*
  * Write what the kernel takes now.
  *   *n  bytes taken, may be fewer than offered.
