@@ -49,6 +49,16 @@ int num_parse_hex(struct str s, uint64_t *out)
 	return 0;
 }
 
+int num_parse_hex_exact(struct str s, uint64_t *out)
+{
+	if (s.len > 1 && s.p[0] == '0')
+		return ERR_INVAL;
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] >= 'A' && s.p[i] <= 'F')
+			return ERR_INVAL;
+	return num_parse_hex(s, out);
+}
+
 struct num_unit {
 	const char *name;
 	uint64_t factor;

@@ -13,6 +13,10 @@ int num_parse(struct str s, uint64_t max, uint64_t *out) MUST_CHECK;
 /* Hexadecimal digits only, 1-16 of them, either case. Returns 0, ERR_INVAL, ERR_TOOBIG. */
 int num_parse_hex(struct str s, uint64_t *out) MUST_CHECK;
 
+/* The same as printf's "%llx" writes it: lower case, no leading zero but "0" itself. Returns 0,
+ * ERR_INVAL, ERR_TOOBIG. */
+int num_parse_hex_exact(struct str s, uint64_t *out) MUST_CHECK;
+
 /*
  * A duration: a number with "ms", "s", "m", "h" or "d"; a bare number is seconds; "0" alone is 0.
  *   *ms  set in milliseconds.

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,8 +15,12 @@
 
 /* Connections taken in one go before others have a say. */
 #define ACCEPT_BATCH 64
+/* The same where other processes accept as well: who is awake first shall not take them all. */
+#define ACCEPT_BATCH_SHARED 4
 /* How long accepting rests when descriptors or memory are short, in milliseconds. */
 #define BACKOFF_MS 200
+/* How long it is waited before an address is asked for again, in milliseconds. */
+#define BIND_AGAIN_MS 20
 
 struct net_listener {
 	struct ev *ev;
@@ -24,6 +30,7 @@ struct net_listener {
 	struct net_addr addr;
 	int fd; /* owned */
 	bool short_of_files;
+	bool hidden; /* a unix socket's path is not ours any more */
 };
 
 static void net_listener_rest(struct net_listener *l, int e)
@@ -47,8 +54,9 @@ static void net_listener_recovered(struct net_listener *l)
 static void net_listener_on_ready(void *arg, int events)
 {
 	struct net_listener *l = arg;
+	int batch = l->opt.fd > 0 ? ACCEPT_BATCH_SHARED : ACCEPT_BATCH;
 
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
+	for (int i = 0; i < batch; i++) {
 		struct net_addr peer = {.len = sizeof(struct sockaddr_un)};
 		int fd = accept4(l->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -120,6 +128,18 @@ static int net_listen_bind_alone(int fd, const struct net_addr *addr)
 	return 0;
 }
 
+/* Whoever leaves an address, and accepts those who were on the way, has it for a moment still. */
+static int net_listen_bind_patiently(int fd, const struct net_addr *addr)
+{
+	for (int waited_ms = 0;; waited_ms += BIND_AGAIN_MS) {
+		if (bind(fd, &addr->sa, addr->len) == 0)
+			return 0;
+		if (errno != EADDRINUSE || waited_ms >= NET_LISTEN_PATIENCE_MS)
+			return err_from_errno(errno);
+		poll(NULL, 0, BIND_AGAIN_MS);
+	}
+}
+
 static int net_listen_bind(int fd, const struct net_listen_opt *opt)
 {
 	const struct net_addr *addr = &opt->addr;
@@ -139,7 +159,7 @@ static int net_listen_bind(int fd, const struct net_listen_opt *opt)
 	if (opt->paused)
 		return net_listen_bind_alone(fd, addr);
 	net_listen_share(fd, 1);
-	return bind(fd, &addr->sa, addr->len) == 0 ? 0 : err_from_errno(errno);
+	return net_listen_bind_patiently(fd, addr);
 }
 
 /* Leave the kernel's listening state; the address stays ours. */
@@ -171,7 +191,7 @@ int net_listener_resume(struct net_listener *l)
 
 void net_listener_pause(struct net_listener *l)
 {
-	CHECK(net_addr_port(&l->opt.addr) != 0);
+	CHECK(l->opt.fd <= 0 && net_addr_port(&l->opt.addr) != 0);
 	if (l->io == NULL)
 		return;
 	ev_timer_stop(l->ev, &l->backoff);
@@ -192,13 +212,112 @@ void net_listener_share(struct net_listener *l, bool on)
  * A listener of one interface is not looked at for connections that come in by another one, and no
  * interface has this number. Those that have begun go on: they know their listener.
  */
-int net_listener_hide(struct net_listener *l)
+int net_listen_hide(int fd)
 {
 	int nowhere = INT_MAX;
 
-	if (setsockopt(l->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0)
 		return 0;
 	return errno == EPERM ? ERR_DENIED : ERR_UNSUPPORTED;
+}
+
+int net_listener_hide(struct net_listener *l)
+{
+	if (l->opt.fd > 0)
+		return ERR_DENIED; /* it would be hidden from all who have it */
+	if (l->addr.sa.sa_family == AF_UNIX) {
+		if (!l->hidden)
+			unlink(l->addr.un.sun_path);
+		l->hidden = true;
+		return 0;
+	}
+	return net_listen_hide(l->fd);
+}
+
+/* It was opened by somebody else, whose wishes may have been others. */
+static void net_listen_take_over(int fd, const struct net_listen_opt *opt)
+{
+	int none = 0;
+
+	net_tune(fd, NET_VISITOR);
+	if (opt->spoken_to)
+		net_defer(fd);
+	else
+		setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &none, sizeof none);
+}
+
+/* Of everything but a loop. Sets *fd to -1 on failure. */
+static int net_listen_socket(const struct net_listen_opt *opt, int *fd)
+{
+	int e;
+
+	*fd = socket(opt->addr.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (*fd < 0)
+		return err_from_errno(errno);
+	if ((e = net_listen_bind(*fd, opt)) == 0)
+		return 0;
+	net_close(*fd, false);
+	*fd = -1;
+	return e;
+}
+
+int net_listen_open(const struct net_listen_opt *opt, int *fd)
+{
+	int e;
+
+	CHECK(!opt->paused && !opt->shares);
+	if ((e = net_listen_socket(opt, fd)) != 0)
+		return e;
+	if (listen(*fd, opt->backlog > 0 ? opt->backlog : SOMAXCONN) == 0)
+		return 0;
+	e = err_from_errno(errno);
+	net_close(*fd, false);
+	*fd = -1;
+	return e;
+}
+
+int net_listen_adopt(int fd, struct net_addr *addr)
+{
+	int listens = 0, type = 0, flags = fcntl(fd, F_GETFL);
+	socklen_t len = sizeof listens, type_len = sizeof type;
+
+	if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0 || listens == 0 ||
+	    type != SOCK_STREAM)
+		return ERR_INVAL;
+	net_local(fd, addr);
+	if (addr->len == 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+		return ERR_INVAL;
+	net_listen_inherit(fd, false);
+	return 0;
+}
+
+int net_listener_fd(const struct net_listener *l)
+{
+	return l->fd;
+}
+
+void net_listener_own(struct net_listener *l)
+{
+	l->opt.fd = 0;
+	l->opt.addr = l->addr;
+}
+
+void net_listen_inherit(int fd, bool on)
+{
+	(void)fcntl(fd, F_SETFD, on ? 0 : FD_CLOEXEC);
+}
+
+/* Begin to accept from a socket that listens already. */
+static int net_listen_join(struct net_listener *l)
+{
+	int e = ev_io_new(l->ev, l->fd, net_listener_on_ready, l, &l->io);
+
+	if (e != 0)
+		l->fd = -1; /* the caller's still */
+	else
+		ev_io_want(l->io, EV_READ);
+	return e;
 }
 
 int net_listen(struct ev *ev, const struct net_listen_opt *opt, struct net_listener **out)
@@ -211,13 +330,18 @@ int net_listen(struct ev *ev, const struct net_listen_opt *opt, struct net_liste
 	l->ev = ev;
 	l->opt = *opt;
 	l->backoff = (struct ev_timer){.fn = net_listener_on_backoff, .arg = l};
-	l->fd = socket(opt->addr.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (l->fd < 0)
-		e = err_from_errno(errno);
-	if (e != 0 || (e = net_listen_bind(l->fd, opt)) != 0)
+	if (opt->fd > 0) {
+		l->fd = opt->fd;
+		net_listen_take_over(l->fd, opt);
+	} else if ((e = net_listen_socket(opt, &l->fd)) != 0) {
 		goto out;
+	}
 	net_local(l->fd, &l->addr);
-	if (!opt->paused && (e = net_listener_resume(l)) != 0)
+	if (opt->fd > 0)
+		e = net_listen_join(l);
+	else if (!opt->paused)
+		e = net_listener_resume(l);
+	if (e != 0)
 		goto out;
 	MOVE(*out, l);
 out:
@@ -237,7 +361,8 @@ void net_listener_free(struct net_listener *l)
 	ev_timer_stop(l->ev, &l->backoff);
 	ev_io_free(l->io);
 	l->io = NULL;
-	if (l->fd >= 0 && l->addr.len > 0 && l->addr.sa.sa_family == AF_UNIX)
+	if (l->fd >= 0 && l->opt.fd <= 0 && l->addr.len > 0 && l->addr.sa.sa_family == AF_UNIX &&
+	    !l->hidden)
 		unlink(l->addr.un.sun_path);
 	net_close(l->fd, false);
 	l->fd = -1;

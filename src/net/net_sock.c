@@ -116,3 +116,14 @@ void net_peer(int fd, struct net_addr *out)
 	if (getpeername(fd, &out->sa, &out->len) != 0)
 		out->len = 0;
 }
+
+int net_peer_uid(int fd, uid_t *out)
+{
+	struct ucred cred = {.uid = (uid_t)-1};
+	socklen_t len = sizeof cred;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || cred.uid == (uid_t)-1)
+		return ERR_UNSUPPORTED;
+	*out = cred.uid;
+	return 0;
+}

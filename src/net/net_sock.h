@@ -65,6 +65,10 @@ void net_cork(int fd, bool on);
  * a second of silence. */
 void net_defer(int fd);
 
+/* Whose process is at the other end of a unix socket: the user id it had when it connected, or
+ * listened. Returns 0 or ERR_UNSUPPORTED. Source: unix(7), SO_PEERCRED. */
+int net_peer_uid(int fd, uid_t *out) MUST_CHECK;
+
 /* The local or the remote end; len 0 when the kernel does not say. */
 void net_local(int fd, struct net_addr *out);
 void net_peer(int fd, struct net_addr *out);

@@ -92,8 +92,7 @@ int tls_context_make_ssl(const struct tls_context *ctx, SSL_CTX **out, char *why
 	return 0;
 }
 
-static int tls_context_make(bool server, const char *const *alpn, struct tls_context **out,
-			    char *why)
+int tls_context_make(bool server, const char *const *alpn, struct tls_context **out, char *why)
 {
 	struct tls_context *ctx = calloc(1, sizeof *ctx);
 	int e = ERR_NOMEM;
@@ -121,6 +120,7 @@ void tls_context_free(struct tls_context *ctx)
 	if (ctx == NULL || --ctx->n_refs > 0)
 		return;
 	tls_set_free(ctx->set);
+	tls_psk_free(ctx->psk);
 	BIO_meth_free(ctx->bio);
 	free(ctx->alpn);
 	free(ctx->own_name);

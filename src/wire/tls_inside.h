@@ -108,6 +108,7 @@ struct tls_context {
 	size_t n_refs;
 	bool server, insecure;
 	struct key_pins pins; /* a client's; see tls_pin_ask() */
+	struct tls_psk *psk;  /* owned; NULL unless it is by a pre-shared key */
 	char *own_name;	      /* owned; a client's, see tls_context_own_name() */
 	struct log *log;      /* borrowed; may be NULL */
 	/* What a server loads again and again; all texts owned, NULL where not wanted. */
@@ -118,6 +119,10 @@ struct tls_context {
 	} files;
 	uint8_t ticket_keys[80]; /* the same for every set: tickets outlive certificates */
 };
+
+/* An empty one, with its names for ALPN (NULL: none). Returns as tls_context_new_server(). */
+int tls_context_make(bool server, const char *const *alpn, struct tls_context **out,
+		     char *why) MUST_CHECK;
 
 /* OpenSSL's settings that all of ours have. Returns 0, ERR_NOMEM or ERR_TLS with `why` set. */
 int tls_context_make_ssl(const struct tls_context *ctx, SSL_CTX **out, char *why) MUST_CHECK;
@@ -146,6 +151,7 @@ struct wire_tls {
 	char *reason; /* owned; NULL until there is one */
 	const char *refusal;   /* static; see wire_tls_refusal() */
 	struct tls_peer *peer; /* a reference; NULL until it was asked for, or there is none */
+	char *psk_name;	       /* owned; a server's, see tls_psk_name(); NULL when there is none */
 	struct str in; /* borrowed from lower: what is unread of its view, inside one call */
 	char *out;     /* borrowed from the loop inside one write; NULL: pack into pending */
 	size_t out_len;
@@ -212,6 +218,16 @@ char *tls_peer_read_name(X509 *cert);
 
 /* Milliseconds since 1970; INT64_MAX for what is no time. */
 int64_t tls_peer_time_ms(const ASN1_TIME *t);
+
+/* ---- tls_psk.c: those who have the same key ---- */
+
+/* NULL is allowed. */
+void tls_psk_free(struct tls_psk *psk);
+
+/* ---- wire_tls.c ---- */
+
+/* NULL: it is a wire of another kind. */
+const struct wire_tls *wire_tls_find(const struct wire *w);
 
 /* ---- tls_pin.c: servers known by their keys ---- */
 

@@ -134,7 +134,7 @@ int tls_setup(struct wire_tls *t, const struct wire_tls_opt *opt)
 	SSL_set_verify(t->ssl, t->ctx->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
 		       tls_setup_on_verify);
 	if (opt->host == NULL)
-		return t->ctx->insecure ? 0 : ERR_INVAL;
+		return t->ctx->insecure || t->ctx->psk != NULL ? 0 : ERR_INVAL;
 	if ((t->host = str_dup(str_of(opt->host))) == NULL)
 		return ERR_NOMEM;
 	return tls_setup_expect(t);

@@ -81,7 +81,8 @@ static void wire_tls_fail(struct wire_tls *t, int e)
 static void wire_tls_fail_ssl(struct wire_tls *t)
 {
 	char reason[TLS_REASON];
-	bool cert = SSL_get_verify_result(t->ssl) != X509_V_OK && !t->ctx->insecure, missing;
+	bool judged = !t->ctx->insecure && t->ctx->psk == NULL, missing,
+	     cert = judged && SSL_get_verify_result(t->ssl) != X509_V_OK;
 
 	t->refusal = tls_reason_refusal();
 	missing = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
@@ -339,9 +340,15 @@ static int wire_tls_unpack(struct wire_tls *t, char *to, size_t cap, size_t *n)
 	int e = 0, r;
 
 	for (*n = 0; *n < cap && e == 0;) {
-		/* A little more than what is asked for: the rest would have to be put aside. */
-		size_t left = cap - *n, max = left + (left / RECORD + 1) * RECORD_EXTRA;
+		/*
+		 * A little more than what is asked for: the rest would have to be put aside. Yet
+		 * never less than a record: it would come in tiny pieces, a call for each.
+		 */
+		size_t left = cap - *n,
+		       max = MAX(left, (size_t)RECORD) + (left / RECORD + 1) * RECORD_EXTRA;
 
+		if (*n > 0 && left < RECORD && t->in.len == 0 && SSL_pending(t->ssl) == 0)
+			break;
 		ERR_clear_error();
 		if ((r = SSL_read_ex(t->ssl, to + *n, left, &got)) == 1)
 			*n += got;
@@ -497,7 +504,8 @@ static void wire_tls_release(struct wire_tls *t, int why)
 	free(t->reason);
 	tls_peer_free(t->peer);
 	free(t->host);
-	t->reason = t->host = NULL;
+	free(t->psk_name);
+	t->reason = t->host = t->psk_name = NULL;
 	ev_free_later(t->wire.ev, t);
 }
 
@@ -670,6 +678,16 @@ int wire_tls_client(struct ev *ev, struct wire *lower, struct tls_context *ctx,
 {
 	CHECK(!ctx->server);
 	return wire_tls_new(ev, lower, ctx, opt, out);
+}
+
+const struct wire_tls *wire_tls_find(const struct wire *w)
+{
+	return w->ops == &wire_tls_ops ? wire_tls_of(w) : NULL;
+}
+
+bool wire_tls_is(const struct wire *w)
+{
+	return wire_tls_find(w) != NULL;
 }
 
 void wire_tls_facts(const struct wire *w, struct wire_tls_facts *out)

@@ -28,8 +28,8 @@
 struct wire_tls_opt {
 	/*
 	 * A client's: the name or address to reach, without brackets; it must stand in the
-	 * certificate, and a name is sent as SNI. NULL only for an insecure context. A server
-	 * ignores it.
+	 * certificate, and a name is sent as SNI. NULL only for an insecure context, or one by a
+	 * pre-shared key (tls_psk.h). A server ignores it.
 	 */
 	const char *host;
 	/* A server's: who the client is, "192.0.2.1:4711", for the log; copied when it may be
@@ -65,6 +65,8 @@ struct wire_tls_facts {
 	const char *sni;     /* the name that the client asked for; NULL: none */
 	struct str alpn;     /* the protocol chosen; empty: none */
 };
+
+bool wire_tls_is(const struct wire *w);
 
 /* w must be a TLS wire. */
 void wire_tls_facts(const struct wire *w, struct wire_tls_facts *out);

@@ -86,6 +86,22 @@ static void test_hex(void **state)
 	run(cases, ARRAY_LEN(cases), num_parse_hex);
 }
 
+static void test_hex_exact(void **state)
+{
+	static const struct num_case cases[] = {
+		{"zero", CUT("0"), 0, 0},
+		{"letters", CUT("dead1"), 0, 0xdead1},
+		{"all of 64 bits", CUT("ffffffffffffffff"), 0, UINT64_MAX},
+		{"upper case", CUT("DEAD"), ERR_INVAL, 0},
+		{"a leading zero", CUT("01"), ERR_INVAL, 0},
+		{"no digit", CUT(""), ERR_INVAL, 0},
+		{"a prefix", CUT("0x1"), ERR_INVAL, 0},
+		{"17 digits", CUT("10000000000000000"), ERR_TOOBIG, 0},
+	};
+
+	run(cases, ARRAY_LEN(cases), num_parse_hex_exact);
+}
+
 static void test_duration(void **state)
 {
 	static const struct num_case cases[] = {
@@ -139,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decimal),
 		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_hex_exact),
 		cmocka_unit_test(test_duration),
 		cmocka_unit_test(test_size),
 	};

@@ -590,6 +590,148 @@ static void test_freed_while_resting(void **state)
 	close(fd);
 }
 
+/* ---- a socket that others have as well ---- */
+
+/* The door accepts from a copy of it. */
+static void door_join(struct door *d, int fd)
+{
+	struct net_listen_opt opt = {.fd = dup(fd),
+				     .accepted = door_on_accepted,
+				     .arg = d,
+				     .log = &d->log,
+				     .spoken_to = d->spoken_to};
+
+	assert_true(opt.fd > 0);
+	assert_int_equal(net_listen(d->ev, &opt, &d->listener), 0);
+}
+
+static int open_shared(const char *text, struct net_addr *addr)
+{
+	struct net_listen_opt opt = {.backlog = 0};
+	int fd;
+
+	assert_int_equal(net_addr_parse(str_of(text), &opt.addr), 0);
+	assert_int_equal(net_listen_open(&opt, &fd), 0);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(net_listen_adopt(fd, addr), 0);
+	return fd;
+}
+
+static void test_it_outlives_who_accepts_from_it(void **state)
+{
+	struct door *d = *state;
+	struct net_addr addr;
+	int fd = open_shared("127.0.0.1:0", &addr), fds[3];
+
+	fds[0] = visit(&addr); /* nobody accepts yet, and nobody is refused */
+	door_join(d, fd);
+	assert_int_equal(net_addr_port(net_listener_addr(d->listener)), net_addr_port(&addr));
+	let_in(d, 1);
+	assert_int_equal(net_listener_hide(d->listener), ERR_DENIED);
+	net_listener_free(d->listener);
+	fds[1] = visit(&addr);
+	door_join(d, fd);
+	let_in(d, 1);
+	fds[2] = visit(&addr);
+	let_in(d, 1);
+	close(fd);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+static void test_all_who_wait_come(void **state)
+{
+	struct door *d = *state;
+	struct net_addr addr;
+	int fd = open_shared("127.0.0.1:0", &addr), fds[20];
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = visit(&addr);
+	door_join(d, fd);
+	let_in(d, ARRAY_LEN(fds)); /* in several goes */
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	close(fd);
+}
+
+/* Who opened it wanted something else than who accepts now. */
+static void test_whether_to_wait_is_for_who_accepts(void **state)
+{
+	struct door *d = *state;
+	struct net_addr addr;
+	int fd = open_shared("127.0.0.1:0", &addr), silent, speaks, other;
+
+	d->spoken_to = true;
+	door_join(d, fd);
+	silent = visit(&addr);
+	speaks = visit(&addr);
+	assert_int_equal(send(speaks, "x", 1, 0), 1);
+	let_in(d, 1);
+	net_listener_free(d->listener);
+	d->spoken_to = false;
+	door_join(d, fd);
+	other = visit(&addr);
+	let_in(d, 1);
+	close(other);
+	close(silent);
+	close(speaks);
+	close(fd);
+}
+
+static void test_a_path_stays_with_its_socket(void **state)
+{
+	struct door *d = *state;
+	struct net_addr addr;
+	char text[80];
+	int fd, fds[2];
+
+	str_printf(text, sizeof text, "unix:%s", d->path);
+	fd = open_shared(text, &addr);
+	door_join(d, fd);
+	fds[0] = visit(&addr);
+	let_in(d, 1);
+	net_listener_free(d->listener);
+	fds[1] = visit(&addr);
+	door_join(d, fd);
+	let_in(d, 1);
+	close(fds[0]);
+	close(fds[1]);
+	close(fd);
+}
+
+static void test_a_hidden_one_keeps_who_is_there(void **state)
+{
+	struct door *d = *state;
+	struct net_addr addr;
+	int fd = open_shared("127.0.0.1:0", &addr), early, late;
+
+	early = visit(&addr);
+	if (net_listen_hide(fd) != 0)
+		skip(); /* Linux before 5.7 */
+	late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(late, &addr.sa, addr.len), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	door_join(d, fd);
+	let_in(d, 1);
+	close(early);
+	close(late);
+	close(fd);
+}
+
+static void test_what_cannot_be_taken_over(void **state)
+{
+	struct net_addr addr;
+	int pipes[2], idle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(net_listen_adopt(pipes[0], &addr), ERR_INVAL);
+	assert_int_equal(net_listen_adopt(idle, &addr), ERR_INVAL);
+	assert_int_equal(net_listen_adopt(9999, &addr), ERR_INVAL);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(idle);
+}
+
 #define AT_DOOR(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -613,6 +755,12 @@ int main(void)
 		AT_DOOR(test_an_ordinary_file_is_left_alone),
 		AT_DOOR(test_out_of_descriptors),
 		AT_DOOR(test_freed_while_resting),
+		AT_DOOR(test_it_outlives_who_accepts_from_it),
+		AT_DOOR(test_all_who_wait_come),
+		AT_DOOR(test_whether_to_wait_is_for_who_accepts),
+		AT_DOOR(test_a_path_stays_with_its_socket),
+		AT_DOOR(test_a_hidden_one_keeps_who_is_there),
+		AT_DOOR(test_what_cannot_be_taken_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
