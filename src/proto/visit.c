@@ -18,7 +18,8 @@ enum {
 			sizeof "; for=\"" - 1 + VISIT_END_MAX + sizeof "; by=\"" - 1 +
 			VISIT_END_MAX + sizeof "; host=\"\"" - 1 + HOSTNAME_AUTHORITY_MAX +
 			sizeof "; sni=" - 1 + HOSTNAME_MAX + sizeof "; service=" - 1 +
-			VISIT_SERVICE_TEXT - 1 + sizeof "; tls=1" - 1, /* 999 */
+			VISIT_SERVICE_TEXT - 1 + sizeof "; tls=1" - 1 + sizeof "; via=\"\"" - 1 +
+			VISIT_VIA_TEXT - 1, /* 1040 */
 };
 _Static_assert((int)VISIT_LONGEST <= (int)VISIT_MAX, "a valid visit does not fit");
 
@@ -52,6 +53,68 @@ int visit_end_set(struct visit_end *end, struct str ip, uint16_t port)
 	end->port = port;
 	return 0;
 }
+
+/* ---- nodes that pass it on ---- */
+
+static bool visit_id_ok(struct str id)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < id.len; i++)
+		if (memchr(hex, id.p[i], sizeof hex - 1) == NULL)
+			return false;
+	return id.len == NODE_ID_TEXT - 1;
+}
+
+static struct str visit_via(const struct visit *v)
+{
+	return (struct str){v->via, strnlen(v->via, sizeof v->via)};
+}
+
+/* One to VISIT_VIA_MAX different ids. */
+static bool visit_via_ok(struct str via)
+{
+	struct str id, first = {NULL, 0};
+	size_t n = 0;
+
+	for (; str_next(&via, ',', &id); n++) {
+		if (!visit_id_ok(id) || (n > 0 && str_eq(id, first)))
+			return false;
+		first = id;
+	}
+	return n <= VISIT_VIA_MAX;
+}
+
+size_t visit_via_n(const struct visit *v)
+{
+	return (visit_via(v).len + 1) / NODE_ID_TEXT;
+}
+
+bool visit_via_has(const struct visit *v, const char *id)
+{
+	struct str via = visit_via(v), one;
+
+	while (via.len > 0 && str_next(&via, ',', &one))
+		if (str_eq(one, str_of(id)))
+			return true;
+	return false;
+}
+
+int visit_via_add(struct visit *v, const char *id)
+{
+	size_t len = visit_via(v).len;
+
+	if (!visit_id_ok(str_of(id)))
+		return ERR_INVAL;
+	if (visit_via_has(v, id))
+		return ERR_LOOP;
+	if (visit_via_n(v) == VISIT_VIA_MAX)
+		return ERR_LIMIT;
+	str_printf(v->via + len, sizeof v->via - len, "%s%s", len > 0 ? "," : "", id);
+	return 0;
+}
+
+/* ---- writing ---- */
 
 static bool visit_tunnel_ok(struct str s)
 {
@@ -89,10 +152,12 @@ int visit_format(const struct visit *v, char out[VISIT_MAX + 1], size_t *len)
 	struct str host = {v->host, strnlen(v->host, sizeof v->host)};
 	struct str sni = {v->sni, strnlen(v->sni, sizeof v->sni)};
 	struct str service = {v->service, strnlen(v->service, sizeof v->service)};
+	struct str via = visit_via(v);
 	struct pen pen = pen_on(out, VISIT_MAX);
 
 	if (!visit_tunnel_ok(tunnel) || (host.len > 0 && !hostname_authority_ok(host)) ||
-	    (sni.len > 0 && !hostname_resolvable(sni)) || (service.len > 0 && !ident_ok(service)))
+	    (sni.len > 0 && !hostname_resolvable(sni)) || (service.len > 0 && !ident_ok(service)) ||
+	    (via.len > 0 && !visit_via_ok(via)))
 		return ERR_INVAL;
 	pen_str(&pen, STR("in="));
 	pen_str(&pen, str_of(visit_ingress_name(v->ingress)));
@@ -116,11 +181,18 @@ int visit_format(const struct visit *v, char out[VISIT_MAX + 1], size_t *len)
 	}
 	if (v->tls)
 		pen_str(&pen, STR("; tls=1"));
+	if (via.len > 0) {
+		pen_str(&pen, STR("; via=\""));
+		pen_str(&pen, via);
+		pen_char(&pen, '"');
+	}
 	CHECK(!pen.full);
 	*pen.at = '\0';
 	*len = pen_len(&pen);
 	return 0;
 }
+
+/* ---- reading ---- */
 
 static int visit_set_ingress(struct visit *v, struct str value)
 {
@@ -180,6 +252,11 @@ static int visit_set_tls(struct visit *v, struct str value)
 	return 0;
 }
 
+static int visit_set_via(struct visit *v, struct str value)
+{
+	return visit_via_ok(value) ? str_copy(v->via, sizeof v->via, value) : ERR_PROTO;
+}
+
 static const struct visit_key {
 	const char *name;
 	int (*set)(struct visit *v, struct str value);
@@ -187,7 +264,7 @@ static const struct visit_key {
 	/* The first two must be there. */
 	{"in", visit_set_ingress},	{"tunnel", visit_set_tunnel}, {"for", visit_set_for},
 	{"by", visit_set_by},		{"host", visit_set_host},     {"sni", visit_set_sni},
-	{"service", visit_set_service}, {"tls", visit_set_tls},
+	{"service", visit_set_service}, {"tls", visit_set_tls},	      {"via", visit_set_via},
 };
 
 enum { VISIT_REQUIRED = 3 };

@@ -5,12 +5,15 @@
 #include "proto/cidr.h"
 #include "proto/hostname.h"
 #include "proto/ident.h"
+#include "proto/node_entry.h"
 
 enum {
-	/* Bytes of the header value. The longest valid visit has 999, see visit.c; the rest is for
+	/* Bytes of the header value. The longest valid visit has 1040, see visit.c; the rest is for
 	 * members of later versions. */
 	VISIT_MAX = 1280,
 	VISIT_SERVICE_TEXT = IDENT_TEXT, /* a service's name, NUL included */
+	VISIT_VIA_MAX = 2,		 /* nodes that may pass a visit on, one after the other */
+	VISIT_VIA_TEXT = VISIT_VIA_MAX * NODE_ID_TEXT, /* their ids, NUL included */
 };
 
 /* The door the visitor came through. */
@@ -34,6 +37,8 @@ struct visit {
 	/* What the agent calls the target, 1-64 of A-Z a-z 0-9 . _ -; empty: it knows by the
 	 * tunnel. */
 	char service[VISIT_SERVICE_TEXT];
+	/* Between nodes: the ids of those that have passed it on, "," between them; or empty. */
+	char via[VISIT_VIA_TEXT];
 };
 
 /* "http", "sni", "tcp", "udp". */
@@ -45,9 +50,19 @@ const char *visit_ingress_name(enum visit_ingress in);
  */
 int visit_end_set(struct visit_end *end, struct str ip, uint16_t port) MUST_CHECK;
 
+/* How many nodes have passed it on? */
+size_t visit_via_n(const struct visit *v);
+
+/* Is this node one of them? */
+bool visit_via_has(const struct visit *v, const char *id);
+
+/* One more does. Returns 0, ERR_LIMIT (VISIT_VIA_MAX have), ERR_LOOP (it has), ERR_INVAL (no id).
+ */
+int visit_via_add(struct visit *v, const char *id) MUST_CHECK;
+
 /*
  * Write the value: in=http; tunnel=a; for="192.0.2.1:4711"; by="[::1]:443"; host="a.example";
- * sni=a.example; service=web; tls=1
+ * sni=a.example; service=web; tls=1; via="0123456789abcdef"
  *   out   gets the NUL-terminated text; empty members are left out.
  *   *len  set to the bytes written, without the NUL.
  * Returns 0, or ERR_INVAL when visit_parse() would not read it back (a member that is not what its

@@ -25,7 +25,9 @@ static void fuzz_round(const struct visit *v)
 	fuzz_same_end(&v->visitor, &again.visitor);
 	fuzz_same_end(&v->local, &again.local);
 	CHECK(strcmp(v->tunnel, again.tunnel) == 0 && strcmp(v->host, again.host) == 0 &&
-	      strcmp(v->sni, again.sni) == 0 && strcmp(v->service, again.service) == 0);
+	      strcmp(v->sni, again.sni) == 0 && strcmp(v->service, again.service) == 0 &&
+	      strcmp(v->via, again.via) == 0);
+	CHECK(visit_via_n(v) <= VISIT_VIA_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -51,6 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (visit_format(&v, out, &n) == 0)
 		fuzz_round(&v);
 	memset(&v.visitor, 0, sizeof v.visitor);
+	if (visit_format(&v, out, &n) == 0)
+		fuzz_round(&v);
+	memset(&v.service, 0, sizeof v.service);
+	memcpy(v.via, data, MIN(size, sizeof v.via));
 	if (visit_format(&v, out, &n) == 0)
 		fuzz_round(&v);
 	memset(&v.host, 0, sizeof v.host);

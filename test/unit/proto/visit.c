@@ -14,6 +14,8 @@
 #define L63  L10 L10 L10 L10 L10 L10 "abc"
 #define N253 L63 "." L63 "." L63 "." L10 L10 L10 L10 L10 L10 "a"
 #define V6   "1111:2222:3333:4444:5555:6666:7777:8888"
+#define ID1  "0123456789abcdef"
+#define ID2  "fedcba9876543210"
 /* The same in its longest spelling. */
 #define V6_4 "1111:2222:3333:4444:5555:6666:119.119.136.136"
 
@@ -33,6 +35,7 @@ static void assert_same(const struct visit *a, const struct visit *b)
 	assert_string_equal(a->host, b->host);
 	assert_string_equal(a->sni, b->sni);
 	assert_string_equal(a->service, b->service);
+	assert_string_equal(a->via, b->via);
 }
 
 static void test_format(void **state)
@@ -72,6 +75,16 @@ static void test_format(void **state)
 		{"a service of one letter, and TLS",
 		 {.ingress = VISIT_SNI, .tls = true, .tunnel = "a", .service = "-"},
 		 "in=sni; tunnel=a; service=-; tls=1"},
+		{"passed on by one node",
+		 {.ingress = VISIT_TCP, .tunnel = "a", .via = ID1},
+		 "in=tcp; tunnel=a; via=\"" ID1 "\""},
+		{"and by another one",
+		 {.ingress = VISIT_TCP, .tls = true, .tunnel = "a", .via = ID1 "," ID2},
+		 "in=tcp; tunnel=a; tls=1; via=\"" ID1 "," ID2 "\""},
+		{"passed on by half a node", {.tunnel = "a", .via = "0123"}, NULL},
+		{"passed on by a node that ends the value",
+		 {.tunnel = "a", .via = "012345678\"; tls="},
+		 NULL},
 		{"no tunnel", {.ingress = VISIT_TCP}, NULL},
 		{"a tunnel in upper case", {.tunnel = "A"}, NULL},
 		{"a tunnel that ends the value", {.tunnel = "a; tls=1"}, NULL},
@@ -114,13 +127,14 @@ static void test_longest(void **state)
 		.host = N253 ".:65535",
 		.sni = N253,
 		.service = L63 "d",
+		.via = ID1 "," ID2,
 	};
 	struct visit want = v, back;
 	char out[VISIT_MAX + 1];
 	size_t len;
 
 	assert_int_equal(visit_format(&v, out, &len), 0);
-	assert_int_equal(len, 999); /* as the header says */
+	assert_int_equal(len, 1040); /* as the header says */
 	assert_int_equal(visit_parse((struct str){out, len}, &back), 0);
 	strcpy(want.visitor.ip, V6);
 	strcpy(want.local.ip, V6);
@@ -139,6 +153,9 @@ static void test_unterminated(void **state)
 	memset(v.service, 'a', sizeof v.service);
 	assert_int_equal(visit_format(&v, out, &len), ERR_INVAL);
 	memset(v.service, 0, sizeof v.service);
+	memset(v.via, 'a', sizeof v.via);
+	assert_int_equal(visit_format(&v, out, &len), ERR_INVAL);
+	memset(v.via, 0, sizeof v.via);
 	memset(v.visitor.ip, '1', sizeof v.visitor.ip);
 	assert_int_equal(visit_format(&v, out, &len), ERR_INVAL);
 }
@@ -159,6 +176,10 @@ static void test_parse_more(void **state)
 		 "in=tcp; tunnel=a; for=\"[2001:db8::1]:5\""},
 		{"a service of 64 letters", "in=tcp; tunnel=a; tls=1; service=\"" L63 "d\"",
 		 "in=tcp; tunnel=a; service=" L63 "d; tls=1"},
+		{"nodes, in another place", "via=\"" ID2 "," ID1 "\"; in=tcp; tunnel=a",
+		 "in=tcp; tunnel=a; via=\"" ID2 "," ID1 "\""},
+		{"one node without quotes", "in=tcp; tunnel=a; via=" ID1,
+		 "in=tcp; tunnel=a; via=\"" ID1 "\""},
 		{"a mapped address", "in=tcp; tunnel=a; for=\"[::ffff:192.0.2.1]:5\"",
 		 "in=tcp; tunnel=a; for=\"192.0.2.1:5\""},
 	};
@@ -217,6 +238,18 @@ static void test_parse_refused(void **state)
 		{"an empty service", "in=http; tunnel=a; service=\"\"", ERR_PROTO},
 		{"a service of 65 letters", "in=http; tunnel=a; service=" L63 "de", ERR_PROTO},
 		{"two services", "in=http; tunnel=a; service=a; service=b", ERR_PROTO},
+		{"via nobody", "in=http; tunnel=a; via=\"\"", ERR_PROTO},
+		{"an id in upper case", "in=http; tunnel=a; via=0123456789ABCDEF", ERR_PROTO},
+		{"an id that is too short", "in=http; tunnel=a; via=0123456789abcde", ERR_PROTO},
+		{"an id that is too long", "in=http; tunnel=a; via=" ID1 "0", ERR_PROTO},
+		{"three nodes", "in=http; tunnel=a; via=\"" ID1 "," ID2 ",0000000000000000\"",
+		 ERR_PROTO},
+		{"the same node twice", "in=http; tunnel=a; via=\"" ID1 "," ID1 "\"", ERR_PROTO},
+		{"a comma at the end", "in=http; tunnel=a; via=\"" ID1 ",\"", ERR_PROTO},
+		{"a comma in front", "in=http; tunnel=a; via=\"," ID1 "\"", ERR_PROTO},
+		{"a space behind the comma", "in=http; tunnel=a; via=\"" ID1 ", " ID2 "\"",
+		 ERR_PROTO},
+		{"via twice", "in=http; tunnel=a; via=" ID1 "; via=" ID2, ERR_PROTO},
 		{"TLS that is neither", "in=http; tunnel=a; tls=2", ERR_PROTO},
 		{"TLS twice", "in=http; tunnel=a; tls=0; tls=1", ERR_PROTO},
 	};
@@ -263,6 +296,37 @@ static void test_parse_limit(void **state)
 	assert_int_equal(visit_parse((struct str){in, VISIT_MAX + 1}, &v), ERR_TOOBIG);
 }
 
+static void test_via(void **state)
+{
+	static const struct {
+		const char *why, *via, *id, *want;
+		int e;
+		size_t n;
+	} cases[] = {
+		{"the first node", "", ID1, ID1, 0, 1},
+		{"the second", ID1, ID2, ID1 "," ID2, 0, 2},
+		{"one too many", ID1 "," ID2, "0000000000000000", ID1 "," ID2, ERR_LIMIT, 2},
+		{"it has passed it on already", ID1, ID1, ID1, ERR_LOOP, 1},
+		{"the same, when it was the second", ID1 "," ID2, ID2, ID1 "," ID2, ERR_LOOP, 2},
+		{"no id", "", "", "", ERR_INVAL, 0},
+		{"no id of ours", ID1, "0123456789abcdeF", ID1, ERR_INVAL, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct visit v = {.tunnel = "a"};
+		bool had;
+		int e;
+
+		strcpy(v.via, cases[i].via);
+		had = visit_via_has(&v, cases[i].id);
+		e = visit_via_add(&v, cases[i].id);
+		if (e != cases[i].e || strcmp(v.via, cases[i].want) != 0 ||
+		    visit_via_n(&v) != cases[i].n || had != (e == ERR_LOOP) ||
+		    visit_via_has(&v, cases[i].id) != (e == 0 || e == ERR_LOOP))
+			fail_msg("%s: %d <%s>", cases[i].why, e, v.via);
+	}
+}
+
 static void test_end_set(void **state)
 {
 	struct visit_end end = {"old", 7};
@@ -282,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_unterminated),  cmocka_unit_test(test_parse_more),
 		cmocka_unit_test(test_parse_refused), cmocka_unit_test(test_parse_cut),
 		cmocka_unit_test(test_parse_limit),   cmocka_unit_test(test_end_set),
+		cmocka_unit_test(test_via),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
