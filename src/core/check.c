@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "core/core_internal.h"
+#include "core/peer_internal.h"
 
 struct core_check {
 	struct core_call call; /* first: the two are the same pointer */
@@ -92,6 +92,8 @@ static void check_count_visitors(struct core *c, struct core_serving **sorted, s
 
 static void check_count_sessions(const struct tunnel *t, struct core_serving *s)
 {
+	if (t == NULL)
+		return;
 	LIST_FOR_EACH (link, &t->serving) {
 		const struct serving *place = CONTAINER_OF(link, struct serving, of_tunnel);
 
@@ -108,13 +110,16 @@ void core_serving(struct core *c, struct core_serving *v, size_t n)
 
 	CHECK(n <= CORE_SERVING_MAX);
 	for (size_t i = 0; i < n; i++) {
-		const struct tunnel *t = core_tunnel(c, str_of(v[i].name));
+		const struct tunnel *t = tunnel_find(c, str_of(v[i].name));
+		const struct remotes *rs = peer_find(c, str_of(v[i].name));
 
 		v[i].n_sessions = v[i].n_visitors = 0;
 		v[i].since_ms = 0;
-		if (t == NULL)
+		if (t == NULL && rs == NULL)
 			continue;
 		check_count_sessions(t, &v[i]);
+		if (rs != NULL)
+			v[i].n_sessions += peer_count(rs);
 		sorted[served++] = &v[i];
 	}
 	if (served == 0)

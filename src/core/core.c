@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/peer_internal.h"
 #include "core/place.h"
 
 _Static_assert(CORE_LOGINS_MAX + CORE_ATTACHES_MAX + CORE_LOOKUPS_MAX + CORE_MANAGES_MAX +
@@ -45,11 +46,15 @@ int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
 	core_map_init(c, &c->ports);
 	core_map_init(c, &c->snis);
 	core_map_init(c, &c->agents);
+	map_init(&c->remotes, (const uint8_t *)c->tunnels.seed); /* the same names */
 	ev_random(ev, c->loop_key, sizeof c->loop_key);
 	ev_random(ev, c->secret.key, sizeof c->secret.key);
 	list_init(&c->visitors);
 	list_init(&c->calls);
 	list_init(&c->gone_agents);
+	list_init(&c->peers);
+	peer_tell_init(c);
+	tunnel_init(c);
 	c->register_left = CORE_REGISTER_BURST;
 	c->register_ms = ev_now_ms(ev);
 	if ((e = refresh_new(c, &c->refresh)) == 0 &&
@@ -67,7 +72,7 @@ void core_free(struct core *c)
 {
 	if (c == NULL)
 		return;
-	CHECK(c->n_members == 0);
+	CHECK(c->n_members == 0 && c->n_peers == 0);
 	temporary_free(c->temporaries);
 	c->temporaries = NULL;
 	while (!list_empty(&c->calls)) {
@@ -76,7 +81,9 @@ void core_free(struct core *c)
 		call->closed(call);
 	}
 	CHECK(c->tunnels.n == 0 && c->hosts.n == 0 && c->members.n == 0);
-	CHECK(c->grants.n == 0 && c->owners.n == 0);
+	CHECK(c->grants.n == 0 && c->owners.n == 0 && c->remotes.n == 0);
+	ev_timer_stop(c->ev, &c->unserved_timer);
+	peer_tell_end(c);
 	place_free_all(c);
 	seen_free_all(c);
 	CHECK(c->ports.n == 0);
@@ -90,8 +97,14 @@ void core_free(struct core *c)
 	map_free(&c->ports);
 	map_free(&c->snis);
 	map_free(&c->agents);
+	map_free(&c->remotes);
 	explicit_bzero(&c->secret, sizeof c->secret);
 	free(c);
+}
+
+void core_drain_begin(struct core *c)
+{
+	c->draining = true;
 }
 
 /* ---- records ---- */

@@ -9,6 +9,7 @@
 
 #include "core/access.h"
 #include "core/digest.h"
+#include "core/peer.h"
 #include "core/record.h"
 #include "session/session.h"
 #include "store/store.h"
@@ -99,12 +100,21 @@ struct core_opt {
 	 */
 	int (*keep_token)(void *arg, const char *token);
 	void *keep_token_arg;
+	struct core_cluster cluster; /* who the others are told of us; all NULL: there are none */
 };
 
 int core_new(struct ev *ev, const struct core_opt *opt, struct core **out) MUST_CHECK;
 
-/* Members must have left. Calls that wait for the store are answered with ERR_CLOSED first. */
+/* Members must have left, and peers must be gone. Calls that wait for the store are answered with
+ * ERR_CLOSED first. */
 void core_free(struct core *c);
+
+/*
+ * This node is about to go: visitors who come here are sent to other nodes that serve their tunnel,
+ * as long as there are any, so that the sessions here come to an end; else they are served as ever.
+ * Those whom other nodes send here are served.
+ */
+void core_drain_begin(struct core *c);
 
 struct core_started {
 	int e; /* 0; ERR_UNSUPPORTED (records of a newer karez); ERR_DENIED (keep_token's); the
@@ -324,13 +334,16 @@ uint64_t member_number(const struct member *m);
 
 /* ---- visitors ---- */
 
-/* A tunnel that at least one session serves. Borrowed until the loop next turns. */
+/* A tunnel that at least one session serves, here or on another node. Borrowed until the loop next
+ * turns. */
 struct tunnel;
 
 /*
- * Which tunnel serves a name?
+ * Which tunnel serves a name? For visitors.
  *   name  as it stands before the domain: lower case, one label or several.
- * Returns it if a session serves it now, else NULL: then core_lookup() says why.
+ * Returns it if a session serves it now and its record is known here, else NULL: then core_lookup()
+ * says why. The record of one that only other nodes serve is known when it has a route, or was
+ * asked for by core_lookup() lately.
  */
 struct tunnel *core_tunnel(struct core *c, struct str name);
 
@@ -338,11 +351,18 @@ struct tunnel *core_tunnel(struct core *c, struct str name);
 struct tunnel *core_tunnel_at(struct core *c, struct str host);
 
 /*
+ * Does core_lookup_at() know more of a host name than core_sni() and core_tunnel_at(): may it be
+ * the custom domain of an http tunnel that only other nodes serve? Never when there are none.
+ */
+bool core_may_be_elsewhere(struct core *c, struct str host);
+
+/*
  * Why does nobody serve this name of an http tunnel?
  *   done  called exactly once, never before this returns: ERR_NOROUTE (no such tunnel),
- * ERR_NOSESSION (known, not connected), ERR_DISABLED, 0 (a session has come meanwhile), or the
- * store's error. Returns a handle for core_lookup_cancel(), or NULL when memory or the store's
- * queue is short (done is not called then).
+ * ERR_NOSESSION (known, not connected), ERR_DISABLED, 0 (another node serves it, or a session has
+ * come meanwhile: core_tunnel() has it now, until the loop turns at least), or the store's error.
+ * Returns a handle for core_lookup_cancel(), or NULL when memory or the store's queue is short
+ * (done is not called then).
  */
 struct core_lookup *core_lookup(struct core *c, struct str name, void (*done)(void *arg, int e),
 				void *arg);
@@ -437,8 +457,15 @@ struct core_visitor_info {
 /*
  * Which session should serve a visitor now? The one that moves the fewest bytes, then the one with
  * the fewest streams; so a small request does not queue behind a download. One that is draining,
- * whose target fails or whose pings are late is passed over. Returns the number of the session's
- * place at this tunnel, or 0 when there is none. It never repeats and is gone as soon as the
+ * whose target fails or whose pings are late is passed over.
+ *
+ * When none of this node's can, another node is asked: one that answers in time before one that
+ * does not, one that drains last; of equals the one with the fewest visitors. It goes first also
+ * where our best session is late, where this node drains, and, with TUNNEL_FAILOVER, where the
+ * session that it has is of a better priority; of equal priority each node takes its own.
+ *
+ * Returns the number of the session's, or that node's, place at this tunnel, or 0 when there is
+ * none. It never repeats and is gone as soon as the
  * session stops serving the tunnel: streams kept under another number may belong to an agent that
  * must not be asked any more.
  */
@@ -446,7 +473,8 @@ uint64_t tunnel_choose(const struct tunnel *t);
 
 /*
  * Open a stream to the session that tunnel_choose() names; if that one refuses, to the next.
- *   visit   all but the tunnel's name and service, which are filled in.
+ *   visit   all but the tunnel's name and service, which are filled in. Its via says who has passed
+ *           it on to us, and no one of those is asked; after VISIT_VIA_MAX nobody else is.
  *   *place  set to the place of the session that took it.
  * Returns 0, ERR_NOSESSION (none, or all are draining), ERR_TARGET (all that are left fail their
  * health checks), ERR_LIMIT, ERR_NOMEM, ERR_INVAL (the visit
@@ -523,11 +551,11 @@ int core_fingerprint(const struct core *c, struct str secret, char out[DIGEST_HE
 /* May a tunnel's auth hook be there, by opt->auth_hosts? Asked when it is set and each time. */
 bool core_allows_hook(const struct core *c, const struct url *hook);
 
-/* Who serves a tunnel on this node now. */
+/* Who serves a tunnel now: sessions of all nodes, as far as is known; visitors of this one. */
 struct core_serving {
 	const char *name; /* borrowed: the tunnel's */
 	size_t n_sessions, n_visitors;
-	int64_t since_ms; /* wall clock: the oldest of its sessions; 0: none */
+	int64_t since_ms; /* wall clock: the oldest of this node's sessions; 0: none */
 };
 
 /* Fill in [n] of them, at most CORE_SERVING_MAX, their names all different. */

@@ -74,15 +74,23 @@ struct secret {
 struct core {
 	struct ev *ev;
 	struct core_opt opt;
-	struct map tunnels;	 /* of struct tunnel, by name */
-	struct map hosts;	 /* of struct tunnel_host, by custom domain */
-	struct map members;	 /* of struct member, by who they are */
-	struct map grants;	 /* of struct grant, by "<account>/<credential>" */
-	struct map owners;	 /* of struct owner, by account */
-	struct map places;	 /* of struct place, by tunnel */
-	struct map ports;	 /* of struct port_hold, by port: place_port.c */
-	struct map snis;	 /* of struct place_name, "a.example" or "*.example" */
-	struct map agents;	 /* of struct agent_seen, by "<account>/<agent>": seen.c */
+	struct map tunnels; /* of struct tunnel, by name */
+	struct map hosts;   /* of struct tunnel_host, by custom domain */
+	struct map members; /* of struct member, by who they are */
+	struct map grants;  /* of struct grant, by "<account>/<credential>" */
+	struct map owners;  /* of struct owner, by account */
+	struct map places;  /* of struct place, by tunnel */
+	struct map ports;   /* of struct port_hold, by port: place_port.c */
+	struct map snis;    /* of struct place_name, "a.example" or "*.example" */
+	struct map agents;  /* of struct agent_seen, by "<account>/<agent>": seen.c */
+	struct map remotes; /* of struct remotes, by tunnel: peer.c */
+	struct list peers;  /* of core_peer.link */
+	size_t n_peers;	    /* at most CORE_PEERS_MAX */
+	struct list told;   /* of tunnel_told.link: peer_tell.c */
+	struct ev_task tell;
+	struct list unserved; /* of tunnel.unserved, who was used longest ago stands first */
+	struct ev_timer unserved_timer;
+	bool draining;		 /* see core_drain_begin() */
 	size_t n_members;	 /* also those that were expelled and have not left */
 	struct list visitors;	 /* of core_visitor.link */
 	struct list gone_agents; /* of agent_seen.link, who went first stands first */
@@ -140,8 +148,9 @@ struct member {
 	struct grant *grant; /* borrowed: its list of members holds it */
 	struct list of_grant;
 	uint64_t number;
-	int64_t since_ms;    /* wall clock */
-	struct list serving; /* of serving.of_member */
+	uint64_t agent_number; /* the same on every node: node_entry_agent_id() */
+	int64_t since_ms;      /* wall clock */
+	struct list serving;   /* of serving.of_member */
 	size_t n_serving;
 	struct list attaches; /* of attach.link */
 	bool offers;	      /* see member_offer() */
@@ -186,9 +195,12 @@ struct tunnel {
 	struct tunnel_settings *settings; /* one reference is ours */
 	enum tunnel_policy policy;
 	size_t sessions_max;
-	struct list hosts;   /* of tunnel_host.link, owned */
-	struct list serving; /* of serving.of_tunnel */
-	bool temporary;	     /* its record goes when nobody serves it any more */
+	struct list hosts;	  /* of tunnel_host.link, owned */
+	struct list unserved;	  /* in core->unserved: only other nodes serve it */
+	uint64_t used_ms;	  /* then: when a visitor came last */
+	struct tunnel_told *told; /* owned until it goes; NULL: this node is alone */
+	struct list serving;	  /* of serving.of_tunnel */
+	bool temporary;		  /* its record goes when nobody serves it any more */
 	size_t n_serving;
 	size_t n_up;		    /* of them, those that are not down */
 	uint64_t dials;		    /* so far */
@@ -401,6 +413,9 @@ void tunnel_set_health(struct serving *s, bool up);
 /* Its record has changed, or is gone: settings, custom domains and sessions follow. */
 void tunnel_on_record(struct core *c, const struct store_record *rec);
 
+/* Another node serves it so: sessions of older processes of these agents lose it here. */
+void tunnel_on_elsewhere(struct tunnel *t, const struct node_entry *entry);
+
 /* The member's scope has changed: it loses, with ERR_DENIED, what it may not serve any more. */
 void tunnel_recheck(struct member *m);
 
@@ -410,6 +425,35 @@ void tunnel_recheck(struct member *m);
  */
 int tunnel_ask(const struct tunnel *t, const struct member *m, enum access_act act,
 	       char reason[CORE_REASON_TEXT]) MUST_CHECK;
+
+/* ---- tunnel_life.c ---- */
+
+void tunnel_init(struct core *c);
+
+/* As core_tunnel() and core_tunnel_at(), but none is made for that, and it is no visitor who asks:
+ * for those who want to know who serves it. */
+struct tunnel *tunnel_find(struct core *c, struct str name);
+struct tunnel *tunnel_find_at(struct core *c, struct str host);
+
+/* One that is not here yet. Returns 0 or ERR_NOMEM. */
+int tunnel_new(struct core *c, const struct record_tunnel *r, uint64_t version,
+	       struct tunnel **out) MUST_CHECK;
+
+/*
+ * Another node may serve it: let it be here as well, for as long as visitors come.
+ *   r  its record. Of a tunnel that is here already nothing changes.
+ * Returns it; NULL: nobody serves it, it is switched off, or memory is short.
+ */
+struct tunnel *tunnel_make(struct core *c, const struct record_tunnel *r, uint64_t version);
+
+/* Make a tunnel what a record says. Returns 0 or, with nothing changed, ERR_NOMEM. */
+int tunnel_set(struct tunnel *t, const struct record_tunnel *r, uint64_t version) MUST_CHECK;
+
+/* Sessions have come or gone: when none serves it here, it stays only if another node does. */
+void tunnel_settle(struct tunnel *t);
+
+/* No session serves it. */
+void tunnel_free(struct tunnel *t);
 
 /* ---- visitor.c ---- */
 
@@ -433,8 +477,11 @@ void temporary_free(struct temporaries *l);
  */
 void temporary_left(struct core *c, const char *name, uint64_t version);
 
-/* Is this a temporary tunnel that nobody serves? Then it stands in nobody's way who might use it.
- */
+/* A node has gone: what was there only for it is dropped in a while, unless others serve it. */
+void temporary_look(struct core *c);
+
+/* Is this a temporary tunnel that nobody serves, here or elsewhere? Then it stands in nobody's way
+ * who might use it. */
 bool temporary_is_idle(struct core *c, const struct record_tunnel *r);
 
 /*

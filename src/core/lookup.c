@@ -1,11 +1,14 @@
 /*
- * Why nobody serves a name: asked of the store for each visitor that no session can take. Names are
- * those of http tunnels; others are reached by their ports and by TLS.
+ * Why nobody serves a name: asked of the store for each visitor that no session can take. When
+ * another node serves it, its record is what was missing here. Names are those of http tunnels;
+ * others are reached by their ports and by TLS.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "core/names.h"
+#include "core/peer_internal.h"
 #include "core/tunnel_txn.h"
 
 struct core_lookup {
@@ -14,6 +17,8 @@ struct core_lookup {
 	void (*done)(void *arg, int e);
 	void *arg;
 	bool by_host;
+	struct record_tunnel *r; /* owned: of one that another node serves; NULL: none does */
+	uint64_t version;
 	char name[HOSTNAME_MAX + 1]; /* or the host; "": what was asked for is none */
 };
 
@@ -21,9 +26,21 @@ static bool lookup_is_served(const struct core_lookup *l)
 {
 	struct str name = str_of(l->name);
 	const struct tunnel *t =
-		l->by_host ? core_tunnel_at(l->core, name) : core_tunnel(l->core, name);
+		l->by_host ? tunnel_find_at(l->core, name) : tunnel_find(l->core, name);
 
 	return t != NULL && t->settings->kind == TUNNEL_HTTP;
+}
+
+/* Another node serves it: keep what a tunnel is made of. Returns 0 or ERR_NOMEM. */
+static int lookup_keep(struct core_lookup *l, const struct record_tunnel *r, uint64_t version)
+{
+	if (peer_find(l->core, str_of(r->name)) == NULL)
+		return 0;
+	if (l->r == NULL && (l->r = malloc(sizeof *l->r)) == NULL)
+		return ERR_NOMEM;
+	*l->r = *r;
+	l->version = version;
+	return 0;
 }
 
 /* 0: the record is there, and it may be served. */
@@ -45,7 +62,15 @@ static int lookup_run(struct txn *t, void *arg)
 		e = tunnel_txn_get(t, str_of(d.tunnel), &r, &rec);
 	if (e != 0)
 		return e;
-	return r.kind != TUNNEL_HTTP ? ERR_NOTFOUND : r.enabled ? 0 : ERR_DISABLED;
+	if (r.kind != TUNNEL_HTTP)
+		return ERR_NOTFOUND;
+	return r.enabled ? lookup_keep(l, &r, rec->version) : ERR_DISABLED;
+}
+
+static void lookup_free(struct core_lookup *l)
+{
+	free(l->r);
+	free(l);
 }
 
 static void lookup_on_done(void *arg, int e)
@@ -56,11 +81,13 @@ static void lookup_on_done(void *arg, int e)
 
 	if (e == ERR_NOTFOUND)
 		e = ERR_NOROUTE;
+	if (e == 0 && l->r != NULL)
+		(void)!tunnel_make(l->core, l->r, l->version);
 	if (e != ERR_CLOSED && lookup_is_served(l)) /* a session has come meanwhile */
 		e = 0;
 	else if (e == 0)
 		e = ERR_NOSESSION;
-	free(l);
+	lookup_free(l);
 	done(done_arg, e);
 }
 
@@ -116,8 +143,18 @@ struct core_lookup *core_lookup_at(struct core *c, struct str host, void (*done)
 	return lookup_start(l);
 }
 
+bool core_may_be_elsewhere(struct core *c, struct str host)
+{
+	struct str name;
+
+	return c->remotes.n > 0 && map_get(&c->snis, host) == NULL &&
+	       tunnel_find_at(c, host) == NULL &&
+	       !names_own(c->opt.domain, c->opt.api_host, host) &&
+	       !hostname_under(host, str_of(c->opt.domain), &name);
+}
+
 void core_lookup_cancel(struct core_lookup *l)
 {
 	txn_cancel(l->txn);
-	free(l);
+	lookup_free(l);
 }

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/show.h"
 #include "core/manage_internal.h"
+#include "core/peer_internal.h"
 
 /* Bytes of the sentence that an agent prints. */
 #define REASON_MAX 200
@@ -46,7 +47,7 @@ static void manage_there_next(struct manage *m, int e)
 	struct manage_there *h = (struct manage_there *)m;
 
 	if (e == 0)
-		h->fill(h, core_tunnel(m->core, str_of(h->r.name)));
+		h->fill(h, tunnel_find(m->core, str_of(h->r.name)));
 	else
 		manage_end(m, e);
 }
@@ -184,21 +185,61 @@ static struct serving *manage_find_serving(struct tunnel *t, uint64_t number)
 	return NULL;
 }
 
+/* A session that serves others as well keeps those. t: may be NULL; readable until the loop turns.
+ * Returns how many. */
+static size_t manage_end_sessions(struct tunnel *t, uint64_t number, const char *words)
+{
+	struct serving *s;
+	size_t n = 0;
+
+	while (t != NULL && (s = manage_find_serving(t, number)) != NULL) {
+		if (s->member->n_serving > 1)
+			tunnel_take_away(s, ERR_DISCONNECTED, words);
+		else
+			member_expel(s->member, ERR_DISCONNECTED, words);
+		n++;
+	}
+	return n;
+}
+
+/* Other nodes are to do the same. Returns by how many sessions they serve it, as far as is known.
+ */
+static size_t manage_order_disconnect(struct manage_there *h, const char *words)
+{
+	const struct core_cluster *cluster = &h->m.core->opt.cluster;
+	const struct remotes *rs = peer_find(h->m.core, str_of(h->r.name));
+	struct core_order o = {.kind = CORE_ORDER_DISCONNECT};
+
+	if (h->session != 0 || cluster->order == NULL)
+		return 0; /* a session's number is this node's alone */
+	memcpy(o.tunnel, h->r.name, sizeof o.tunnel);
+	memcpy(o.account, h->r.account, sizeof o.account);
+	str_printf(o.reason, sizeof o.reason, "%s", words);
+	cluster->order(cluster->arg, &o);
+	return rs != NULL ? peer_count(rs) : 0;
+}
+
+void core_on_order(struct core *c, const struct core_order *o)
+{
+	struct tunnel *t = tunnel_find(c, str_of(o->tunnel));
+	size_t n;
+
+	if (o->kind != CORE_ORDER_DISCONNECT || t == NULL || strcmp(t->account, o->account) != 0)
+		return;
+	n = manage_end_sessions(t, 0, o->reason);
+	if (n > 0)
+		log_info(c->opt.log, "event=disconnected tunnel=%s account=%s n=%zu elsewhere=yes",
+			 o->tunnel, o->account, n);
+}
+
 static void manage_fill_disconnect(struct manage_there *h, struct tunnel *t)
 {
 	bool own = strcmp(h->r.account, h->m.who.account) == 0;
 	const char *usual = own ? "disconnected by its owner" : "disconnected by an administrator";
 	const char *words = h->words[0] != '\0' ? h->words : usual;
-	struct serving *s;
 
-	/* a session that serves others as well keeps those; t is readable until the loop turns */
-	while (t != NULL && (s = manage_find_serving(t, h->session)) != NULL) {
-		if (s->member->n_serving > 1)
-			tunnel_take_away(s, ERR_DISCONNECTED, words);
-		else
-			member_expel(s->member, ERR_DISCONNECTED, words);
-		h->m.answer.n++;
-	}
+	h->m.answer.n = manage_order_disconnect(h, words);
+	h->m.answer.n += manage_end_sessions(t, h->session, words);
 	if (h->m.answer.n > 0)
 		log_info(h->m.core->opt.log, "event=disconnected tunnel=%s account=%s by=%s n=%zu",
 			 h->r.name, h->r.account, h->m.who.account, h->m.answer.n);

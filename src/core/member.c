@@ -74,6 +74,7 @@ int member_join(struct core *c, const struct member_opt *opt, struct member **ou
 	n = str_printf(m->who, sizeof m->who, "%s/%s/%llu/%u", opt->who->account, opt->agent.id,
 		       (unsigned long long)opt->agent.epoch, opt->agent.carrier);
 	m->entry.key = (struct str){m->who, n};
+	m->agent_number = node_entry_agent_id(opt->who->account, opt->agent.id);
 	member_replace(c, m->entry.key); /* first: it may be the one too many */
 	if ((e = grant_join(m, opt->who, reason)) != 0)
 		goto out;

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "core/names.h"
+#include "core/peer_internal.h"
 #include "core/place_internal.h"
 
 struct place *place_find(struct core *c, struct str name)
@@ -87,7 +88,7 @@ static const struct place *place_of_wildcard(struct core *c, struct str host)
 	size_t n;
 
 	if (host.len > HOSTNAME_MAX || hostname_under(host, str_of(c->opt.domain), &name) ||
-	    core_tunnel_at(c, host) != NULL)
+	    tunnel_find_at(c, host) != NULL)
 		return NULL;
 	while (hostname_parent(&host)) {
 		n = str_printf(wildcard, sizeof wildcard, "*." STR_FMT, STR_ARG(host));
@@ -163,6 +164,14 @@ static int place_read(const struct place *p, struct record_tunnel *out)
 	return record_read_tunnel(p->entry.key, (struct str){p->record, p->record_len}, out);
 }
 
+struct tunnel *place_make_tunnel(struct core *c, struct str name)
+{
+	const struct place *p = peer_find(c, name) != NULL ? place_find(c, name) : NULL;
+	struct record_tunnel r;
+
+	return p != NULL && place_read(p, &r) == 0 ? tunnel_make(c, &r, p->version) : NULL;
+}
+
 void place_assign(struct member *m)
 {
 	struct core *c = m->core;
@@ -218,7 +227,8 @@ static void place_on_todo(void *arg)
 
 		p->room = false;
 		place_port_show(p);
-		if (room && place_read(p, &r) == 0)
+		if (room && map_get(&l->core->owners, str_of(p->account)) != NULL &&
+		    place_read(p, &r) == 0)
 			place_offer(p, &r);
 	}
 }
@@ -235,11 +245,19 @@ static void place_show(struct place *p)
 		place_todo(p);
 }
 
-void place_on_served(struct core *c, const char *tunnel, bool served)
+static bool place_is_served(const struct place *p)
+{
+	const struct tunnel *t = tunnel_find(p->core, p->entry.key);
+
+	return (t != NULL && t->n_up > 0) || peer_is_up(p->core, p->entry.key);
+}
+
+void place_on_served(struct core *c, const char *tunnel)
 {
 	struct place *p = place_find(c, str_of(tunnel));
+	bool served;
 
-	if (p == NULL)
+	if (p == NULL || (served = place_is_served(p)) == p->served)
 		return;
 	p->served = served;
 	place_show(p);
@@ -270,17 +288,16 @@ static void place_free(struct place *p)
 
 static int place_new(struct core *c, struct str name, struct place **out)
 {
-	const struct tunnel *t = core_tunnel(c, name);
 	struct place *p = calloc(1, sizeof *p);
 	int e = ERR_NOMEM;
 
 	if (p == NULL)
 		return e;
 	p->core = c;
-	p->served = t != NULL && t->n_up > 0;
 	list_init(&p->names);
 	if ((e = str_copy(p->name, sizeof p->name, name)) == 0) {
 		p->entry.key = str_of(p->name);
+		p->served = place_is_served(p);
 		e = map_put(&c->places, &p->entry);
 	}
 	if (e != 0) {
@@ -340,7 +357,7 @@ void place_on_record(struct core *c, const struct store_record *rec)
 	if (rec->version == 0 && p != NULL) {
 		/* a temporary one goes by itself when its session has given it up; those who are
 		 * being served then may finish, as with every other tunnel */
-		if (!p->temporary || core_tunnel(c, str_of(p->name)) != NULL)
+		if (!p->temporary || tunnel_find(c, str_of(p->name)) != NULL)
 			visitor_leave_tunnel(c, p->name);
 		place_free(p);
 	}

@@ -31,9 +31,12 @@ void place_free_all(struct core *c);
  */
 void place_on_record(struct core *c, const struct store_record *rec);
 
-/* Somebody serves this tunnel with a working target now, or nobody does any more: open or shut its
- * port. Harmless for tunnels without one. */
-void place_on_served(struct core *c, const char *tunnel, bool served);
+/* Somebody, here or elsewhere, serves this tunnel with a working target now, or nobody does any
+ * more: open or shut its port. Harmless for tunnels without one. */
+void place_on_served(struct core *c, const char *tunnel);
+
+/* tunnel_make() of what is known of its record, NULL when that is nothing. */
+struct tunnel *place_make_tunnel(struct core *c, struct str name);
 
 /* One that was served by as many sessions as may be has lost one: offer it again, at the end of the
  * turn. */

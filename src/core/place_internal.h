@@ -36,7 +36,7 @@ struct place {
 	enum tunnel_kind kind;
 	enum tunnel_tls tls;
 	bool enabled, temporary;
-	bool served; /* by a session with a working target */
+	bool served; /* by a session, here or elsewhere, with a working target */
 	bool room;   /* a session has left it: those that were too many are asked again */
 	uint64_t version;
 	char *record; /* owned: its bytes */

@@ -7,10 +7,14 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "core/core_internal.h"
+#include "core/peer_internal.h"
 
 /* Moments are rounded up to this, so that a busy node wakes up seldom. */
 #define REFRESH_TICK_MS 250
+
+/* Records that are to be read because other nodes have written them, at most; what is beyond is
+ * read when its moment comes. */
+#define REFRESH_TOLD_MAX 8192
 
 /* A record to be read. */
 struct refresh_read {
@@ -25,6 +29,7 @@ struct refresh {
 	struct ev_timer timer;
 	uint64_t last_ms;    /* all moments up to here have been served */
 	struct list waiting; /* of refresh_read.link: CORE_REFRESHES_MAX others are being read */
+	size_t n_waiting;
 };
 
 /* ---- reading ---- */
@@ -40,13 +45,27 @@ static void refresh_end(struct refresh_read *read)
 	refresh_next(c->refresh);
 }
 
+static void refresh_read_add(struct refresh *r, struct str kind, struct str key);
+
+/* One that is known by now is told of itself when it changes. */
+static void refresh_on_route(struct refresh *r, struct str value)
+{
+	struct record_route route;
+
+	if (record_read_route(value, &route) == 0 &&
+	    map_get(&r->core->places, str_of(route.tunnel)) == NULL)
+		refresh_read_add(r, RECORD_TUNNEL, str_of(route.tunnel));
+}
+
 static void refresh_on_answer(struct core_call *call, const struct store_answer *answer)
 {
 	struct refresh_read *read = (struct refresh_read *)call;
 	struct store_record gone = {.kind = read->kind, .key = read->key};
 
 	/* what cannot be read has not changed */
-	if (answer->e == 0 || answer->e == ERR_NOTFOUND)
+	if (answer->e == 0 && str_eq(read->kind, RECORD_ROUTE))
+		refresh_on_route(call->core->refresh, answer->recs[0].value);
+	else if (answer->e == 0 || answer->e == ERR_NOTFOUND)
 		core_on_record(call->core, answer->e == 0 ? &answer->recs[0] : &gone);
 	refresh_end(read);
 }
@@ -78,6 +97,7 @@ static void refresh_next(struct refresh *r)
 			return;
 		link = list_pop(&r->waiting);
 		CHECK(link == &read->link);
+		r->n_waiting--;
 	}
 }
 
@@ -93,6 +113,7 @@ static void refresh_read_add(struct refresh *r, struct str kind, struct str key)
 	read->kind = kind;
 	read->key = (struct str){read->bytes, key.len};
 	list_push(&r->waiting, &read->link);
+	r->n_waiting++;
 }
 
 /* ---- whose turn it is ---- */
@@ -124,7 +145,7 @@ static void refresh_tunnel(struct refresh *r, struct map_entry *e)
 /* A tunnel that nobody serves, but that is known for its route. */
 static void refresh_place(struct refresh *r, struct map_entry *e)
 {
-	if (core_tunnel(r->core, e->key) == NULL)
+	if (tunnel_find(r->core, e->key) == NULL)
 		refresh_read_add(r, RECORD_TUNNEL, e->key);
 }
 
@@ -179,6 +200,37 @@ void refresh_watch(struct core *c)
 	/* The timer knows nothing of this one yet; but an earlier moment stays. */
 	if (!ev_timer_is_set(&r->timer) || r->timer.at_ms > ev_now_ms(c->ev) + REFRESH_TICK_MS)
 		ev_timer_set(c->ev, &r->timer, REFRESH_TICK_MS);
+}
+
+/* ---- what other nodes say that they have written ---- */
+
+/* An account first, as in refresh_owner(). */
+static void refresh_credential(struct refresh *r, struct str key)
+{
+	struct str account = {key.p, str_find(key, '/')};
+
+	if (map_get(&r->core->grants, key) == NULL)
+		return;
+	refresh_read_add(r, RECORD_ACCOUNT, account);
+	refresh_read_add(r, RECORD_CREDENTIAL, key);
+}
+
+void core_on_written_elsewhere(struct core *c, struct str kind, struct str key)
+{
+	struct refresh *r = c->refresh;
+
+	if (r->n_waiting >= REFRESH_TOLD_MAX || key.len == 0 || key.len > STORE_KEY_MAX)
+		return;
+	if (str_eq(kind, RECORD_ACCOUNT) && map_get(&c->owners, key) != NULL)
+		refresh_read_add(r, RECORD_ACCOUNT, key);
+	else if (str_eq(kind, RECORD_CREDENTIAL))
+		refresh_credential(r, key);
+	else if (str_eq(kind, RECORD_TUNNEL) &&
+		 (tunnel_find(c, key) != NULL || map_get(&c->places, key) != NULL))
+		refresh_read_add(r, RECORD_TUNNEL, key);
+	else if (str_eq(kind, RECORD_ROUTE))
+		refresh_read_add(r, RECORD_ROUTE, key);
+	refresh_next(r);
 }
 
 /* ---- life ---- */

@@ -474,6 +474,19 @@ static void start_on_temporary(void *arg, int e)
 		place_start(s->core, start_on_places, s);
 }
 
+/* Where there are other nodes we do not know yet what they serve. */
+static void start_clean(struct start *s)
+{
+	int e;
+
+	if (s->core->opt.cluster.serves != NULL) {
+		temporary_look(s->core);
+		start_on_temporary(s, 0);
+	} else if ((e = temporary_start(s->core, start_on_temporary, s)) != 0) {
+		start_end(s, e);
+	}
+}
+
 static void start_on_done(void *arg, int e)
 {
 	struct start *s = arg;
@@ -481,9 +494,7 @@ static void start_on_done(void *arg, int e)
 	if (e == 0) {
 		start_log(s);
 		if (!start_advance(s)) {
-			e = temporary_start(s->core, start_on_temporary, s);
-			if (e != 0)
-				start_end(s, e);
+			start_clean(s);
 			return;
 		}
 		if ((e = start_go(s)) == 0)

@@ -4,23 +4,35 @@
  *
  * Whoever attaches to such a record writes it, so a drop that was decided on what is no longer true
  * meets another version and lets it be. What cannot be dropped, or was not because the process
- * ended, goes at the next start: nobody serves anything then. Several karezd may share one store,
- * and one that starts takes the temporary tunnels of the others with it: who serves a record is
- * known nowhere but in the process that does. Their agents are told, and make new ones.
+ * ended, goes at the next start: nobody serves anything then.
+ *
+ * Where there are other nodes, all of that waits: an agent that has gone here may have come there,
+ * and it takes a moment until that is known. What a node leaves behind that dies is looked for by
+ * those who miss it. Without a word between them several karezd on one store take each other's
+ * temporary tunnels away; their agents are told, and make new ones.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "core/peer_internal.h"
 #include "core/tunnel_txn.h"
 
 /* Tunnels that wait to be dropped; more are left to the next start. */
 #define TEMPORARY_WAITING_MAX 16384
 
+/* Where there are other nodes: how long after its last session one is dropped, and how long after a
+ * start, or a node's end, the rest is looked for. What was changed within that time stays. */
+#define TEMPORARY_WAIT_MS 10000
+#define TEMPORARY_LOOK_MS 30000
+
 struct temporaries {
 	struct core *core;
 	struct list waiting, running; /* of temporary_drop.link, owned */
 	size_t n_waiting, n_running;
+	struct ev_timer timer; /* the first that waits may go */
+	struct ev_timer look;  /* see temporary_look() */
+	bool looking;
 };
 
 /* One that nobody serves any more. */
@@ -28,15 +40,28 @@ struct temporary_drop {
 	struct list link;
 	struct temporaries *of;
 	struct txn *txn; /* owned */
-	uint64_t version;
+	uint64_t version, due_ms;
 	bool dropped; /* by this run */
 	char account[CORE_ID_TEXT];
 	char name[];
 };
 
+static bool temporary_is_served(struct core *c, const char *name)
+{
+	const struct tunnel *t = tunnel_find(c, str_of(name));
+
+	return (t != NULL && t->n_serving > 0) || peer_find(c, str_of(name)) != NULL;
+}
+
 bool temporary_is_idle(struct core *c, const struct record_tunnel *r)
 {
-	return r->temporary && core_tunnel(c, str_of(r->name)) == NULL;
+	return r->temporary && !temporary_is_served(c, r->name);
+}
+
+/* Are there other nodes, as far as we know? */
+static bool temporary_has_others(const struct core *c)
+{
+	return c->opt.cluster.serves != NULL;
 }
 
 static void temporary_say(struct core *c, const char *name, const char *account)
@@ -55,7 +80,7 @@ static int temporary_run(struct txn *t, void *arg)
 	int e;
 
 	d->dropped = false;
-	if (core_tunnel(d->of->core, str_of(d->name)) != NULL)
+	if (temporary_is_served(d->of->core, d->name))
 		return 0;
 	if ((e = tunnel_txn_get(t, str_of(d->name), &r, &rec)) != 0)
 		return e == ERR_NOTFOUND ? 0 : e;
@@ -100,11 +125,17 @@ static void temporary_next(struct temporaries *l)
 			      .kind = CORE_DROP,
 			      .run = temporary_run,
 			      .done = temporary_on_done};
+	uint64_t now = ev_now_ms(l->core->ev);
 	struct temporary_drop *d;
 	int e;
 
 	while (!list_empty(&l->waiting) && l->n_running < CORE_DROPS_MAX) {
-		d = CONTAINER_OF(list_pop(&l->waiting), struct temporary_drop, link);
+		d = CONTAINER_OF(l->waiting.next, struct temporary_drop, link);
+		if (d->due_ms > now) { /* as are all behind it */
+			ev_timer_set(l->core->ev, &l->timer, d->due_ms - now);
+			return;
+		}
+		list_del(&d->link);
 		l->n_waiting--;
 		l->n_running++;
 		list_push(&l->running, &d->link);
@@ -112,6 +143,11 @@ static void temporary_next(struct temporaries *l)
 		if ((e = txn_start(&opt, &d->txn)) != 0)
 			temporary_end(d, e);
 	}
+}
+
+static void temporary_on_timer(void *arg)
+{
+	temporary_next(arg);
 }
 
 void temporary_left(struct core *c, const char *name, uint64_t version)
@@ -126,10 +162,12 @@ void temporary_left(struct core *c, const char *name, uint64_t version)
 	if (d == NULL) {
 		log_warn(c->opt.log, "event=tunnel-kept tunnel=%s temporary=yes code=%s", name,
 			 err_name(ERR_LIMIT));
+		temporary_look(c);
 		return;
 	}
 	d->of = l;
 	d->version = version;
+	d->due_ms = ev_now_ms(c->ev) + (temporary_has_others(c) ? TEMPORARY_WAIT_MS : 0);
 	memcpy(d->name, name, size);
 	list_push(&l->waiting, &d->link);
 	l->n_waiting++;
@@ -143,6 +181,7 @@ struct temporary_walk {
 	void (*done)(void *arg, int e);
 	void *arg;
 	bool found, dropped; /* by this run: a note; its tunnel */
+	int64_t now_ms;	     /* wall clock: when it began */
 	char account[CORE_ID_TEXT];
 	size_t after_len, last_len;
 	char after[STORE_KEY_MAX];    /* the note before */
@@ -162,6 +201,8 @@ static int temporary_walk_one(struct temporary_walk *w, struct txn *t, struct st
 		return e == ERR_IO ? 0 : e;
 	if (!temporary_is_idle(w->core, &r))
 		return 0; /* somebody was quicker than we */
+	if (temporary_has_others(w->core) && r.updated_ms > w->now_ms - TEMPORARY_LOOK_MS)
+		return 0; /* or is about to be */
 	w->dropped = true;
 	memcpy(w->account, r.account, sizeof w->account);
 	return tunnel_txn_drop(t, &r);
@@ -241,10 +282,35 @@ int temporary_start(struct core *c, void (*done)(void *arg, int e), void *arg)
 	w->core = c;
 	w->done = done;
 	w->arg = arg;
+	w->now_ms = ev_wall_ms(c->ev);
 	if (temporary_walk_go(w) == 0)
 		return 0;
 	free(w);
 	return ERR_NOMEM;
+}
+
+static void temporary_on_looked(void *arg, int e)
+{
+	struct core *c = arg;
+
+	if (c->temporaries != NULL)
+		c->temporaries->looking = false;
+}
+
+static void temporary_on_look(void *arg)
+{
+	struct temporaries *l = arg;
+
+	/* when it cannot be begun, the next node that goes, or the next start, comes to it */
+	l->looking = temporary_start(l->core, temporary_on_looked, l->core) == 0;
+}
+
+void temporary_look(struct core *c)
+{
+	struct temporaries *l = c->temporaries;
+
+	if (l != NULL && temporary_has_others(c) && !l->looking && !ev_timer_is_set(&l->look))
+		ev_timer_set(c->ev, &l->look, TEMPORARY_LOOK_MS);
 }
 
 /* ---- life ---- */
@@ -256,6 +322,8 @@ int temporary_new(struct core *c, struct temporaries **out)
 	if (l == NULL)
 		return ERR_NOMEM;
 	l->core = c;
+	l->timer = (struct ev_timer){.fn = temporary_on_timer, .arg = l};
+	l->look = (struct ev_timer){.fn = temporary_on_look, .arg = l};
 	list_init(&l->waiting);
 	list_init(&l->running);
 	*out = l;
@@ -268,6 +336,8 @@ void temporary_free(struct temporaries *l)
 
 	if (l == NULL)
 		return;
+	ev_timer_stop(l->core->ev, &l->timer);
+	ev_timer_stop(l->core->ev, &l->look);
 	while ((link = list_pop(&l->running)) != NULL) {
 		struct temporary_drop *d = CONTAINER_OF(link, struct temporary_drop, link);
 

@@ -1,16 +1,15 @@
 /*
  * The registry: which sessions serve a tunnel on this node.
  *
- * A tunnel is here only while somebody serves it, and it is what its record says: whoever hears of
- * a change tells tunnel_on_record(). A session that goes takes its own place with it and nobody
- * else's.
+ * A tunnel is what its record says: whoever hears of a change tells tunnel_on_record(). A session
+ * that goes takes its own place with it and nobody else's.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "core/peer_internal.h"
 #include "core/place.h"
-#include "core/settings.h"
 
 /* ---- who serves ---- */
 
@@ -33,7 +32,7 @@ static void tunnel_log_serving(const struct serving *s, const char *event)
 
 struct serving *tunnel_find_serving(struct member *m, struct str name)
 {
-	struct tunnel *t = core_tunnel(m->core, name);
+	struct tunnel *t = tunnel_find(m->core, name);
 
 	if (t == NULL)
 		return NULL;
@@ -46,39 +45,36 @@ struct serving *tunnel_find_serving(struct member *m, struct str name)
 	return NULL;
 }
 
-static void tunnel_drop_host(struct tunnel_host *h)
-{
-	map_del(&h->tunnel->core->hosts, &h->entry);
-	list_del(&h->link);
-	free(h);
-}
-
-/* Nobody serves it any more. Somebody may hold it, and ask for its settings, until the loop turns.
- */
-static void tunnel_free(struct tunnel *t)
-{
-	struct core *c = t->core;
-
-	while (!list_empty(&t->hosts))
-		tunnel_drop_host(CONTAINER_OF(t->hosts.next, struct tunnel_host, link));
-	map_del(&c->tunnels, &t->entry);
-	settings_unref(c->ev, t->settings);
-	ev_free_later(c->ev, t);
-}
-
 /* One more session works, or one less. */
 static void tunnel_count_up(struct tunnel *t, bool up)
 {
 	t->n_up += up ? 1 : (size_t)-1;
 	if (t->n_up == (up ? 1 : 0))
-		place_on_served(t->core, t->name, up);
+		place_on_served(t->core, t->name);
+	peer_tell_changed(t);
+}
+
+/* The sessions that serve it, here and elsewhere. */
+static size_t tunnel_n_all(const struct tunnel *t)
+{
+	const struct remotes *rs = peer_find(t->core, t->entry.key);
+
+	return t->n_serving + (rs != NULL ? peer_count(rs) : 0);
+}
+
+/* The same without those elsewhere that a member takes the place of. */
+static size_t tunnel_n_for(const struct tunnel *t, const struct member *m)
+{
+	const struct remotes *rs = peer_find(t->core, t->entry.key);
+
+	return t->n_serving + (rs != NULL ? peer_count_others(rs, m) : 0);
 }
 
 void tunnel_leave(struct serving *s, const char *event)
 {
 	struct member *m = s->member;
 	struct tunnel *t = s->tunnel;
-	bool was_full = t->n_serving >= t->sessions_max;
+	bool was_full = tunnel_n_all(t) >= t->sessions_max;
 
 	tunnel_log_serving(s, event);
 	list_del(&s->of_tunnel);
@@ -89,10 +85,11 @@ void tunnel_leave(struct serving *s, const char *event)
 		place_on_room(t->core, t->name);
 	if (m->n_serving-- == CORE_TUNNELS_PER_SESSION)
 		offer_look(m);
+	peer_tell_changed(t);
 	if (--t->n_serving == 0) {
 		if (t->temporary)
 			temporary_left(t->core, t->name, t->settings->version);
-		tunnel_free(t);
+		tunnel_settle(t);
 	}
 	free(s);
 }
@@ -150,19 +147,61 @@ static bool tunnel_has_newer(const struct tunnel *t, const struct member *m)
 	return false;
 }
 
-/* The older processes of this agent lose the tunnel; their owners may close them while told. */
-static void tunnel_oust_ghosts(struct tunnel *t, const struct member *m)
+/* Its owner may close it while it is told. */
+static void tunnel_oust_ghost(struct serving *ghost)
 {
+	struct member *old = ghost->member;
+	struct tunnel *t = ghost->tunnel;
 	char reason[CORE_REASON_TEXT];
-	struct serving *ghost;
 
 	str_printf(reason, sizeof reason,
 		   "another karez with the same name of agent has taken over \"%s\"", t->name);
-	while ((ghost = tunnel_find_ghost(t, m)) != NULL) {
-		struct member *old = ghost->member;
+	tunnel_leave(ghost, "replaced");
+	old->opt.owner->detached(old->opt.arg, t->name, ERR_REPLACED, reason, 0);
+}
 
-		tunnel_leave(ghost, "replaced");
-		old->opt.owner->detached(old->opt.arg, t->name, ERR_REPLACED, reason, 0);
+/* The older processes of this agent lose the tunnel. */
+static void tunnel_oust_ghosts(struct tunnel *t, const struct member *m)
+{
+	struct serving *ghost;
+
+	while ((ghost = tunnel_find_ghost(t, m)) != NULL)
+		tunnel_oust_ghost(ghost);
+}
+
+/* The session that a process of the same agent elsewhere takes the place of; NULL: none. */
+static struct serving *tunnel_find_older(struct tunnel *t, const struct node_entry_agent *a)
+{
+	LIST_FOR_EACH (link, &t->serving) {
+		struct serving *s = CONTAINER_OF(link, struct serving, of_tunnel);
+
+		if (s->member->agent_number == a->agent && s->member->opt.agent.epoch < a->epoch)
+			return s;
+	}
+	return NULL;
+}
+
+/* One of its connections is somewhere else now: what is here lives no longer, or says so. */
+static void tunnel_rouse_moved(struct tunnel *t, const struct node_entry_agent *a)
+{
+	LIST_FOR_EACH (link, &t->serving) {
+		struct member *m = CONTAINER_OF(link, struct serving, of_tunnel)->member;
+
+		if (m->agent_number == a->agent && m->opt.agent.epoch == a->epoch &&
+		    (a->carriers >> (m->opt.agent.carrier & 63) & 1) != 0)
+			member_rouse(m);
+	}
+}
+
+void tunnel_on_elsewhere(struct tunnel *t, const struct node_entry *entry)
+{
+	struct serving *s;
+
+	/* t is readable until the loop turns, and its list is empty when it has gone */
+	for (unsigned i = 0; i < entry->n_agents; i++) {
+		while ((s = tunnel_find_older(t, &entry->agents[i])) != NULL)
+			tunnel_oust_ghost(s);
+		tunnel_rouse_moved(t, &entry->agents[i]);
 	}
 }
 
@@ -187,7 +226,7 @@ static void tunnel_oust_silent(struct tunnel *t, const struct member *m)
 {
 	struct serving *s;
 
-	if (t->n_serving <= t->sessions_max || (s = tunnel_find_silent(t, m)) == NULL)
+	if (tunnel_n_for(t, m) <= t->sessions_max || (s = tunnel_find_silent(t, m)) == NULL)
 		return;
 	tunnel_take_away(s, ERR_REPLACED,
 			 "this connection did not answer any more; another one of its account has "
@@ -203,25 +242,28 @@ static void tunnel_rouse(struct tunnel *t)
 
 static int tunnel_admit(struct tunnel *t, struct member *m, char reason[CORE_REASON_TEXT])
 {
+	const struct remotes *rs = peer_find(t->core, t->entry.key);
+	size_t n = tunnel_n_for(t, m);
+
 	if (strcmp(t->account, m->grant->who.account) != 0) {
 		str_printf(reason, CORE_REASON_TEXT,
 			   "the name \"%s\" is taken by somebody else; choose another with --name",
 			   t->name);
 		return ERR_EXISTS;
 	}
-	if (tunnel_has_newer(t, m)) {
+	if (tunnel_has_newer(t, m) || (rs != NULL && peer_has_newer(rs, m))) {
 		str_printf(reason, CORE_REASON_TEXT,
 			   "a newer karez with the same name of agent serves \"%s\" already",
 			   t->name);
 		return ERR_REPLACED;
 	}
-	if (t->n_serving >= t->sessions_max && tunnel_find_ghost(t, m) == NULL &&
+	if (n >= t->sessions_max && tunnel_find_ghost(t, m) == NULL &&
 	    tunnel_find_silent(t, m) == NULL) {
 		tunnel_rouse(t);
 		str_printf(reason, CORE_REASON_TEXT,
 			   "%zu sessions serve this tunnel already, which is its limit (%zu); end "
 			   "one of them first, or raise the tunnel's limit of sessions",
-			   t->n_serving, t->sessions_max);
+			   n, t->sessions_max);
 		return ERR_LIMIT;
 	}
 	return 0;
@@ -229,65 +271,16 @@ static int tunnel_admit(struct tunnel *t, struct member *m, char reason[CORE_REA
 
 /* ---- the record ---- */
 
-/*
- * A host that two tunnels claim goes to the later record: whoever proves it takes it out of the
- * other's record with the same stroke, so the earlier one is out of date.
- */
-static void tunnel_add_host(struct tunnel *t, const char *host)
-{
-	struct map_entry *old = map_get(&t->core->hosts, str_of(host));
-	struct tunnel_host *h;
-
-	if (old != NULL) {
-		struct tunnel_host *theirs = CONTAINER_OF(old, struct tunnel_host, entry);
-
-		if (theirs->tunnel == t || theirs->tunnel->settings->version > t->settings->version)
-			return;
-		tunnel_drop_host(theirs);
-	}
-	if ((h = calloc(1, sizeof *h)) == NULL)
-		return; /* its visitors are told that nobody serves it */
-	h->tunnel = t;
-	str_printf(h->host, sizeof h->host, "%s", host);
-	h->entry.key = str_of(h->host);
-	if (map_put(&t->core->hosts, &h->entry) != 0) {
-		free(h);
-		return;
-	}
-	list_push(&t->hosts, &h->link);
-}
-
-/* Make a tunnel what a record says. Returns 0 or, with nothing changed, ERR_NOMEM. */
-static int tunnel_set(struct tunnel *t, const struct record_tunnel *r, uint64_t version)
-{
-	struct tunnel_settings *settings;
-	int e = settings_new(r, version, &settings);
-
-	if (e != 0)
-		return e;
-	settings_unref(t->core->ev, t->settings);
-	t->settings = settings;
-	t->policy = r->policy;
-	t->sessions_max = r->sessions_max; /* those who serve already stay */
-	t->port = r->port;
-	t->temporary = r->temporary;
-	memcpy(t->account, r->account, sizeof t->account);
-	LIST_FOR_EACH_SAFE (link, &t->hosts) {
-		struct tunnel_host *h = CONTAINER_OF(link, struct tunnel_host, link);
-
-		if (r->kind != TUNNEL_HTTP || !record_tunnel_has_host(r, h->host))
-			tunnel_drop_host(h);
-	}
-	for (size_t i = 0; i < r->n_alt_names && r->kind == TUNNEL_HTTP; i++)
-		tunnel_add_host(t, r->alt_names[i]);
-	return 0;
-}
-
+/* It must not be served any more, here or elsewhere. */
 static void tunnel_take_all(struct tunnel *t, int code, const char *reason)
 {
+	struct core *c = t->core;
+
 	while (!list_empty(&t->serving))
 		tunnel_take_away(CONTAINER_OF(t->serving.next, struct serving, of_tunnel), code,
 				 reason);
+	if (tunnel_find(c, t->entry.key) == t) /* another node serves it still */
+		tunnel_free(t);
 }
 
 /* A name that was dropped, and made anew by others before we heard of either. */
@@ -359,6 +352,7 @@ static void tunnel_follow_agents(struct tunnel *t, const struct record_tunnel *r
 		s = CONTAINER_OF(link, struct serving, of_tunnel);
 		s->priority = r->n_agents > 0 ? (unsigned)tunnel_rank(r, s->member) : s->wished;
 	}
+	peer_tell_changed(t);
 }
 
 /* A record that is older than what we know says nothing. */
@@ -372,7 +366,7 @@ static void tunnel_follow(struct tunnel *t, const struct record_tunnel *r, uint6
 
 void tunnel_on_record(struct core *c, const struct store_record *rec)
 {
-	struct tunnel *t = core_tunnel(c, rec->key);
+	struct tunnel *t = tunnel_find(c, rec->key);
 	struct record_tunnel r;
 
 	if (t == NULL)
@@ -388,33 +382,6 @@ void tunnel_on_record(struct core *c, const struct store_record *rec)
 				"administrator");
 	else
 		tunnel_follow(t, &r, rec->version);
-}
-
-static int tunnel_new(struct core *c, const struct record_tunnel *r, uint64_t version,
-		      struct tunnel **out)
-{
-	struct tunnel *t = calloc(1, sizeof *t);
-	int e = ERR_NOMEM;
-
-	if (t == NULL)
-		goto out;
-	t->core = c;
-	list_init(&t->serving);
-	list_init(&t->hosts);
-	if ((e = str_copy(t->name, sizeof t->name, str_of(r->name))) != 0)
-		goto out;
-	t->entry.key = str_of(t->name);
-	if ((e = map_put(&c->tunnels, &t->entry)) != 0)
-		goto out;
-	if ((e = tunnel_set(t, r, version)) != 0) {
-		map_del(&c->tunnels, &t->entry);
-		goto out;
-	}
-	refresh_add(c, RECORD_TUNNEL, t->entry.key);
-	MOVE(*out, t);
-out:
-	free(t);
-	return e;
 }
 
 /* "a, b and 3 more": who may serve it, for a sentence. */
@@ -449,6 +416,7 @@ static void tunnel_add(struct tunnel *t, struct serving *s)
 {
 	struct member *m = s->member;
 
+	list_del(&t->unserved);
 	s->tunnel = t;
 	s->place = ++t->core->place_number;
 	list_unshift(&t->serving, &s->of_tunnel);
@@ -465,7 +433,7 @@ int tunnel_serve(struct member *m, const struct record_tunnel *r, uint64_t versi
 		 const struct tunnel_serve_opt *opt, char reason[CORE_REASON_TEXT])
 {
 	struct core *c = m->core;
-	struct tunnel *t = core_tunnel(c, str_of(r->name));
+	struct tunnel *t = tunnel_find(c, str_of(r->name));
 	struct serving *s = tunnel_find_serving(m, str_of(r->name));
 	int e;
 
@@ -478,7 +446,7 @@ int tunnel_serve(struct member *m, const struct record_tunnel *r, uint64_t versi
 		tunnel_follow(t, r, version);
 	if (s != NULL)
 		return 0;
-	t = core_tunnel(c, str_of(r->name)); /* others may have been its last */
+	t = tunnel_make(c, r, version); /* others may have been its last */
 	if (t != NULL && (e = tunnel_admit(t, m, reason)) != 0)
 		return e;
 	if ((s = calloc(1, sizeof *s)) == NULL ||
@@ -487,6 +455,8 @@ int tunnel_serve(struct member *m, const struct record_tunnel *r, uint64_t versi
 		core_store_reason(ERR_NOMEM, reason);
 		return ERR_NOMEM;
 	}
+	if (t->n_serving == 0)
+		refresh_add(c, RECORD_TUNNEL, t->entry.key);
 	s->member = m;
 	tunnel_set_role(s, r, opt);
 	tunnel_add(t, s);
@@ -533,37 +503,4 @@ void tunnel_recheck(struct member *m)
 	if (c->rechecked == m)
 		offer_look(m); /* or it may serve more */
 	c->rechecked = NULL;
-}
-
-/* ---- visitors ---- */
-
-struct tunnel *core_tunnel(struct core *c, struct str name)
-{
-	struct map_entry *entry = map_get(&c->tunnels, name);
-
-	return entry == NULL ? NULL : CONTAINER_OF(entry, struct tunnel, entry);
-}
-
-struct tunnel *core_tunnel_at(struct core *c, struct str host)
-{
-	struct map_entry *entry = map_get(&c->hosts, host);
-
-	return entry == NULL ? NULL : CONTAINER_OF(entry, struct tunnel_host, entry)->tunnel;
-}
-
-const char *tunnel_name(const struct tunnel *t)
-{
-	return t->name;
-}
-
-const struct tunnel_settings *tunnel_settings(const struct tunnel *t)
-{
-	return t->settings;
-}
-
-void tunnel_loop_mark(const struct tunnel *t, char out[17])
-{
-	uint64_t mark = siphash(t->core->loop_key, t->name, strlen(t->name));
-
-	str_printf(out, 17, "%016llx", (unsigned long long)mark);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/peer_internal.h"
 
 /* Bytes that belong to the transaction and go with it, or with its next try. */
 struct txn_block {
@@ -235,6 +236,8 @@ static void txn_commit(struct txn *t, const struct store_answer *answer)
 	}
 	for (size_t i = 0; i < t->n_writes; i++)
 		core_on_record(t->opt.core, &t->writes[i].rec);
+	for (size_t i = 0; i < t->n_writes; i++)
+		peer_tell_wrote(t->opt.core, &t->writes[i].rec);
 }
 
 static void txn_on_written(struct core_call *call, const struct store_answer *answer)
@@ -429,6 +432,16 @@ static int txn_ask(struct txn *t)
 	return e != 0 ? e : ERR_AGAIN;
 }
 
+/*
+ * What is known here may be old: after a conflict only the store counts; and for a visitor of a
+ * tunnel that another node has begun to serve, which may not have been there a moment ago.
+ */
+static bool txn_may_peek(const struct txn *t, struct str kind, struct str key)
+{
+	return t->tries == 0 && (t->opt.kind != CORE_LOOKUP || !str_eq(kind, RECORD_TUNNEL) ||
+				 peer_find(t->opt.core, key) == NULL);
+}
+
 /* The item of a record that is to be read. Returns as txn_want(). */
 static int txn_need(struct txn *t, struct str kind, struct str key, struct txn_item **out)
 {
@@ -444,8 +457,7 @@ static int txn_need(struct txn *t, struct str kind, struct str key, struct txn_i
 	if ((e = txn_bound(t, t->n_reads, TXN_READS_MAX, TXN_LARGE_READS_MAX)) != 0)
 		return e;
 	t->n_reads++;
-	/* what is known here may be old: after a conflict only the store counts */
-	if (t->tries == 0 && store_peek(t->opt.core->opt.store, kind, key, &rec))
+	if (txn_may_peek(t, kind, key) && store_peek(t->opt.core->opt.store, kind, key, &rec))
 		return txn_keep_read(t, it, &rec);
 	it->state = TXN_WANTED;
 	*t->wanted_end = it;

@@ -27,7 +27,7 @@ void core_visitor_served(struct core *c, const struct core_visitor *v,
 
 	if (c->n_watching == 0 || v->place == 0)
 		return;
-	if ((t = core_tunnel(c, str_of(v->visit->tunnel))) == NULL)
+	if ((t = tunnel_find(c, str_of(v->visit->tunnel))) == NULL)
 		return;
 	LIST_FOR_EACH (link, &t->serving) {
 		const struct serving *s = CONTAINER_OF(link, struct serving, of_tunnel);
