@@ -110,6 +110,19 @@ void store_close(struct store *s)
 	ev_task_run(s->ev, &s->close_task);
 }
 
+void store_on_rewind(struct store *s, void (*fn)(void *arg), void *arg)
+{
+	s->rewound = fn;
+	s->rewound_arg = arg;
+}
+
+void store_rewound(struct store *s)
+{
+	store_cache_clear(s->cache);
+	if (s->rewound != NULL)
+		s->rewound(s->rewound_arg);
+}
+
 size_t store_pending(const struct store *s)
 {
 	return s->n_pending;

@@ -110,6 +110,14 @@ int store_open(struct ev *ev, struct log *log, const char *where, struct store *
  */
 void store_close(struct store *s);
 
+/*
+ * Tell when records may be older than what was answered before: another Redis has taken over, or it
+ * was started anew. What this process itself wrote shortly before has been written again by then,
+ * as far as nobody else has written there since (see store_redis.h). One listener; NULL: nobody.
+ *   fn  on the loop; may do anything to the store.
+ */
+void store_on_rewind(struct store *s, void (*fn)(void *arg), void *arg);
+
 /* How many calls are not answered yet: whoever shuts down gracefully waits for 0. */
 size_t store_pending(const struct store *s);
 

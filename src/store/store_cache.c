@@ -169,12 +169,20 @@ struct store_cache *store_cache_new(struct ev *ev)
 	return c;
 }
 
+void store_cache_clear(struct store_cache *c)
+{
+	while (!list_empty(&c->used))
+		store_cache_drop(c, CONTAINER_OF(c->used.next, struct store_known, age));
+	c->clock++;
+	for (size_t i = 0; i < ARRAY_LEN(c->wrote); i++)
+		c->wrote[i] = c->clock;
+}
+
 void store_cache_free(struct store_cache *c)
 {
 	if (c == NULL)
 		return;
-	while (!list_empty(&c->used))
-		store_cache_drop(c, CONTAINER_OF(c->used.next, struct store_known, age));
+	store_cache_clear(c);
 	map_free(&c->map);
 	free(c);
 }

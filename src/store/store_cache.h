@@ -17,6 +17,9 @@ struct store_cache;
 struct store_cache *store_cache_new(struct ev *ev);
 void store_cache_free(struct store_cache *c);
 
+/* Nothing is known any more; what is being read now is not kept either. */
+void store_cache_clear(struct store_cache *c);
+
 /* A request is about to be queued: what it writes is known no more. */
 void store_cache_on_ask(struct store_cache *c, struct store_req *req);
 

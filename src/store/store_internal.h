@@ -53,6 +53,8 @@ struct store {
 	struct list running;	   /* of store_req: another thread is at it */
 	size_t n_pending, pending_bytes;
 	struct ev_task close_task;
+	void (*rewound)(void *arg); /* see store_on_rewind(); may be NULL */
+	void *rewound_arg;
 	bool closed;
 	bool failing; /* the last answer that touched the medium was an error of it */
 };
@@ -67,6 +69,9 @@ void store_fini(struct store *s);
 /* Tell the caller req->answer and free the request, which is in no list any more. */
 void store_req_answer(struct store *s, struct store_req *req);
 void store_req_free(struct store_req *req);
+
+/* Records may be older than before: forget what was read, tell the listener. */
+void store_rewound(struct store *s);
 
 /* [size] bytes that live as long as the request; NULL when memory is gone. */
 char *store_req_keep(struct store_req *req, size_t size);

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "store/store_redis_link.h"
+#include "store/store_redis_redo.h"
 #include "store/store_redis_script.h"
 
 /* Pages that may be under way: their answers wait in Redis' memory, a MiB each. */
@@ -21,6 +22,9 @@
 /* For replicas to have a write (wait=N): shorter than a reply may take. */
 #define WAIT_MS	     1000
 #define WAIT_MS_TEXT "1000"
+
+/* Between two questions to the Sentinels while writes do not reach replicas. */
+#define SEEK_MS 5000
 
 enum call_state {
 	CALL_WAITING,  /* to be sent */
@@ -52,6 +56,12 @@ struct store_redis {
 	uint64_t down_ms; /* when it broke; while it is not up */
 	bool long_down;	  /* for longer than anybody waits */
 	char wait_tag;	  /* its address marks the replies to WAIT */
+
+	char run_id[STORE_REDIS_RUN_ID + 1]; /* of the Redis that has what was answered; "": none */
+	struct store_redis_redo lately;	     /* what another one may lack */
+	size_t n_redoing, n_remade, n_taken; /* batches sent to it; and what became of them */
+	char redo_tag;
+	uint64_t sought_ms; /* when the Sentinels were asked last; 0: never */
 	struct ev_timer patience;
 	struct ev_task task;
 };
@@ -62,6 +72,12 @@ static struct call *redis_call(struct store_redis *r, size_t i)
 }
 
 /* ---- answers ---- */
+
+/* The write is answered with 0. */
+static void redis_wrote(struct store_redis *r, struct call *call)
+{
+	store_redis_redo_keep(&r->lately, call->req, ev_now_ms(r->store.ev));
+}
 
 static void call_done(struct call *call, int e, bool by_link)
 {
@@ -287,10 +303,26 @@ static void redis_on_call_reply(struct store_redis *r, struct call *call, const 
 		return;
 	}
 	store_redis_resp_answer(req, reply, ev_wall_ms(r->store.ev));
-	if (req->verb == STORE_WRITE && req->answer.e == 0 && r->url.wait > 0)
+	if (req->verb == STORE_WRITE && req->answer.e == 0 && r->url.wait > 0) {
 		call->state = CALL_UNPROVEN;
-	else
-		call->state = CALL_DONE;
+		return;
+	}
+	call->state = CALL_DONE;
+	if (req->verb == STORE_WRITE && req->answer.e == 0)
+		redis_wrote(r, call);
+}
+
+/* After a planned failover the old master is a master for some seconds still, without replicas. */
+static void redis_seek(struct store_redis *r)
+{
+	uint64_t now = ev_now_ms(r->store.ev);
+
+	if (r->url.kind != STORE_REDIS_SENTINEL ||
+	    (r->sought_ms != 0 && now - r->sought_ms < SEEK_MS))
+		return;
+	r->sought_ms = now;
+	store_redis_link_reopen(r->link, "a write did not reach its replicas; asking the Sentinels "
+					 "whether another one is master");
 }
 
 /* The reply to WAIT: it stands for every write that was replied to before it. */
@@ -310,8 +342,67 @@ static void redis_on_wait_reply(struct store_redis *r, const redisReply *reply)
 				  r->store.where, r->url.wait, WAIT_MS);
 			r->store.failing = true;
 		}
+		if (enough)
+			redis_wrote(r, call);
 		call_done(call, enough ? 0 : ERR_IO, false);
 	}
+	if (!enough)
+		redis_seek(r);
+}
+
+/* ---- another Redis has taken over ---- */
+
+/* It has all that it will get back. */
+static void redis_rewound(struct store_redis *r)
+{
+	struct store *s = &r->store;
+
+	if (r->n_remade > 0 || r->n_taken > 0)
+		log_warn(s->log,
+			 "store=%s: another Redis is master, at %s, and had lost writes that were "
+			 "answered; made again: %zu, taken by others meanwhile: %zu",
+			 s->where, store_redis_link_peer_name(r->link), r->n_remade, r->n_taken);
+	memcpy(r->run_id, store_redis_link_peer(r->link)->run_id, sizeof r->run_id);
+	store_rewound(s);
+}
+
+static int redis_send_redo(void *arg, struct str command)
+{
+	struct store_redis *r = arg;
+	int e = store_redis_link_send(r->link, command, &r->redo_tag);
+
+	r->n_redoing += e == 0;
+	return e;
+}
+
+/* Before anything else is asked there. */
+static void redis_look_behind(struct store_redis *r)
+{
+	const char *run_id = store_redis_link_peer(r->link)->run_id;
+
+	if (strcmp(run_id, "-") == 0 || strcmp(run_id, r->run_id) == 0)
+		return;
+	if (r->run_id[0] == '\0') {
+		memcpy(r->run_id, run_id, sizeof r->run_id);
+		return;
+	}
+	r->n_redoing = r->n_remade = r->n_taken = 0;
+	if (store_redis_redo_each(&r->lately, run_id, redis_send_redo, r) != 0)
+		store_redis_link_reopen(r->link, "out of memory");
+	else if (r->n_redoing == 0)
+		redis_rewound(r);
+}
+
+static void redis_on_redo_reply(struct store_redis *r, const redisReply *reply)
+{
+	if (reply->type == REDIS_REPLY_INTEGER) {
+		r->n_remade += reply->integer == 1;
+		r->n_taken += reply->integer == 2;
+	} else if (store_redis_resp_fault(reply) == STORE_REDIS_MASTER) {
+		r->redo = STORE_REDIS_MASTER;
+	}
+	if (--r->n_redoing == 0 && r->redo != STORE_REDIS_MASTER)
+		redis_rewound(r);
 }
 
 static void redis_on_reply(void *arg, void *tag, const redisReply *reply)
@@ -320,6 +411,8 @@ static void redis_on_reply(void *arg, void *tag, const redisReply *reply)
 
 	if (tag == &r->wait_tag)
 		redis_on_wait_reply(r, reply);
+	else if (tag == &r->redo_tag)
+		redis_on_redo_reply(r, reply);
 	else if (tag != NULL)
 		redis_on_call_reply(r, tag, reply);
 	if (r->redo != STORE_REDIS_FINE && store_redis_link_pending(r->link) == 0)
@@ -350,6 +443,7 @@ static void redis_on_up(void *arg)
 			 "maxmemory-policy to noeviction",
 			 s->where);
 	}
+	redis_look_behind(r);
 	ev_task_run(s->ev, &r->task);
 }
 
@@ -358,6 +452,9 @@ static void redis_on_lost(void *arg)
 	struct store_redis *r = arg;
 
 	r->down_ms = ev_now_ms(r->store.ev);
+	/* what another one has to get back stays until it has it */
+	if (strcmp(store_redis_link_peer(r->link)->run_id, r->run_id) == 0)
+		store_redis_redo_prune(&r->lately, r->down_ms);
 	if (!r->broken) {
 		log_error(r->store.log,
 			  "store=%s lost: %s; records can be neither read nor written until it is "
@@ -501,6 +598,7 @@ static void redis_close(struct store *s)
 	ev_task_cancel(&r->task);
 	ev_timer_stop(s->ev, &r->patience);
 	store_redis_link_free(r->link);
+	store_redis_redo_clear(&r->lately);
 	buf_free(&r->out);
 	store_fini(s);
 	explicit_bzero(&r->url, sizeof r->url);
@@ -547,6 +645,7 @@ int store_redis_open(struct ev *ev, struct log *log, const char *where, struct s
 		goto out;
 	r->patience = (struct ev_timer){.fn = redis_on_patience, .arg = r};
 	r->task = (struct ev_task){.fn = redis_on_task, .arg = r};
+	store_redis_redo_init(&r->lately);
 	if ((e = store_redis_url_parse(str_of(where), &r->url, clause)) != 0)
 		str_printf(reason, sizeof reason, "%s", clause);
 	else if ((e = store_redis_url_environment(&r->url)) != 0)

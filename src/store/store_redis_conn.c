@@ -27,6 +27,7 @@ struct store_redis_conn {
 	struct ev_io *io;      /* owned */
 	int want;	       /* what hiredis wants of io */
 	bool resolving, connected;
+	bool listening;	     /* messages come */
 	bool dropped;	     /* the owner hears no more; task frees */
 	bool writing;	     /* inside redisAsyncHandleWrite */
 	struct ev_task task; /* write what the turn brought, or the end */
@@ -123,7 +124,23 @@ static void conn_on_reply(redisAsyncContext *ac, void *reply, void *tag)
 		c->ops->reply(c->arg, tag, reply);
 }
 
+static void conn_on_push(redisAsyncContext *ac, void *reply, void *tag)
+{
+	struct store_redis_conn *c = ac->data;
+
+	if (reply != NULL && !c->dropped)
+		c->ops->pushed(c->arg, reply);
+}
+
 /* ---- the loop's ---- */
+
+/* Whatever strangers publish there: what has come of one message must not become our memory. */
+static bool conn_is_flooded(const struct store_redis_conn *c)
+{
+	const redisReader *reader = c->ac == NULL ? NULL : c->ac->c.reader;
+
+	return c->listening && reader != NULL && reader->len - reader->pos > STORE_REDIS_PUSHED_MAX;
+}
 
 static void conn_write(struct store_redis_conn *c)
 {
@@ -140,6 +157,8 @@ static void conn_on_io(void *arg, int events)
 		c->ops->progress(c->arg);
 	if (!c->dropped && (events & EV_READ || (events & EV_ERROR && c->connected)))
 		redisAsyncHandleRead(c->ac);
+	if (!c->dropped && conn_is_flooded(c))
+		conn_break(c, "somebody publishes messages that are too large");
 	if (!c->dropped && (events & EV_WRITE || (events & EV_ERROR && !c->connected)))
 		conn_write(c);
 	if (events & EV_ERROR)
@@ -247,6 +266,16 @@ int store_redis_conn_send(struct store_redis_conn *c, struct str command, void *
 	    redisAsyncFormattedCommand(c->ac, conn_on_reply, tag, command.p, command.len) !=
 		    REDIS_OK)
 		return ERR_CLOSED;
+	return 0;
+}
+
+int store_redis_conn_listen(struct store_redis_conn *c, struct str command)
+{
+	if (c->dropped || !c->connected ||
+	    redisAsyncFormattedCommand(c->ac, conn_on_push, NULL, command.p, command.len) !=
+		    REDIS_OK)
+		return ERR_CLOSED;
+	c->listening = true;
 	return 0;
 }
 

@@ -16,6 +16,9 @@ struct store_redis_conn_ops {
 	void (*connected)(void *arg);
 	void (*reply)(void *arg, void *tag, const struct redisReply *reply);
 
+	/* What a SUBSCRIBE brings: its confirmations, then messages. NULL for who does not. */
+	void (*pushed)(void *arg, const struct redisReply *reply);
+
 	/* Its name is resolved, or bytes went or came: it is alive. */
 	void (*progress)(void *arg);
 
@@ -48,6 +51,16 @@ bool store_redis_conn_resolving(const struct store_redis_conn *c);
 /* Returns 0 or ERR_CLOSED. See store_redis_link_send(). */
 int store_redis_conn_send(struct store_redis_conn *c, struct str command, void *tag) MUST_CHECK;
 void store_redis_conn_flush(struct store_redis_conn *c);
+
+/*
+ * Send a SUBSCRIBE; from now on nothing else may be sent, for hiredis gives replies to what is not
+ * a SUBSCRIBE to nobody. A message that is larger than STORE_REDIS_PUSHED_MAX, or an unheard one
+ * that is as large, breaks the connection.
+ *   command  a NUL follows it.
+ * Returns 0 or ERR_CLOSED.
+ */
+#define STORE_REDIS_PUSHED_MAX (1024 * 1024)
+int store_redis_conn_listen(struct store_redis_conn *c, struct str command) MUST_CHECK;
 
 /* Bytes that wait to be written. */
 size_t store_redis_conn_waiting(const struct store_redis_conn *c);

@@ -74,6 +74,8 @@ struct store_redis_link {
 	uint64_t old_client_id; /* of the connection before, and of which Redis */
 	char old_run_id[STORE_REDIS_RUN_ID + 1];
 	bool evicts;
+	char channels[STORE_REDIS_CHANNELS_MAX][STORE_REDIS_CHANNEL_MAX + 1];
+	size_t n_channels; /* 0: commands are sent */
 	char why[400];
 	char tags[N_TAGS]; /* their addresses tell the replies of ours apart */
 };
@@ -165,12 +167,27 @@ static int link_say_auth(struct store_redis_link *l, const char *user, const cha
 	return LINK_SAY(l, STEP_AUTH, STR("AUTH"), str_of(user), str_of(password));
 }
 
+/* Channels know no databases, and nobody writes here. */
+static int link_greet_listening(struct store_redis_link *l)
+{
+	int e;
+
+	if ((e = link_say_auth(l, l->url.user, l->url.password)) != 0 ||
+	    (e = LINK_SAY(l, STEP_ROLE, STR("ROLE"))) != 0 ||
+	    (e = LINK_SAY(l, STEP_INFO, STR("INFO"), STR("server"))) != 0 ||
+	    (e = LINK_SAY(l, STEP_ID, STR("CLIENT"), STR("ID"))) != 0)
+		return e;
+	return LINK_SAY(l, STEP_NAME, STR("CLIENT"), STR("SETNAME"), STR("karezd-bus"));
+}
+
 static int link_greet(struct store_redis_link *l)
 {
 	char db[16];
 	int e;
 
 	str_printf(db, sizeof db, "%u", l->url.db);
+	if (l->n_channels > 0)
+		return link_greet_listening(l);
 	if ((e = link_say_auth(l, l->url.user, l->url.password)) != 0 ||
 	    (e = LINK_SAY(l, STEP_SELECT, STR("SELECT"), str_of(db))) != 0 ||
 	    (e = LINK_SAY(l, STEP_ROLE, STR("ROLE"))) != 0 ||
@@ -355,6 +372,26 @@ static int link_judge(struct store_redis_link *l, enum link_step step, const red
 	return 0;
 }
 
+/* The first n channels; each is confirmed by itself. Asked for again it proves that Redis is there:
+ * hiredis before 1.1 loses the reply to a PING here. */
+static int link_subscribe(struct store_redis_link *l, size_t n)
+{
+	struct str words[1 + STORE_REDIS_CHANNELS_MAX] = {STR("SUBSCRIBE")};
+	int e;
+
+	for (size_t i = 0; i < n; i++)
+		words[1 + i] = str_of(l->channels[i]);
+	/* hiredis looks for names in it as in a text that ends */
+	if ((e = store_redis_resp_words(&l->out, words, 1 + n)) == 0 &&
+	    (e = buf_add(&l->out, "", 1, STORE_REDIS_COMMAND_MAX)) == 0)
+		e = store_redis_conn_listen(l->conn,
+					    (struct str){buf_str(&l->out).p, l->out.len - 1});
+	if (e == 0)
+		l->n_pending += n;
+	buf_free(&l->out);
+	return e;
+}
+
 static void link_rise(struct store_redis_link *l)
 {
 	link_set_state(l, LINK_UP);
@@ -366,16 +403,23 @@ static void link_rise(struct store_redis_link *l)
 	l->ops->up(l->arg);
 }
 
+/* All of the login is done. */
+static int link_enter(struct store_redis_link *l)
+{
+	if (l->n_channels > 0)
+		return link_subscribe(l, l->n_channels);
+	link_rise(l);
+	return 0;
+}
+
 /* Ids of clients count from 1 again after a restart: another run's is somebody else. */
 static int link_kill_old(struct store_redis_link *l)
 {
 	char id[24];
 
 	if (l->old_client_id == 0 || strcmp(l->peer.run_id, "-") == 0 ||
-	    strcmp(l->peer.run_id, l->old_run_id) != 0) {
-		link_rise(l);
-		return 0;
-	}
+	    strcmp(l->peer.run_id, l->old_run_id) != 0)
+		return link_enter(l);
 	str_printf(id, sizeof id, "%llu", (unsigned long long)l->old_client_id);
 	return LINK_SAY(l, STEP_KILL, STR("CLIENT"), STR("KILL"), STR("ID"), str_of(id));
 }
@@ -405,15 +449,16 @@ static void link_on_master(struct store_redis_link *l, const redisReply *r)
 
 static void link_on_step(struct store_redis_link *l, enum link_step step, const redisReply *r)
 {
+	enum link_step last = l->n_channels > 0 ? STEP_NAME : STEP_LOAD_LIST;
 	const char *why = NULL;
 	int e = link_judge(l, step, r, &why);
 
 	if (e == 0 && step == STEP_MASTER)
 		link_on_master(l, r);
-	else if (e == 0 && step == STEP_LOAD_LIST && l->state == LINK_GREETING)
+	else if (e == 0 && step == last && l->state == LINK_GREETING)
 		e = link_kill_old(l);
 	else if (e == 0 && step == STEP_KILL)
-		link_rise(l);
+		e = link_enter(l);
 	if (e != 0)
 		link_fail(l, e, why != NULL ? why : err_text(e));
 }
@@ -432,6 +477,25 @@ static void link_on_reply(void *arg, void *tag, const redisReply *r)
 		l->ops->reply(l->arg, tag, r);
 	else
 		link_on_step(l, (enum link_step)(step - l->tags), r);
+}
+
+/* {"subscribe", channel, how many}, or {"message", channel, what} */
+static void link_on_pushed(void *arg, const redisReply *r)
+{
+	struct store_redis_link *l = arg;
+	struct str kind;
+
+	if (r->type != REDIS_REPLY_ARRAY || r->elements != 3)
+		return;
+	kind = link_text(r->element[0]);
+	if (str_eq(kind, STR("message")) && l->state == LINK_UP)
+		l->ops->message(l->arg, link_text(r->element[2]));
+	if (!str_eq(kind, STR("subscribe")) || l->n_pending == 0 || --l->n_pending > 0)
+		return;
+	if (l->state == LINK_UP)
+		ev_timer_set(l->ev, &l->timer, IDLE_MS);
+	else
+		link_rise(l);
 }
 
 static void link_on_progress(void *arg)
@@ -457,6 +521,7 @@ static void link_on_broken(void *arg, const char *why)
 static const struct store_redis_conn_ops link_conn_ops = {
 	.connected = link_on_connected,
 	.reply = link_on_reply,
+	.pushed = link_on_pushed,
 	.progress = link_on_progress,
 	.broken = link_on_broken,
 };
@@ -485,9 +550,16 @@ static void link_ping(struct store_redis_link *l)
 {
 	struct str word = STR("PING");
 	struct buf command = {0};
-	int e = store_redis_resp_words(&command, &word, 1);
+	int e = 0;
 
-	if (e == 0)
+	if (l->n_channels > 0) {
+		if ((e = link_subscribe(l, 1)) != 0)
+			link_fail(l, e, err_text(e));
+		else
+			ev_timer_set(l->ev, &l->timer, DEADLINE_MS);
+		return;
+	}
+	if ((e = store_redis_resp_words(&command, &word, 1)) == 0)
 		e = store_redis_link_send(l, buf_str(&command), NULL);
 	buf_free(&command);
 	if (e != 0)
@@ -537,6 +609,14 @@ int store_redis_link_new(struct ev *ev, const struct store_redis_url *url,
 	return 0;
 }
 
+void store_redis_link_listen(struct store_redis_link *l, struct str channel)
+{
+	CHECK(l->state == LINK_RESTING && l->n_channels < STORE_REDIS_CHANNELS_MAX &&
+	      channel.len <= STORE_REDIS_CHANNEL_MAX);
+	str_printf(l->channels[l->n_channels++], STORE_REDIS_CHANNEL_MAX + 1, STR_FMT,
+		   STR_ARG(channel));
+}
+
 void store_redis_link_free(struct store_redis_link *l)
 {
 	if (l == NULL)
@@ -567,6 +647,7 @@ int store_redis_link_send(struct store_redis_link *l, struct str command, void *
 {
 	int e;
 
+	CHECK(l->n_channels == 0);
 	if (l->state != LINK_UP)
 		return ERR_CLOSED;
 	if ((e = store_redis_conn_send(l->conn, command, tag)) != 0)

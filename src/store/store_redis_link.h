@@ -31,7 +31,14 @@ struct store_redis_link_ops {
 
 	/* There is room again after store_redis_link_has_room() said no. */
 	void (*room)(void *arg);
+
+	/* Somebody published this on a channel that the link listens to; borrowed for the call.
+	 * NULL for a link that does not listen. */
+	void (*message)(void *arg, struct str message);
 };
+
+/* Channels of one link, and the bytes of their names, at most. */
+enum { STORE_REDIS_CHANNELS_MAX = 2, STORE_REDIS_CHANNEL_MAX = 64 };
 
 /*
  * Begin to look for Redis.
@@ -42,6 +49,13 @@ struct store_redis_link_ops {
 int store_redis_link_new(struct ev *ev, const struct store_redis_url *url,
 			 const struct store_redis_link_ops *ops, void *arg,
 			 struct store_redis_link **out) MUST_CHECK;
+
+/*
+ * This link listens to a channel and does nothing else: it is up when Redis has confirmed all of
+ * them, and nothing may be sent. To be called before the loop turns.
+ *   channel  at most STORE_REDIS_CHANNEL_MAX bytes; copied.
+ */
+void store_redis_link_listen(struct store_redis_link *link, struct str channel);
 
 /* No callback afterwards; what was sent may arrive or not. NULL is allowed. */
 void store_redis_link_free(struct store_redis_link *link);

@@ -123,6 +123,34 @@ static int resp_write(struct buf *out, const struct store_req *req,
 	return e;
 }
 
+int store_redis_resp_redo(struct buf *out, const struct store_write *writes, size_t n,
+			  const char *run_id)
+{
+	struct resp_number version, expires;
+	struct str head[] = {
+		STR("EVAL"),	str_of(store_redis_script_redo), STR("1"), STR(STORE_REDIS_HEAD),
+		str_of(run_id),
+	};
+	int e = resp_head(out, '*', ARRAY_LEN(head) + 6 * n);
+
+	if (e == 0)
+		e = resp_add_words(out, head, ARRAY_LEN(head));
+	for (size_t i = 0; i < n && e == 0; i++) {
+		const struct store_write *w = &writes[i];
+		struct str line[] = {
+			w->op == STORE_PUT ? STR("p") : STR("d"),
+			w->rec.kind,
+			w->rec.key,
+			resp_number(&version, w->rec.version),
+			resp_number(&expires, (uint64_t)w->rec.expires_ms),
+			w->rec.value,
+		};
+
+		e = resp_add_words(out, line, ARRAY_LEN(line));
+	}
+	return e;
+}
+
 int store_redis_resp_request(struct buf *out, const struct store_req *req,
 			     const struct store_redis_peer *peer, int64_t now_ms)
 {

@@ -30,6 +30,13 @@ int store_redis_resp_words(struct buf *out, const struct str *words, size_t n) M
 int store_redis_resp_request(struct buf *out, const struct store_req *req,
 			     const struct store_redis_peer *peer, int64_t now_ms) MUST_CHECK;
 
+/*
+ * Append the command that does a batch again if it was lost.
+ *   writes  [n]; each with the version that it was given, of a drop the one that went away.
+ */
+int store_redis_resp_redo(struct buf *out, const struct store_write *writes, size_t n,
+			  const char *run_id) MUST_CHECK;
+
 /* What to do about a reply. */
 enum store_redis_fault {
 	STORE_REDIS_FINE,   /* it decides the request: store_redis_resp_answer() */

@@ -11,6 +11,8 @@
  *   karez:{store}:r:KIND/KEY    "VERSION EXPIRES_MS VALUE"
  *   karez:{store}:i:KIND        sorted set of KEY, all with score 0: byte order
  *   karez:{store}:expires       sorted set of KIND/KEY by EXPIRES_MS, those that have one
+ *   karez:{store}:breaks        list of "FROM TO", the newest first: a Redis that took over jumped
+ *                               over these versions; whoever was given one of them lost his write
  *
  * Expiry is judged by the clock of whoever asks, as in the other stores, and not by Redis's PX: a
  * record that Redis removed by itself would stay in the index, a get needs no script this way, and
@@ -18,6 +20,18 @@
  */
 #define STORE_REDIS_KEYS "karez:{store}:"
 #define STORE_REDIS_HEAD STORE_REDIS_KEYS "head"
+
+/*
+ * And of the nodes, whom each of them tells of itself:
+ *
+ *   karez:{store}:node:ID       what that node says of itself, as long as its lease runs (PX)
+ *   karez:{store}:nodes         sorted set of ID by the time in ms, of Redis' clock, of its last
+ * beat karez:{store}:bus/DB        channel of all nodes whose records are in database DB (channels
+ * know no databases) karez:{store}:bus/DB:ID     channel of one node
+ */
+#define STORE_REDIS_NODES STORE_REDIS_KEYS "nodes"
+#define STORE_REDIS_NODE  STORE_REDIS_KEYS "node:"
+#define STORE_REDIS_BUS	  STORE_REDIS_KEYS "bus/"
 
 /* The layout that this karez writes. */
 #define STORE_REDIS_SCHEMA 1
@@ -30,9 +44,27 @@
 extern const char store_redis_script_write[];
 
 /*
+ * A batch that was done and may have been lost. KEYS: head. ARGV: run id of this Redis, then for
+ * each line six: "p" or "d", kind, key, version (of a drop: the one that went away), expires_ms,
+ * value. Puts get the version that they had: it is not given to anybody else.
+ * Returns 0 (it is there, as it was), 1 (it was lost, and is there again), 2 (it was lost, and
+ * somebody has written there since: nothing was done).
+ */
+extern const char store_redis_script_redo[];
+
+/*
  * A page. KEYS: index of the kind. ARGV: now in ms, kind, key to begin after or "", limit, bytes.
  * Returns {1 if more follow else 0, key, record, key, record ...}.
  */
 extern const char store_redis_script_list[];
+
+/*
+ * A node's beat, a look at the others, a node's end. KEYS: nodes, its node:ID. ARGV: "beat", "look"
+ * or "bye", ID, lease in ms, channel of all, the message ("" for a look), nodes at most, bytes.
+ * The message is published whatever becomes of the writing.
+ * Returns {"" or why nothing could be written, then of each node that has a lease the first bytes
+ * of its message}; nothing more for a bye.
+ */
+extern const char store_redis_script_beat[];
 
 #endif

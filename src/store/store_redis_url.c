@@ -231,6 +231,8 @@ int store_redis_url_parse(struct str where, struct store_redis_url *out, char wh
 		if (!redis_url_starts(where, schemes[i].prefix))
 			continue;
 		out->kind = schemes[i].kind;
+		/* Sentinels are there for failovers, and those must not take back what was said. */
+		out->wait = schemes[i].kind == STORE_REDIS_SENTINEL;
 		return redis_url_rest((struct str){where.p + n, where.len - n}, schemes[i].port,
 				      out, why);
 	}
