@@ -49,7 +49,7 @@ struct http_conn {
 	bool has_body;		      /* the request in hand has a body that nobody has read */
 	bool is_head;		      /* the request in hand is a HEAD */
 	bool closes;		      /* the reply that is leaving says so */
-	bool draining;
+	uint32_t drain_ms;	      /* see http_conn_drain(); 0: it is not draining */
 };
 
 static void http_conn_read(struct http_conn *c);
@@ -139,10 +139,20 @@ static void http_conn_set_deadline(struct http_conn *c, uint32_t ms)
 		ev_timer_stop(c->ev, &c->deadline);
 }
 
+/* How long may the peer be silent between two requests? */
+static uint32_t http_conn_patience(const struct http_conn *c)
+{
+	uint32_t idle_ms = c->opt.deadlines->idle_ms;
+
+	if (c->drain_ms == 0)
+		return idle_ms;
+	return idle_ms == 0 ? c->drain_ms : MIN(idle_ms, c->drain_ms);
+}
+
 static void http_conn_wait(struct http_conn *c)
 {
 	c->state = HTTP_CONN_IDLE;
-	http_conn_set_deadline(c, c->opt.deadlines->idle_ms);
+	http_conn_set_deadline(c, http_conn_patience(c));
 	wire_want(c->wire, WIRE_READ);
 }
 
@@ -170,6 +180,8 @@ static void http_conn_on_deadline(void *arg)
 		http_conn_refuse(c, 408, "the request did not come in time");
 	else if (c->state == HTTP_CONN_REPLY)
 		http_conn_drop(c, ERR_TIMEOUT);
+	else if (c->state == HTTP_CONN_IDLE && c->drain_ms != 0)
+		http_conn_linger(c); /* it may be about to ask just now */
 	else if (c->state == HTTP_CONN_IDLE)
 		http_conn_drop(c, 0);
 }
@@ -177,7 +189,7 @@ static void http_conn_on_deadline(void *arg)
 static void http_conn_dispatch(struct http_conn *c, const struct http_request *req)
 {
 	c->state = HTTP_CONN_BUSY;
-	c->keep_alive = req->head.keep_alive && !c->draining;
+	c->keep_alive = req->head.keep_alive && c->drain_ms == 0;
 	c->has_body = req->head.framing != HTTP_BODY_NONE &&
 		      !(req->head.framing == HTTP_BODY_LENGTH && req->head.content_length == 0);
 	c->is_head = req->method == HTTP_HEAD;
@@ -237,16 +249,22 @@ static void http_conn_read(struct http_conn *c)
 
 bool http_conn_must_close(const struct http_conn *c)
 {
-	return !c->keep_alive || c->draining;
+	return !c->keep_alive || c->drain_ms != 0;
 }
 
-/* The answer is out. unread: the peer may still be sending the request. */
+/*
+ * The answer is out. Who was not told that it is the last one may have sent another request: that
+ * is served, also when the connection has begun to drain meanwhile.
+ *   unread  the peer may still be sending the request.
+ */
 static void http_conn_next(struct http_conn *c, bool close, bool unread)
 {
+	bool ends = close || !c->keep_alive;
+
 	c->gone.fn = NULL;
-	if (unread)
+	if (unread || (ends && c->drain_ms != 0))
 		http_conn_linger(c);
-	else if (close || http_conn_must_close(c))
+	else if (ends)
 		http_conn_drop(c, 0);
 	else
 		http_conn_wait(c);
@@ -360,11 +378,13 @@ void http_conn_recall(struct http_conn *c)
 
 /* ---- life ---- */
 
-void http_conn_drain(struct http_conn *c)
+void http_conn_drain(struct http_conn *c, uint32_t idle_ms)
 {
-	c->draining = true;
-	if (c->state == HTTP_CONN_IDLE)
-		http_conn_drop(c, 0);
+	CHECK(idle_ms > 0);
+	c->drain_ms = idle_ms;
+	if (c->state == HTTP_CONN_IDLE &&
+	    (!ev_timer_is_set(&c->deadline) || c->deadline.at_ms > ev_now_ms(c->ev) + idle_ms))
+		http_conn_set_deadline(c, idle_ms);
 }
 
 const struct visit_end *http_conn_peer(const struct http_conn *c)

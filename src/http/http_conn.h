@@ -50,8 +50,15 @@ int http_conn_new(struct ev *ev, struct wire *w, const struct http_conn_opt *opt
  */
 void http_conn_close(struct http_conn *c);
 
-/* No more requests: an idle connection ends now, a busy one after its answer. */
-void http_conn_drain(struct http_conn *c);
+/*
+ * The connection is to end, and no request is to be lost by it: the next answer whose head has not
+ * been written says "Connection: close", and is the last one. A request that comes meanwhile is
+ * handed on as ever. Ends that are ours wait until the peer has finished, too: wire_linger().
+ *   idle_ms  so much silence between two requests is enough: who says nothing for so long is told
+ *            that it is over. > 0.
+ * Source: RFC 9112 9.3, 9.5, 9.6.
+ */
+void http_conn_drain(struct http_conn *c, uint32_t idle_ms);
 
 const struct visit_end *http_conn_peer(const struct http_conn *c);
 const struct visit_end *http_conn_local(const struct http_conn *c);

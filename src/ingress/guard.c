@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "ingress/guard_basic.h"
 #include "ingress/guard_hook.h"
+#include "ingress/kept.h"
 #include "proto/basic_auth.h"
 
 /* How often a failing hook is logged at most, in milliseconds. */
@@ -30,12 +31,6 @@ struct guard {
 	uint64_t logged_ms;
 };
 
-/* A request's head, copied. */
-struct guard_kept {
-	struct http_request req; /* spans into bytes */
-	char bytes[];
-};
-
 enum guard_step {
 	GUARD_ADDRESS,
 	GUARD_CREDENTIAL,
@@ -49,7 +44,7 @@ struct guard_visitor {
 	struct guard *guard;
 	struct http_conn *conn;		/* weak: guard_on_gone() comes when it goes */
 	const struct http_request *req; /* borrowed during the call, then that of `kept` */
-	struct guard_kept *kept;	/* owned; NULL until it must wait */
+	struct kept *kept;		/* owned; NULL until it must wait */
 	enum guard_step step;
 	unsigned tries;
 	uint64_t version; /* of the settings that are judged by; 0 before the first */
@@ -136,32 +131,11 @@ static void guard_admit(struct guard_visitor *v, struct tunnel *t)
 
 /* ---- waiting ---- */
 
-/* A copy of a head: parsed again, so that whatever a request knows of its bytes is copied too. */
-static struct guard_kept *guard_keep(const struct http_request *req)
-{
-	const char *start = req->method_name.p, *end;
-	size_t len = req->head.len, scanned = 0;
-	struct guard_kept *k;
-
-	/* an empty line in front of a request counts as part of its head, and is not copied */
-	end = memmem(start, len - 2, "\r\n\r\n", 4);
-	if (end != NULL)
-		len = (size_t)(end - start) + 4;
-	if ((k = malloc(sizeof *k + len)) == NULL)
-		return NULL;
-	memcpy(k->bytes, start, len);
-	if (http_request_parse((struct str){k->bytes, len}, &scanned, &k->req) != 0) {
-		free(k);
-		return NULL;
-	}
-	return k;
-}
-
 /* The answer comes later. */
 static void guard_wait(struct guard_visitor *v)
 {
 	if (v->kept == NULL) {
-		if ((v->kept = guard_keep(v->req)) == NULL) {
+		if ((v->kept = kept_new(v->req)) == NULL) {
 			guard_fail(v, ERR_NOMEM);
 			return;
 		}

@@ -6,21 +6,42 @@
 #include "base/err.h"
 #include "ingress/guard.h"
 #include "ingress/http_ingress_internal.h"
+#include "ingress/kept.h"
 
-/* A visitor that waits to hear why its name is not served. */
+/* A visitor that waits to hear why its name is not served, or that another node serves it. */
 struct why_not {
 	struct list link;
 	struct http_ingress *in;
 	struct http_conn *conn;	    /* weak: why_not_on_gone() comes when it goes */
 	struct core_lookup *lookup; /* owned by the core, cancelled by us */
+	struct kept *kept;	    /* owned: its request, if other nodes serve anything; or NULL */
 	enum page_kind kind;
+	bool whole; /* name is a whole host name */
+	char name[HOSTNAME_MAX + 1];
 	char host[HOSTNAME_AUTHORITY_MAX + 1];
 };
 
 static void why_not_release(struct why_not *q)
 {
 	list_del(&q->link);
+	free(q->kept);
 	ev_free_later(q->in->ev, q);
+}
+
+static void http_ingress_serve_by(struct http_ingress *in, struct http_conn *c, struct tunnel *t,
+				  const struct http_ingress_name *name,
+				  const struct http_request *req);
+
+/* The tunnel is known now: the request goes on as if it had come just now. */
+static bool why_not_serve(struct why_not *q)
+{
+	struct http_ingress_name name = {.text = str_of(q->name), .whole = q->whole};
+	struct tunnel *t = q->kept == NULL ? NULL : http_ingress_find(q->in, &name);
+
+	if (t == NULL)
+		return false;
+	http_ingress_serve_by(q->in, q->conn, t, &name, &q->kept->req);
+	return true;
 }
 
 static void why_not_on_gone(void *arg)
@@ -35,10 +56,14 @@ static void why_not_on_answer(void *arg, int e)
 {
 	struct why_not *q = arg;
 
+	http_conn_on_gone(q->conn, NULL, NULL);
+	if (e == 0 && why_not_serve(q)) {
+		why_not_release(q);
+		return;
+	}
 	/* 0: a session has come meanwhile; the visitor is asked to come again */
 	if (e != ERR_NOROUTE && e != ERR_NOSESSION && e != ERR_DISABLED)
 		e = e == 0 ? ERR_NOSESSION : ERR_LIMIT;
-	http_conn_on_gone(q->conn, NULL, NULL);
 	page_reply(q->conn, e, q->kind, str_of(q->host));
 	why_not_release(q);
 }
@@ -50,6 +75,11 @@ void http_ingress_explain(struct http_ingress *in, struct http_conn *c,
 
 	if (q == NULL || str_copy(q->host, sizeof q->host, req->host) != 0)
 		goto busy;
+	if (core_n_remote(in->opt.core) > 0 &&
+	    (str_copy(q->name, sizeof q->name, name->text) != 0 ||
+	     (q->kept = kept_new(req)) == NULL))
+		goto busy;
+	q->whole = name->whole;
 	q->in = in;
 	q->conn = c;
 	q->kind = page_kind_of(req);
@@ -61,6 +91,8 @@ void http_ingress_explain(struct http_ingress *in, struct http_conn *c,
 	http_conn_on_gone(c, why_not_on_gone, q);
 	return;
 busy:
+	if (q != NULL)
+		free(q->kept);
 	free(q);
 	page_reply(c, ERR_LIMIT, page_kind_of(req), req->host);
 }
@@ -85,20 +117,12 @@ void http_ingress_from(const struct http_ingress *in, const struct http_conn *c,
 			cidr_match_text(opt->trusted, opt->n_trusted, str_of(from->peer->ip));
 }
 
-static void http_ingress_serve(struct http_ingress *in, struct http_conn *c,
-			       const struct http_ingress_name *name, const struct http_request *req)
+static void http_ingress_serve_by(struct http_ingress *in, struct http_conn *c, struct tunnel *t,
+				  const struct http_ingress_name *name,
+				  const struct http_request *req)
 {
-	struct tunnel *t;
 	char mark[17];
 
-	if (req->method == HTTP_CONNECT) {
-		page_reply(c, ERR_UNSUPPORTED, page_kind_of(req), req->host);
-		return;
-	}
-	if ((t = http_ingress_find(in, name)) == NULL) {
-		http_ingress_explain(in, c, name, req);
-		return;
-	}
 	tunnel_loop_mark(t, mark); /* before the guard: its hook may be behind this tunnel */
 	if (rewrite_is_loop(req, mark))
 		page_reply(c, ERR_LOOP, page_kind_of(req), req->host);
@@ -106,6 +130,19 @@ static void http_ingress_serve(struct http_ingress *in, struct http_conn *c,
 		guard_request(in->guard, c, t, name, req);
 	else
 		exchange_start(in, c, t, req, NULL);
+}
+
+static void http_ingress_serve(struct http_ingress *in, struct http_conn *c,
+			       const struct http_ingress_name *name, const struct http_request *req)
+{
+	struct tunnel *t;
+
+	if (req->method == HTTP_CONNECT)
+		page_reply(c, ERR_UNSUPPORTED, page_kind_of(req), req->host);
+	else if ((t = http_ingress_find(in, name)) == NULL)
+		http_ingress_explain(in, c, name, req);
+	else
+		http_ingress_serve_by(in, c, t, name, req);
 }
 
 void http_ingress_request(struct http_ingress *in, struct http_conn *c, struct str name,

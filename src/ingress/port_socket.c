@@ -4,6 +4,12 @@
  * When its tunnel moves to other addresses, both ports are there for a moment, and share what they
  * have in common. The old one is given up then: whoever connects from there on finds the new one
  * only, but who had begun before is accepted by the old one, for as long as that may take.
+ *
+ * Workers of one machine do not share a port by SO_REUSEPORT: Linux chooses among such sockets
+ * without looking whether one of them is hidden, and what waits at one that is closed is lost. So
+ * one worker has the socket, and hands visitors on; the others stand by, and get the very socket
+ * when it goes, with all who wait there. Whether a port that cannot be bound is a worker's or a
+ * stranger's tells a lock, see net_claim.h.
  */
 #include "ingress/port_socket.h"
 
@@ -12,12 +18,17 @@
 
 #include "base/err.h"
 #include "ingress/visit_addr.h"
+#include "net/net_claim.h"
+#include "net/net_fd.h"
 #include "net/net_listen.h"
 #include "net/net_sock.h"
 #include "wire/wire_tcp.h"
 
 /* How long a connection takes to be made that began before its listener was left. */
 #define PORT_LEAVE_MS 3000
+
+/* How often it is looked whether a port that another worker had is free, when that one has died. */
+#define PORT_AGAIN_MS 250
 
 /* Ports are found by their number. */
 #define PORT_BUCKETS 256
@@ -29,6 +40,8 @@ struct port_socket {
 	size_t n_at;
 	bool any; /* every address of this machine: at[] is one that stands for all */
 	bool stopped;
+	int claims;	       /* owned: see net_claim.h; -1: there are no other workers */
+	struct ev_timer again; /* set while some stand by, or have no claim */
 	struct list ports[PORT_BUCKETS]; /* of port.link, weak: a port takes itself out */
 };
 
@@ -45,9 +58,13 @@ struct port {
 	struct proxy_entrance entrance; /* used with opt.proxy */
 	char *tunnel;			/* owned; NULL: visitors are refused */
 	struct ev_timer leaving;	/* set: it was given up, the last ones may come */
+	char bind[CIDR_IP_TEXT_MAX];	/* as it was asked for */
 	uint16_t number;
-	size_t n;
-	struct port_listener at[]; /* [n] */
+	bool claimed;
+	bool stands_by; /* another worker has it: n is 0 */
+	bool adopted;	/* its sockets were given by another one */
+	size_t n, room;
+	struct port_listener at[]; /* [n], of [room] */
 };
 
 static struct list *port_bucket(struct port_socket *ps, uint16_t number)
@@ -72,15 +89,24 @@ static struct port *port_heir(const struct port *p)
 /* ---- visitors ---- */
 
 /* Are those who come there let in? By a port that is left as long as its tunnel is where it went.
- */
+ * Whoever still comes when all are stopped had begun before. */
 static bool port_lets(const struct port *p)
 {
 	const struct port *heir;
 
-	if (p->tunnel == NULL || p->ps->stopped || !ev_timer_is_set(&p->leaving))
-		return p->tunnel != NULL && !p->ps->stopped;
+	if (p->tunnel == NULL || !ev_timer_is_set(&p->leaving))
+		return p->tunnel != NULL;
 	heir = port_heir(p);
 	return heir != NULL && heir->tunnel != NULL && strcmp(heir->tunnel, p->tunnel) == 0;
+}
+
+/* Is he another worker's? He is gone then. */
+static bool port_passes(struct port *p, int fd, const struct proxy_visitor *v)
+{
+	const struct port_socket_opt *opt = &p->ps->opt;
+
+	return opt->elsewhere != NULL && opt->proxy == NULL && port_lets(p) &&
+	       opt->elsewhere(opt->elsewhere_arg, fd, v, p->tunnel);
 }
 
 static void port_go(struct port *p, struct wire *w, const struct proxy_visitor *v)
@@ -113,6 +139,8 @@ static void port_on_accepted(void *arg, int fd, const struct net_addr *peer)
 	else
 		local = *net_listener_addr(l->listener);
 	visit_addr(&local, &v.local);
+	if (port_passes(p, fd, &v))
+		return;
 	if (wire_tcp_new(p->ps->ev, fd, NET_VISITOR, &w) != 0)
 		net_close(fd, true);
 	else if (p->ps->opt.proxy != NULL)
@@ -134,13 +162,52 @@ static void port_share(struct port_socket *ps, uint16_t number, bool on)
 	}
 }
 
+/* Another one of its number that has the claim? */
+static bool port_claim_is_shared(const struct port *p)
+{
+	LIST_FOR_EACH (link, port_bucket(p->ps, p->number)) {
+		const struct port *other = CONTAINER_OF(link, struct port, link);
+
+		if (other != p && other->number == p->number && other->claimed)
+			return true;
+	}
+	return false;
+}
+
+/* Returns 0, or ERR_INUSE: another worker has it. */
+static int port_claim(struct port *p)
+{
+	int e = 0;
+
+	if (p->ps->claims >= 0 && !p->claimed && !port_claim_is_shared(p))
+		e = net_claim_take(p->ps->claims, p->number);
+	p->claimed = p->claimed || e == 0;
+	return e;
+}
+
+static void port_unclaim(struct port *p)
+{
+	if (p->ps->claims >= 0 && p->claimed && !port_claim_is_shared(p))
+		net_claim_drop(p->ps->claims, p->number);
+	p->claimed = false;
+}
+
+static void port_close_listeners(struct port *p)
+{
+	while (p->n > 0) {
+		p->n--;
+		net_listener_free(p->at[p->n].listener);
+		p->at[p->n].listener = NULL;
+	}
+}
+
 static void port_free(struct port *p)
 {
 	ev_timer_stop(p->ps->ev, &p->leaving);
 	if (p->ps->opt.proxy != NULL)
 		proxy_entrance_end(&p->entrance);
-	for (size_t i = 0; i < p->n; i++)
-		net_listener_free(p->at[i].listener);
+	port_close_listeners(p);
+	port_unclaim(p);
 	list_del(&p->link);
 	free(p->tunnel);
 	p->tunnel = NULL;
@@ -285,6 +352,26 @@ static int port_add_all(struct port *p, const char *bind)
 	return e;
 }
 
+/* Bind it, or stand by when another worker has it. */
+static int port_bind(struct port *p)
+{
+	int e;
+
+	if (port_claim(p) != 0) {
+		p->stands_by = true;
+		ev_timer_set(p->ps->ev, &p->ps->again, PORT_AGAIN_MS);
+		return 0;
+	}
+	port_share(p->ps, p->number, true);
+	e = port_add_all(p, p->bind);
+	port_share(p->ps, p->number, false);
+	if (e != 0) {
+		port_close_listeners(p);
+		port_unclaim(p);
+	}
+	return e;
+}
+
 /* See core_ports. */
 static int port_socket_take(void *arg, const char *bind, uint16_t port, struct port **out)
 {
@@ -297,6 +384,7 @@ static int port_socket_take(void *arg, const char *bind, uint16_t port, struct p
 		return ERR_NOMEM;
 	p->ps = ps;
 	p->number = port;
+	p->room = most;
 	p->leaving = (struct ev_timer){.fn = port_on_left, .arg = p};
 	list_push(port_bucket(ps, port), &p->link);
 	if (ps->opt.proxy != NULL) {
@@ -304,9 +392,8 @@ static int port_socket_take(void *arg, const char *bind, uint16_t port, struct p
 		p->entrance.come = port_on_come;
 		p->entrance.arg = p;
 	}
-	port_share(ps, port, true);
-	e = port_add_all(p, bind);
-	port_share(ps, port, false);
+	if ((e = str_copy(p->bind, sizeof p->bind, str_of(bind))) == 0)
+		e = port_bind(p);
 	if (e == 0)
 		*out = p;
 	else
@@ -359,12 +446,126 @@ static int port_socket_let(struct port *p, const char *tunnel)
 	return e;
 }
 
+/* ---- other workers ---- */
+
+/* One that stands by, or has no claim, looks again. Returns true when it has to once more. */
+static bool port_try_again(struct port *p)
+{
+	if (!p->stands_by) {
+		if (p->n > 0 && !p->claimed)
+			(void)!port_claim(p);
+		return p->n > 0 && !p->claimed;
+	}
+	if (port_claim(p) != 0)
+		return true;
+	if (port_bind(p) != 0)
+		return true; /* whoever had it has not closed it yet */
+	p->stands_by = false;
+	if (p->tunnel != NULL && port_listen(p) != 0)
+		port_shut(p);
+	return false;
+}
+
+static void port_socket_on_again(void *arg)
+{
+	struct port_socket *ps = arg;
+	bool again = false;
+
+	for (size_t i = 0; i < PORT_BUCKETS; i++)
+		LIST_FOR_EACH (link, &ps->ports[i])
+			again |= port_try_again(CONTAINER_OF(link, struct port, link));
+	if (again && !ps->stopped)
+		ev_timer_set(ps->ev, &ps->again, PORT_AGAIN_MS);
+}
+
+/* The one of this number that waits for sockets, or has been given some already. */
+static struct port *port_waiting(struct port_socket *ps, uint16_t number)
+{
+	LIST_FOR_EACH (link, port_bucket(ps, number)) {
+		struct port *p = CONTAINER_OF(link, struct port, link);
+		bool waits = p->stands_by || (p->n > 0 && p->adopted);
+
+		if (p->number == number && waits && p->n < p->room)
+			return p;
+	}
+	return NULL;
+}
+
+void port_socket_adopt(struct port_socket *ps, int fd)
+{
+	struct net_listen_opt opt = {.fd = fd, .accepted = port_on_accepted, .log = ps->opt.log};
+	struct port_listener *l;
+	struct net_addr addr;
+	struct port *p = NULL;
+
+	if (!ps->stopped && net_listen_adopt(fd, &addr) == 0)
+		p = port_waiting(ps, net_addr_port(&addr));
+	if (p == NULL) {
+		net_close(fd, false);
+		return;
+	}
+	l = &p->at[p->n];
+	l->port = p;
+	l->is_any = net_addr_is_any(&addr);
+	opt.arg = l;
+	if (net_listen(ps->ev, &opt, &l->listener) != 0) {
+		net_close(fd, false);
+		return;
+	}
+	net_listener_own(l->listener);
+	p->n++;
+	p->stands_by = false;
+	p->adopted = true;
+	if (p->tunnel == NULL)
+		net_listener_pause(l->listener);
+	if (port_claim(p) != 0)
+		ev_timer_set(ps->ev, &ps->again, PORT_AGAIN_MS);
+}
+
+/* Another worker goes on with its sockets, and with all who wait there. */
+static bool port_hand_over(struct port *p)
+{
+	const struct port_socket_opt *opt = &p->ps->opt;
+
+	if (opt->hand_over == NULL || p->tunnel == NULL || ev_timer_is_set(&p->leaving))
+		return false;
+	port_unclaim(p);
+	while (p->n > 0) {
+		int fd = net_fd_copy(net_listener_fd(p->at[p->n - 1].listener));
+
+		if (fd < 0)
+			return false;
+		if (!opt->hand_over(opt->elsewhere_arg, fd, p->tunnel)) {
+			net_close(fd, false);
+			return false;
+		}
+		p->n--;
+		net_listener_free(p->at[p->n].listener);
+		p->at[p->n].listener = NULL;
+	}
+	return true;
+}
+
+/* Nobody new finds it. Where that cannot be had, those who are on the way are refused as well. */
+static void port_stop(struct port *p)
+{
+	int e = 0;
+
+	if (port_hand_over(p))
+		return;
+	for (size_t i = 0; i < p->n && e == 0; i++)
+		e = net_listener_hide(p->at[i].listener);
+	if (e != 0)
+		port_shut(p);
+}
+
 void port_socket_stop(struct port_socket *ps)
 {
 	ps->stopped = true;
+	ev_timer_stop(ps->ev, &ps->again);
 	for (size_t i = 0; i < PORT_BUCKETS; i++)
 		LIST_FOR_EACH (link, &ps->ports[i])
-			port_shut(CONTAINER_OF(link, struct port, link));
+			port_stop(CONTAINER_OF(link, struct port, link));
 }
 
 /* ---- life ---- */
@@ -430,9 +631,12 @@ int port_socket_new(struct ev *ev, const struct port_socket_opt *opt, struct por
 		return ERR_NOMEM;
 	ps->ev = ev;
 	ps->opt = *opt;
+	ps->claims = -1;
+	ps->again = (struct ev_timer){.fn = port_socket_on_again, .arg = ps};
 	for (size_t i = 0; i < PORT_BUCKETS; i++)
 		list_init(&ps->ports[i]);
-	if ((e = port_socket_read_bind(ps)) != 0) {
+	if ((e = port_socket_read_bind(ps)) != 0 ||
+	    (opt->claims != NULL && (e = net_claim_open(opt->claims, &ps->claims)) != 0)) {
 		free(ps);
 		return e;
 	}
@@ -451,5 +655,8 @@ void port_socket_free(struct port_socket *ps)
 			CHECK(ev_timer_is_set(&p->leaving)); /* given up */
 			port_free(p);
 		}
+	ev_timer_stop(ps->ev, &ps->again);
+	net_close(ps->claims, false);
+	ps->claims = -1;
 	ev_free_later(ps->ev, ps);
 }

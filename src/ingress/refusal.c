@@ -1,4 +1,5 @@
-/* One list for all ingresses: which reasons an agent has before its target sees a byte. */
+/* One list for all ingresses: which reasons an agent, or another node, has before a target sees a
+ * byte. */
 #include "ingress/refusal.h"
 
 #include "base/err.h"
@@ -13,7 +14,8 @@ bool refusal_is_certain(int why)
 	case ERR_LIMIT:
 	case ERR_NOFILE:
 	case ERR_TARGET:
-	case ERR_DRAIN: return true;
+	case ERR_DRAIN:
+	case ERR_NOSESSION: return true; /* another node, to which it was passed on, has none */
 	default: return false;
 	}
 }

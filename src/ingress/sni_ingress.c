@@ -29,13 +29,14 @@ struct sni_got {
 	size_t least;	  /* with fewer than so many there is no use in looking */
 };
 
-/* A visitor whose ClientHello is not complete. */
+/* A visitor whose ClientHello is not complete, or whose name is asked for. */
 struct sni_conn {
 	struct list link;
 	struct sni_ingress *in;
 	struct wire *wire; /* owned */
 	struct sni_got got;
-	size_t kept; /* its part of in->kept */
+	struct core_lookup *lookup; /* owned: it is complete, and its name is asked for; or NULL */
+	size_t kept;		    /* its part of in->kept */
 	struct ev_timer late;
 	struct visit_end visitor, local;
 };
@@ -150,6 +151,18 @@ static void sni_ingress_go(struct sni_ingress *in, struct sni_visitor *v, size_t
 	}
 }
 
+/* May its name be an http tunnel's that only other nodes serve? Then the records are asked first.
+ */
+static bool sni_ingress_asks(struct sni_ingress *in, const struct sni_visitor *v)
+{
+	struct str sni = str_of(v->hello.sni), name;
+
+	if (sni.len == 0 || !core_may_be_elsewhere(in->opt.core, sni))
+		return false;
+	return core_sni(in->opt.core, sni, &name) != CORE_SNI_NOBODY ||
+	       !in->opt.is_ours(in->opt.arg, sni);
+}
+
 /* Returns as client_hello_parse(). Who sends byte by byte is not looked at for each of them. */
 static int sni_ingress_parse(struct sni_visitor *v, struct sni_got *got)
 {
@@ -168,8 +181,9 @@ static int sni_ingress_parse(struct sni_visitor *v, struct sni_got *got)
 /*
  * Read and look.
  *   got  what came before; may be empty.
- * Returns ERR_AGAIN (more must come, and what came is in *got) or why the visitor is gone. Else 0,
- * and the visitor is somebody else's.
+ * Returns ERR_AGAIN (more must come, and what came is in *got), ERR_NOROUTE (all has come and is in
+ * *got; its name is to be asked for) or why the visitor is gone. Else 0, and the visitor is
+ * somebody else's.
  */
 static int sni_ingress_look(struct sni_ingress *in, struct sni_visitor *v, struct sni_got *got)
 {
@@ -191,6 +205,11 @@ static int sni_ingress_look(struct sni_ingress *in, struct sni_visitor *v, struc
 		    buf_add(bytes, last.p, last.len, CLIENT_HELLO_MAX) != 0)
 			return ERR_NOMEM;
 	} while (e == ERR_AGAIN);
+	if (e == 0 && sni_ingress_asks(in, v)) {
+		if (bytes->len == 0 && buf_add(bytes, last.p, last.len, CLIENT_HELLO_MAX) != 0)
+			return ERR_NOMEM;
+		return ERR_NOROUTE;
+	}
 	wire_own(v->wire, NULL, NULL);
 	if (e == 0)
 		sni_ingress_go(in, v, last.len);
@@ -207,6 +226,8 @@ static void sni_conn_release(struct sni_conn *c)
 	c->in->n_conns--;
 	c->in->kept -= c->kept;
 	ev_timer_stop(c->in->ev, &c->late);
+	if (c->lookup != NULL)
+		core_lookup_cancel(c->lookup);
 	buf_free(&c->got.bytes);
 	ev_free_later(c->in->ev, c);
 }
@@ -217,8 +238,9 @@ static void sni_conn_end(struct sni_conn *c, int why)
 	sni_conn_release(c);
 }
 
-/* So many bytes of its hello are kept now. When all together are too many, it is the one to go. */
-static void sni_conn_keep(struct sni_conn *c)
+/* So many bytes of its hello are kept now. When all together are too many, it is the one to go:
+ * false. */
+static bool sni_conn_keep(struct sni_conn *c)
 {
 	struct sni_ingress *in = c->in;
 	struct visit visit = {.visitor = c->visitor};
@@ -226,9 +248,45 @@ static void sni_conn_keep(struct sni_conn *c)
 	in->kept += c->got.bytes.len - c->kept;
 	c->kept = c->got.bytes.len;
 	if (in->kept <= in->opt.kept_max)
-		return;
+		return true;
 	sni_ingress_say(in, &visit, ERR_LIMIT, "too much of unfinished ClientHellos is kept");
 	sni_conn_end(c, ERR_LIMIT);
+	return false;
+}
+
+/* Whatever the answer is: what is known now counts. */
+static void sni_conn_on_answer(void *arg, int e)
+{
+	struct sni_conn *c = arg;
+	struct sni_visitor v = {.visit = {.ingress = VISIT_SNI,
+					  .visitor = c->visitor,
+					  .local = c->local},
+				.wire = c->wire,
+				.raw = buf_str(&c->got.bytes)};
+
+	c->lookup = NULL;
+	e = client_hello_parse(v.raw, &v.hello);
+	wire_own(c->wire, NULL, NULL);
+	if (e == 0)
+		sni_ingress_go(c->in, &v, 0);
+	else
+		sni_ingress_refuse(c->in, &v, e);
+	sni_conn_release(c);
+}
+
+/* All of it has come. When too many are asked for, it goes on without. */
+static void sni_conn_ask(struct sni_conn *c)
+{
+	struct client_hello hello;
+
+	if (!sni_conn_keep(c))
+		return;
+	wire_want(c->wire, 0);
+	if (client_hello_parse(buf_str(&c->got.bytes), &hello) == 0)
+		c->lookup =
+			core_lookup_at(c->in->opt.core, str_of(hello.sni), sni_conn_on_answer, c);
+	if (c->lookup == NULL)
+		sni_conn_on_answer(c, ERR_LIMIT);
 }
 
 static void sni_conn_on_ready(void *arg, struct wire *w, int events)
@@ -238,12 +296,17 @@ static void sni_conn_on_ready(void *arg, struct wire *w, int events)
 					  .visitor = c->visitor,
 					  .local = c->local},
 				.wire = w};
-	int e = sni_ingress_look(c->in, &v, &c->got);
+	int e;
 
+	if (c->lookup != NULL)
+		return; /* nothing more is read until the answer is here */
+	e = sni_ingress_look(c->in, &v, &c->got);
 	if (e == 0)
 		sni_conn_release(c);
 	else if (e == ERR_AGAIN)
-		sni_conn_keep(c);
+		(void)sni_conn_keep(c);
+	else if (e == ERR_NOROUTE)
+		sni_conn_ask(c);
 	else
 		sni_conn_end(c, e);
 }
@@ -258,14 +321,17 @@ static void sni_conn_on_late(void *arg)
 	struct sni_conn *c = arg;
 	struct visit visit = {.visitor = c->visitor};
 
-	sni_ingress_say(c->in, &visit, ERR_TIMEOUT, "the ClientHello did not come in time");
+	sni_ingress_say(c->in, &visit, ERR_TIMEOUT,
+			c->lookup != NULL ? "the records do not answer in time"
+					  : "the ClientHello did not come in time");
 	sni_conn_end(c, ERR_TIMEOUT);
 }
 
 static const struct wire_owner sni_conn_owner = {sni_conn_on_ready, sni_conn_on_broken};
 
-/* Wait for the rest. *got is taken over. Returns 0 or ERR_NOMEM. */
-static int sni_conn_wait(struct sni_ingress *in, const struct sni_visitor *v, struct sni_got *got)
+/* Wait for the rest; all: for its name. *got is taken over. Returns 0 or ERR_NOMEM. */
+static int sni_conn_wait(struct sni_ingress *in, const struct sni_visitor *v, struct sni_got *got,
+			 bool all)
 {
 	struct sni_conn *c = calloc(1, sizeof *c);
 
@@ -284,7 +350,10 @@ static int sni_conn_wait(struct sni_ingress *in, const struct sni_visitor *v, st
 	wire_own(c->wire, &sni_conn_owner, c);
 	wire_want(c->wire, WIRE_READ);
 	ev_timer_set(in->ev, &c->late, in->opt.hello_ms);
-	sni_conn_keep(c);
+	if (all)
+		sni_conn_ask(c);
+	else
+		(void)sni_conn_keep(c);
 	return 0;
 }
 
@@ -297,8 +366,8 @@ void sni_ingress_serve(struct sni_ingress *in, struct wire *w, const struct visi
 	struct sni_got got = {.least = 0};
 	int e = sni_ingress_look(in, &v, &got);
 
-	if (e == ERR_AGAIN)
-		e = sni_conn_wait(in, &v, &got);
+	if (e == ERR_AGAIN || e == ERR_NOROUTE)
+		e = sni_conn_wait(in, &v, &got, e == ERR_NOROUTE);
 	else
 		buf_free(&got.bytes);
 	if (e != 0)

@@ -41,6 +41,7 @@ struct tcp_conn {
 	struct ev_timer idle, leaving;
 	size_t idle_len; /* of early, when the idle timer was last looked at */
 	uint32_t number;
+	bool hopped;   /* see tcp_visitor */
 	bool ended;    /* the visitor has finished sending */
 	bool told_end; /* and the stream was told */
 	struct visit visit;
@@ -167,11 +168,14 @@ static int tcp_conn_dial(struct tcp_conn *c, struct tunnel *t)
  */
 static void tcp_conn_stream_failed(struct tcp_conn *c, int why)
 {
+	/* a request that must not be done twice may be in it: whoever reads it decides */
+	bool unread = c->hopped && c->visit.ingress == VISIT_HTTP;
+	bool clean = unread ? refusal_is_certain(why) : refusal_is_clean(why);
 	struct tunnel *t = NULL;
 
 	wire_close(c->stream, ERR_RESET);
 	c->stream = NULL;
-	if (refusal_is_clean(why) || c->sent <= c->header_len)
+	if (clean || c->sent <= c->header_len)
 		t = core_tunnel(c->in->opt.core, str_of(c->visit.tunnel));
 	if (t != NULL && tcp_conn_dial(c, t) == 0) {
 		tcp_conn_run(c);
@@ -187,7 +191,7 @@ static void tcp_conn_join(struct tcp_conn *c)
 	struct str early = buf_str(&c->early);
 	struct relay_opt opt = {.a = c->visitor,
 				.b = c->stream,
-				.idle_ms = c->in->opt.idle_ms,
+				.idle_ms = c->hopped ? 0 : c->in->opt.idle_ms,
 				.done = tcp_conn_on_done,
 				.arg = c,
 				.a_ended = c->told_end};
@@ -310,7 +314,7 @@ static int tcp_conn_set_early(struct tcp_conn *c, const struct tunnel_settings *
 	char id[ANNOUNCE_ID_TEXT];
 	int e;
 
-	if (s->proxy != TUNNEL_PROXY_NONE) {
+	if (s->proxy != TUNNEL_PROXY_NONE && !v->hopped) {
 		announce_id_format(&c->in->ids, c->number, id);
 		a.id = id;
 		announce_write(&a, header, &c->header_len);
@@ -330,6 +334,7 @@ static int tcp_conn_start(struct tcp_ingress *in, struct tunnel *t, struct wire 
 		return ERR_NOMEM;
 	c->in = in;
 	c->visit = *v->visit;
+	c->hopped = v->hopped;
 	c->number = ++in->ids.last;
 	c->idle = (struct ev_timer){.fn = tcp_conn_on_idle, .arg = c};
 	c->leaving = (struct ev_timer){.fn = tcp_conn_on_leaving, .arg = c};
@@ -345,7 +350,7 @@ static int tcp_conn_start(struct tcp_ingress *in, struct tunnel *t, struct wire 
 	in->n_conns++;
 	core_visitor_begin(in->opt.core, &c->seen, &c->visit);
 	c->seen.leave = tcp_conn_on_leave;
-	if (in->opt.idle_ms != 0)
+	if (in->opt.idle_ms != 0 && !c->hopped)
 		ev_timer_set(in->ev, &c->idle, in->opt.idle_ms);
 	tcp_conn_run(c);
 	return 0;
@@ -360,7 +365,7 @@ static int tcp_ingress_admit(struct tcp_ingress *in, struct wire *w, const struc
 	if (t == NULL)
 		return ERR_NOSESSION;
 	rights = tunnel_settings(t)->rights;
-	if (rights != NULL && !rights_allow_address(rights, v->visit->visitor.ip))
+	if (rights != NULL && !v->hopped && !rights_allow_address(rights, v->visit->visitor.ip))
 		return ERR_DENIED;
 	return tcp_conn_start(in, t, w, v);
 }

@@ -32,6 +32,9 @@ struct tcp_visitor {
 	struct str first;	   /* what was read of the visitor already */
 	struct str alpn;	   /* the one protocol agreed on, or offered; empty: unknown */
 	const char *tls_version;   /* of TLS that was ended here; NULL */
+	/* Another node has let it in, judged it and announced it: it looks after all that, and
+	 * after its being idle; here it is only placed. */
+	bool hopped;
 	/* Told instead of breaking the connection when nobody serves the tunnel (ERR_NOSESSION,
 	 * ...); the wire is the callee's then. NULL: the visitor sees a reset. */
 	void (*refused)(void *arg, struct wire *w, int e);

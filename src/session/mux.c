@@ -496,15 +496,23 @@ static int mux_tell(struct session *session, struct str line)
 	return lines_send(m->lines, line);
 }
 
+/*
+ * The number in a GOAWAY speaks of streams that the peer opens. To the agent, which opens none, it
+ * says nothing of ours: those may come as long as the session lasts. The agent's own lets all come
+ * that are on their way. So neither side needs a second GOAWAY. Source: RFC 9113 6.8.
+ */
 static void mux_drain(struct session *session)
 {
 	struct mux *m = mux_of(session);
 
-	if (m->dead)
+	if (m->dead || session->is_leaving)
 		return;
-	session->is_draining = true;
-	(void)nghttp2_submit_goaway(m->ng, NGHTTP2_FLAG_NONE, m->role == MUX_AGENT ? INT32_MAX : 0,
-				    NGHTTP2_NO_ERROR, NULL, 0);
+	session->is_leaving = m->role == MUX_NODE;
+	session->is_draining = session->is_draining || m->role == MUX_AGENT;
+	if (m->role == MUX_AGENT) /* after any other GOAWAY nghttp2 passes over what comes still */
+		(void)nghttp2_submit_shutdown_notice(m->ng);
+	else
+		(void)nghttp2_submit_goaway(m->ng, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
 	mux_flush_soon(m);
 }
 

@@ -245,6 +245,9 @@ void secsh_forward_on_message(struct secsh_node *n, ssh_message m)
 	r->answered = r->cancel || r->e != 0;
 	if (!r->answered)
 		n->owner->forward(n->arg, r->id, str_of(address), (uint16_t)port);
+	else if (!r->cancel)
+		n->owner->unforwarded(n->arg, r->e, str_of(address != NULL ? address : ""),
+				      (uint16_t)port);
 	if (!n->link.dead)
 		forward_answer(n);
 }

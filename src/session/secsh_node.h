@@ -54,6 +54,13 @@ struct secsh_node_owner {
 	 *   address  as it came, at most SECSH_ADDRESS_MAX bytes, borrowed for the call.
 	 */
 	void (*forward)(void *arg, uint64_t id, struct str address, uint16_t port);
+	/*
+	 * A request for visitors was refused without asking; there is nothing to answer.
+	 *   e        ERR_LIMIT: it is more than SECSH_FORWARDS_MAX; ERR_INUSE: the session has this
+	 *            one already; ERR_INVAL: the address has more than SECSH_ADDRESS_MAX bytes.
+	 *   address  as it came, any length, borrowed for the call.
+	 */
+	void (*unforwarded)(void *arg, int e, struct str address, uint16_t port);
 	/* A forward ends by the peer's wish; its running streams go on. id: of the request. */
 	void (*cancelled)(void *arg, uint64_t id);
 	/* A channel for a person was opened: words() will follow. At most one at a time. */

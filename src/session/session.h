@@ -2,8 +2,12 @@
  * A session: one authenticated connection of an agent to one node, which opens wires to that agent.
  *
  * The node's side opens a stream for each visit; the agent's side is told of it. Both sides may
- * send short lines of control text to each other, may drain (no new streams, running ones finish)
- * and may close with a reason that the other side learns.
+ * send short lines of control text to each other, may drain and may close with a reason that the
+ * other side learns.
+ *
+ * An agent that drains takes no new streams. A node that drains asks its agents to connect
+ * elsewhere, and goes on opening streams until the session ends: a visitor who comes before the
+ * agent is elsewhere, or who came to this node before it had heard of that, is served all the same.
  */
 #ifndef KAREZ_SESSION_SESSION_H
 #define KAREZ_SESSION_SESSION_H
@@ -27,7 +31,8 @@ struct session_owner {
 	void (*visit)(void *arg, struct session *s, const struct visit *visit, struct wire *w);
 	/* A control line came, without its newline. */
 	void (*told)(void *arg, struct session *s, struct str line);
-	/* The peer opens no more streams, or takes no more; running ones finish. */
+	/* The peer goes. Agent: it should connect elsewhere, streams may still come. Node: the
+	 * agent takes no more streams; running ones finish. */
 	void (*draining)(void *arg, struct session *s);
 	/*
 	 * The session is dead, all its streams are broken; it is freed after this call.
@@ -58,7 +63,8 @@ struct session {
 	uint64_t rtt_min_us, rtt_prev_us, rtt_epoch_ms;
 	uint64_t asked_ms; /* when the oldest ping without an answer was sent; 0: none is */
 	uint64_t heard_ms; /* when the peer was last heard */
-	bool is_draining;  /* by either side: open() refuses */
+	bool is_draining;  /* nothing new can be opened: open() refuses */
+	bool is_leaving;   /* the agent was asked to go elsewhere; open() works until it ends */
 	uint64_t moved;	   /* bytes, fading: see session_lately() */
 	uint64_t moved_ms; /* when moved was last brought up to date */
 };
@@ -154,7 +160,8 @@ static inline void session_ping(struct session *s, uint32_t deadline_ms)
 	s->ops->ping(s, deadline_ms);
 }
 
-/* Tell the peer that no new streams will come (or be taken). */
+/* Agent: take no new streams. Node: ask the agent to go elsewhere, and go on; harmless when it was
+ * asked before. */
 static inline void session_drain(struct session *s)
 {
 	s->ops->drain(s);

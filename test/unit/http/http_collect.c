@@ -477,7 +477,7 @@ static void test_drain(void **state)
 
 	sink_open(&s);
 	rig_say(&s.r, LENGTH("5", "he"));
-	http_conn_drain(s.r.conn);
+	http_conn_drain(s.r.conn, 1000);
 	ev_sim_run_for(s.r.ev, 1000);
 	assert_int_equal(s.n_done, 0);
 	rig_say(&s.r, "llo" GET);

@@ -516,15 +516,56 @@ static void test_take(void **state)
 
 /* ---- the end ---- */
 
+/* Nobody's request is lost: whoever asks while it drains is answered, and told that it was the
+ * last. */
 static void test_drain(void **state)
 {
 	static const struct {
-		const char *why, *bytes;
-		bool at_once; /* else after the answer */
+		const char *why, *before, *after;
 	} cases[] = {
-		{"one that has not asked yet", "", true},
-		{"one between two requests", GET, true},
-		{"one in the middle of a head", "GET / HTTP/1.1\r\n", false},
+		{"one that has not asked yet", "", GET},
+		{"one between two requests", GET, GET},
+		{"one in the middle of a head", GET "GET / HTTP/1.1\r\n", "Host: h\r\n\r\n"},
+		{"an old one that keeps alive", "",
+		 "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"},
+		{"two requests in one go: only one is answered", GET, GET GET},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rig r;
+		int n;
+
+		print_message("# %s\n", cases[i].why);
+		rig_open(&r, REPLY);
+		if (cases[i].before[0] != '\0')
+			rig_say(&r, cases[i].before);
+		n = r.n_requests;
+		http_conn_drain(r.conn, 1000);
+		ev_sim_run_for(r.ev, 500);
+		assert_false(r.eof);
+		assert_int_equal(rig_count(&r, "Connection: close\r\n"), 0);
+		rig_say(&r, cases[i].after);
+		assert_int_equal(r.n_requests, n + 1);
+		assert_int_equal(rig_count(&r, "200 OK"), n + 1);
+		assert_int_equal(rig_count(&r, "Connection: close\r\n"), 1);
+		assert_true(r.eof);
+		assert_int_equal(r.why, 0); /* no reset, though there may be more to read */
+		assert_int_equal(r.n_closed, 1);
+		rig_close(&r);
+	}
+}
+
+/* Who is silent is told after the shorter of both times, gently: its bytes do no harm then. */
+static void test_drain_of_a_silent_one(void **state)
+{
+	static const struct {
+		const char *why, *before;
+		uint32_t drain_ms, ends_ms;
+	} cases[] = {
+		{"one that has not asked yet", "", 1000, 1000},
+		{"one between two requests", GET, 1000, 1000},
+		{"one whose own time is shorter", GET, IDLE_MS * 2, IDLE_MS - 10},
+		{"one that has not asked yet, and whose time is shorter", "", IDLE_MS, HEAD_MS},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -532,18 +573,41 @@ static void test_drain(void **state)
 
 		print_message("# %s\n", cases[i].why);
 		rig_open(&r, REPLY);
-		if (cases[i].bytes[0] != '\0')
-			rig_say(&r, cases[i].bytes);
-		http_conn_drain(r.conn);
-		ev_sim_run_for(r.ev, 10);
-		assert_int_equal(r.eof, cases[i].at_once);
-		if (!cases[i].at_once) {
-			rig_say(&r, "Host: h\r\n\r\n");
-			assert_non_null(strstr(r.got, "Connection: close\r\n"));
-			assert_true(r.eof);
-		}
+		if (cases[i].before[0] != '\0')
+			rig_say(&r, cases[i].before);
+		http_conn_drain(r.conn, cases[i].drain_ms);
+		ev_sim_run_for(r.ev, cases[i].ends_ms - 1);
+		assert_false(r.eof);
+		ev_sim_run_for(r.ev, 2);
+		assert_true(r.eof);
+		assert_int_equal(r.n_closed, 1);
+		rig_say(&r, GET);
+		assert_int_equal(r.why, 0);
 		rig_close(&r);
 	}
+}
+
+/* It was told that the connection is kept, so it may have asked again: that is answered. */
+static void test_drain_behind_a_promise(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, BORROW);
+	rig_say(&r, GET);
+	assert_int_equal(wire_write_all(r.lent,
+					STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")),
+			 0);
+	http_conn_drain(r.conn, 1000);
+	r.deed = REPLY;
+	rig_say(&r, GET);
+	assert_int_equal(r.n_requests, 1);
+	http_conn_return(r.conn, HTTP_KEEP);
+	ev_sim_run_for(r.ev, 10);
+	assert_int_equal(r.n_requests, 2);
+	assert_int_equal(rig_count(&r, "200 OK"), 2);
+	assert_int_equal(rig_count(&r, "Connection: close\r\n"), 1);
+	assert_true(r.eof);
+	rig_close(&r);
 }
 
 static void test_drain_while_busy(void **state)
@@ -553,7 +617,7 @@ static void test_drain_while_busy(void **state)
 	rig_open(&r, WAIT);
 	rig_say(&r, GET GET);
 	assert_false(r.must_close);
-	http_conn_drain(r.conn);
+	http_conn_drain(r.conn, 1000);
 	assert_true(http_conn_must_close(r.conn));
 	ev_sim_run_for(r.ev, 1000);
 	assert_false(r.eof);
@@ -632,6 +696,8 @@ int main(void)
 		cmocka_unit_test(test_recall),
 		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_drain_of_a_silent_one),
+		cmocka_unit_test(test_drain_behind_a_promise),
 		cmocka_unit_test(test_drain_while_busy),
 		cmocka_unit_test(test_close_at_every_stage),
 		cmocka_unit_test(test_an_idle_connection_holds_no_buffer),

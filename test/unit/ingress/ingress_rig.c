@@ -83,10 +83,22 @@ struct tunnel *core_tunnel_at(struct core *c, struct str host)
 	return c->connected && str_eq(host, STR("app.example.org")) ? &c->demo : NULL;
 }
 
+size_t core_n_remote(const struct core *c)
+{
+	return c->n_remote;
+}
+
+bool core_may_be_elsewhere(struct core *c, struct str host)
+{
+	return c->n_remote > 0 && str_eq(host, STR("app.example.org")) && !c->connected;
+}
+
 static void lookup_on_task(void *arg)
 {
 	struct core_lookup *l = arg;
 
+	l->core->n_lookups++;
+	l->core->connected = l->core->connected || l->core->connect_by_lookup;
 	l->done(l->arg, l->core->lookup_answer);
 	free(l);
 }
@@ -98,7 +110,8 @@ struct core_lookup *core_lookup(struct core *c, struct str name, void (*done)(vo
 
 	*l = (struct core_lookup){.core = c, .done = done, .arg = arg};
 	l->task = (struct ev_task){.fn = lookup_on_task, .arg = l};
-	ev_task_run(c->ev, &l->task);
+	if (!c->hold_lookups)
+		ev_task_run(c->ev, &l->task);
 	return l;
 }
 

@@ -40,6 +40,10 @@ struct core {
 	struct tunnel demo;
 	bool connected;
 	int lookup_answer;
+	size_t n_remote;	/* tunnels of other nodes */
+	size_t n_lookups;	/* that were answered */
+	bool connect_by_lookup; /* then the tunnel is known */
+	bool hold_lookups;	/* they are never answered */
 	int fingerprint_error;
 	const char *denied_hook; /* a host; NULL: every one is allowed */
 	enum core_sni sni;	 /* what names under tls.example are */

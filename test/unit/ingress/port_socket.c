@@ -491,15 +491,19 @@ static void test_moves_in_vain(void **state)
 static void test_draining(void **state)
 {
 	struct port *p = NULL;
-	int fd;
+	int fd, waiting;
 
 	desk_open();
 	assert_int_equal(take("", &p), 0);
 	assert_int_equal(D.ports.let(p, "demo"), 0);
 	fd = try_visit("127.0.0.1");
 	let_in(1);
+	waiting = try_visit("127.0.0.1"); /* not accepted yet */
+	assert_true(waiting >= 0);
 	port_socket_stop(D.ps);
 	assert_int_equal(try_visit("127.0.0.1"), -ECONNREFUSED);
+	let_in(1);
+	close(waiting);
 	assert_int_equal(D.ports.let(p, "other"), 0);
 	assert_int_equal(try_visit("127.0.0.1"), -ECONNREFUSED);
 	close(fd);

@@ -42,7 +42,7 @@ int client_hello_parse(struct str in, struct client_hello *out)
 
 static bool desk_is_ours(void *arg, struct str sni)
 {
-	return str_eq(sni, STR("ours.example"));
+	return str_eq(sni, STR("ours.example")) || core_tunnel_at(&W->core, sni) != NULL;
 }
 
 static void desk_on_end(void *arg, struct wire *w, const struct visit *who, const char *tunnel)
@@ -163,6 +163,74 @@ static void expect_alert(int number)
 }
 
 /* ---- tests ---- */
+
+/* A custom domain that only another node serves: in pieces, too, and whatever is said meanwhile. */
+static void test_a_name_that_is_asked_for(void **state)
+{
+	static const struct {
+		const char *why, *sni;
+		size_t n_remote, cut;
+		bool found;
+		unsigned n_lookups;
+		int alert; /* 0: ended here for HTTP */
+	} cases[] = {
+		{"another node serves it", "app.example.org", 1, 0, true, 1, 0},
+		{"the same in two pieces", "app.example.org", 1, 50, true, 1, 0},
+		{"no tunnel has it", "app.example.org", 1, 0, false, 1, 112},
+		{"no tunnel has it, in two pieces", "app.example.org", 1, 50, false, 1, 112},
+		{"it cannot be", "other.example", 1, 0, true, 0, 112},
+		{"there are no others", "app.example.org", 0, 0, true, 0, 112},
+	};
+	char mem[1000];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct str hello = make_hello(cases[i].sni, "", mem), came;
+		size_t cut = cases[i].cut;
+
+		print_message("# %s\n", cases[i].why);
+		desk_open();
+		W->core.connected = false;
+		W->core.n_remote = cases[i].n_remote;
+		W->core.connect_by_lookup = cases[i].found;
+		desk_visit();
+		if (cut > 0)
+			say((struct str){hello.p, cut});
+		say((struct str){hello.p + cut, hello.len - cut});
+		assert_int_equal(W->core.n_lookups, cases[i].n_lookups);
+		assert_int_equal(sni_ingress_load(D.sni), 0);
+		if (cases[i].alert != 0) {
+			expect_alert(cases[i].alert);
+		} else {
+			assert_int_equal(D.ended.n, 1);
+			assert_string_equal(D.ended.tunnel, "-");
+			assert_int_equal(wire_read(D.ended.wire, 65536, &came), 0);
+			assert_true(str_eq(came, hello));
+		}
+		desk_close();
+	}
+}
+
+static void test_gone_while_it_is_asked(void **state)
+{
+	char mem[1000];
+
+	for (int closes = 0; closes < 2; closes++) {
+		desk_open();
+		W->core.connected = false;
+		W->core.n_remote = 1;
+		W->core.hold_lookups = true;
+		desk_visit();
+		say(make_hello("app.example.org", "", mem));
+		assert_int_equal(sni_ingress_load(D.sni), 1);
+		assert_int_equal(D.ended.n, 0);
+		if (closes != 0)
+			far_close(&W->visitor, ERR_RESET);
+		else
+			pass_ms(HELLO_MS + 1);
+		assert_int_equal(sni_ingress_load(D.sni), 0);
+		desk_close();
+	}
+}
 
 static void test_where_names_lead(void **state)
 {
@@ -542,6 +610,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_where_names_lead),
+		cmocka_unit_test(test_a_name_that_is_asked_for),
+		cmocka_unit_test(test_gone_while_it_is_asked),
 		cmocka_unit_test(test_it_may_be_there_already),
 		cmocka_unit_test(test_every_split),
 		cmocka_unit_test(test_byte_by_byte),

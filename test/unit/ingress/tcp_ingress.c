@@ -504,6 +504,65 @@ static void test_the_target_is_told(void **state)
 	desk_close();
 }
 
+/* What the node that has sent him did is not done again. */
+static void test_a_visitor_from_another_node(void **state)
+{
+	struct visit visit = {.ingress = VISIT_TCP, .via = "0123456789abcdef"};
+	struct tcp_visitor v = {.visit = &visit, .hopped = true};
+
+	desk_open_with(1000);
+	assert_int_equal(cidr_parse(STR("192.0.2.0/24"), &W->core.demo.rights.deny[0]), 0);
+	W->core.demo.rights.n_deny = 1;
+	rig_changed();
+	visit.visitor = W->peer;
+	W->core.demo.settings.proxy = TUNNEL_PROXY_V1;
+	desk_visit(&v);
+	assert_string_equal(W->core.seen.via, visit.via);
+	pass_ms(60000); /* nobody has said a word */
+	assert_int_equal(tcp_ingress_load(D.tcp), 1);
+	far_say(&W->visitor, "hello");
+	assert_string_equal(W->target[0].got, "hello");
+	far_say(&W->target[0], "yes");
+	pass_ms(60000);
+	far_say(&W->visitor, " again");
+	assert_string_equal(W->target[0].got, "hello again");
+	desk_close();
+}
+
+/* A request in it must not be done twice: only who has seen none of it is replaced here. */
+static void test_a_request_from_another_node(void **state)
+{
+	static const struct {
+		const char *why;
+		enum visit_ingress ingress;
+		bool hopped;
+		int code;
+		bool moves;
+	} cases[] = {
+		{"a request, certainly not seen", VISIT_HTTP, true, ERR_REFUSED, true},
+		{"a request, hardly seen", VISIT_HTTP, true, ERR_TIMEOUT, false},
+		{"a connection, hardly seen", VISIT_TCP, true, ERR_TIMEOUT, true},
+		{"of our own", VISIT_TCP, false, ERR_TIMEOUT, true},
+		{"a connection that a further node could not take", VISIT_TCP, false, ERR_NOSESSION,
+		 true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct visit visit = {.ingress = cases[i].ingress};
+
+		print_message("# %s\n", cases[i].why);
+		desk_open();
+		visit.visitor = W->peer;
+		W->core.demo.n_sessions = 2;
+		desk_visit(&(struct tcp_visitor){.visit = &visit, .hopped = cases[i].hopped});
+		far_say(&W->visitor, "POST");
+		rig_break(0, cases[i].code);
+		assert_int_equal(W->core.demo.n_dials, cases[i].moves ? 2 : 1);
+		assert_int_equal(W->visitor.why != 0, !cases[i].moves);
+		desk_close();
+	}
+}
+
 /* Both versions of the address are told as they are, IPv6 too. */
 static void test_the_target_is_told_of_ipv6(void **state)
 {
@@ -658,6 +717,8 @@ int main(void)
 		cmocka_unit_test(test_who_is_let_in),
 		cmocka_unit_test(test_refusals_do_not_flood_the_log),
 		cmocka_unit_test(test_the_target_is_told),
+		cmocka_unit_test(test_a_visitor_from_another_node),
+		cmocka_unit_test(test_a_request_from_another_node),
 		cmocka_unit_test(test_the_target_is_told_of_ipv6),
 		cmocka_unit_test(test_the_log_has_the_number),
 		cmocka_unit_test(test_told_to_leave),

@@ -276,6 +276,31 @@ static void test_drain_lets_streams_finish(void **state)
 	world_close(&w);
 }
 
+/* The agent is asked to go elsewhere; visitors who come before it has gone are served. */
+static void test_a_draining_node_still_opens(void **state)
+{
+	struct world w;
+
+	world_open(&w, &(struct wire_mem_opt){.delay_ms = 5});
+	session_drain(w.node.session);
+	session_drain(w.node.session);
+	visit_now(&w, 1000, 1000); /* before the agent has heard it */
+	ev_sim_run_for(w.ev, 1000);
+	expect_all(&w, 1000, 1000);
+	assert_int_equal(w.agent.n_draining, 1);
+	assert_true(w.node.session->is_leaving);
+	wire_close(w.node.peer.wire, 0);
+	wire_close(w.agent.peer.wire, 0);
+	memset(&w.node.peer, 0, sizeof w.node.peer);
+	memset(&w.agent.peer, 0, sizeof w.agent.peer);
+	visit_now(&w, 100000, 1000); /* and long afterwards */
+	ev_sim_run_for(w.ev, 20000);
+	expect_all(&w, 100000, 1000);
+	assert_int_equal(w.agent.n_visits, 2);
+	assert_false(w.agent.closed || w.node.closed);
+	world_close(&w);
+}
+
 static void test_close_tells_why(void **state)
 {
 	struct world w;
@@ -541,6 +566,7 @@ int main(void)
 		cmocka_unit_test(test_open_needs_no_round_trip),
 		cmocka_unit_test(test_lines_go_both_ways),
 		cmocka_unit_test(test_drain_lets_streams_finish),
+		cmocka_unit_test(test_a_draining_node_still_opens),
 		cmocka_unit_test(test_close_tells_why),
 		cmocka_unit_test(test_silence_is_death),
 		cmocka_unit_test(test_ping_with_a_deadline),

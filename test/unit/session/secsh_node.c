@@ -203,6 +203,9 @@ static void test_forwards_have_a_limit(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(wishes); i++)
 		assert_int_equal(wishes[i].rc, i < SECSH_FORWARDS_MAX ? SSH_OK : SSH_ERROR);
 	assert_int_equal(r->n_forwards, SECSH_FORWARDS_MAX);
+	assert_int_equal(r->n_unforwarded, 1);
+	assert_int_equal(r->unforwarded_why, ERR_LIMIT);
+	assert_int_equal(r->unforwarded_port, 1000 + SECSH_FORWARDS_MAX);
 	rig_free(r);
 }
 

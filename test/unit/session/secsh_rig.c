@@ -141,6 +141,15 @@ static void rig_on_refused(void *arg, const char *what)
 			 "%s;", what);
 }
 
+static void rig_on_unforwarded(void *arg, int e, struct str address, uint16_t port)
+{
+	struct rig *r = arg;
+
+	r->n_unforwarded++;
+	r->unforwarded_why = e;
+	r->unforwarded_port = port;
+}
+
 static void rig_on_closed(void *arg, int why, struct str reason)
 {
 	struct rig *r = arg;
@@ -155,6 +164,7 @@ static void rig_on_closed(void *arg, int why, struct str reason)
 static const struct secsh_node_owner rig_owner = {
 	.login = rig_on_login,
 	.forward = rig_on_forward,
+	.unforwarded = rig_on_unforwarded,
 	.cancelled = rig_on_cancelled,
 	.looking = rig_on_looking,
 	.words = rig_on_words,

@@ -58,6 +58,9 @@ struct rig {
 	char user[SECSH_USER_MAX + 1], text[RIG_TEXT];
 	uint8_t blob[RIG_TEXT];
 	struct rig_forward forwards[RIG_FORWARDS];
+	size_t n_unforwarded; /* refused without asking; why, and which port, the last one was: */
+	int unforwarded_why;
+	uint16_t unforwarded_port;
 	size_t n_forwards, n_cancelled;
 	uint64_t cancelled;
 	int looking, worded;
