@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 
+_Static_assert(AGENT_SESSIONS_MAX <= UPLINK_CARRIERS_MAX, "each session has its numbers");
+
 static const struct str agent_stopped = {"the agent was stopped", 21};
 
 /* ---- the end ---- */
@@ -18,6 +20,7 @@ static void agent_close(struct agent *a, int why, struct str reason)
 	ev_timer_stop(a->ev, &a->sleep);
 	ev_timer_stop(a->ev, &a->deadline);
 	ev_timer_stop(a->ev, &a->rest);
+	agent_spread_stop(a);
 	ev_task_cancel(&a->feed);
 	for (unsigned i = 0; i < a->opt.n_sessions; i++) {
 		uplink_free(a->uplinks[i], why, reason);
@@ -157,6 +160,14 @@ static void agent_tell_offline(struct agent *a, const struct agent_offline *o)
 	a->opt.events->offline(a->opt.arg, o);
 }
 
+/* What was done by its session is over. */
+static void agent_forget_session(struct agent *a, struct uplink *u)
+{
+	agent_tunnel_down(a, u);
+	agent_offer_down(a, u);
+	agent_spread_down(a, u);
+}
+
 /* u has no session: when does it try again, and who is told? */
 static void agent_come_back(struct agent *a, struct uplink *u, const struct uplink_failure *f)
 {
@@ -165,21 +176,20 @@ static void agent_come_back(struct agent *a, struct uplink *u, const struct upli
 				  .lost = f->was_up,
 				  .reason = f->reason};
 
-	agent_tunnel_down(a, u);
-	agent_offer_down(a, u);
+	agent_forget_session(a, u);
 	agent_leave_look(a);
 	if (a->ended || a->stopping || a->leaving || !agent_wants(a))
 		return;
 	if (agent_n_up(a) > 0) {
 		log_info(a->opt.log, "event=carrier-lost carrier=%u reason=\"%s\" said=\"%s\"",
 			 uplink_carrier(u), err_text(f->e), f->reason);
-		(void)uplink_retry(u);
+		(void)agent_spread_again(a, u, f);
 		return;
 	}
 	if (!agent_other_tries(a, u))
-		o.retry_ms = uplink_retry(u);
-	else if (!f->was_up)
-		return; /* the one that tries will tell */
+		o.retry_ms = agent_spread_again(a, u, f);
+	if (o.retry_ms == 0 && !f->was_up)
+		return; /* this one tries on, or the one that tries will tell */
 	agent_tell_offline(a, &o);
 }
 
@@ -191,6 +201,8 @@ static void agent_on_ask(void *arg, struct uplink *u, struct upgrade_ask *ask)
 	ask->certificate = a->opt.certificate;
 	ask->agent = a->opt.id;
 	ask->epoch = a->epoch;
+	agent_spread_format(a, u, a->nodes);
+	ask->nodes = a->nodes;
 	ask->websocket =
 		a->opt.transport == AGENT_AUTO ? a->websocket : a->opt.transport == AGENT_WEBSOCKET;
 }
@@ -216,6 +228,11 @@ static void agent_on_down(void *arg, struct uplink *u, const struct uplink_failu
 		uplink_start(u);
 	else
 		agent_end(a, f->e, f->reason);
+}
+
+static void agent_on_left(void *arg, struct uplink *u)
+{
+	agent_forget_session(arg, u);
 }
 
 static void agent_on_draining(void *arg, struct uplink *u)
@@ -269,8 +286,7 @@ static void agent_on_rest(void *arg)
 	for (unsigned i = 0; i < a->opt.n_sessions; i++) {
 		uplink_rest(a->uplinks[i]);
 		uplink_drop(a->uplinks[i], ERR_EOF, STR("the agent serves nothing now"));
-		agent_tunnel_down(a, a->uplinks[i]);
-		agent_offer_down(a, a->uplinks[i]);
+		agent_forget_session(a, a->uplinks[i]);
 	}
 }
 
@@ -287,8 +303,9 @@ static void agent_on_up(void *arg, struct uplink *u, const struct upgrade_answer
 	struct agent *a = arg;
 	int e;
 
-	log_info(a->opt.log, "event=session-open carrier=%u transport=%s", uplink_carrier(u),
-		 answer->websocket ? "websocket" : "upgrade");
+	log_info(a->opt.log, "event=session-open carrier=%u transport=%s node=%s",
+		 uplink_carrier(u), answer->websocket ? "websocket" : "upgrade", answer->node);
+	agent_spread_up(a, u, answer);
 	agent_keep_account(a, answer);
 	a->offline = false;
 	a->by_websocket = answer->websocket;
@@ -307,6 +324,16 @@ static void agent_on_up(void *arg, struct uplink *u, const struct upgrade_answer
 	agent_start_others(a);
 }
 
+static const struct uplink_failure agent_wrong_line = {.e = ERR_PROTO,
+						       .was_up = true,
+						       .reason = "a control line is wrong"};
+
+static void agent_on_nodes(struct agent *a, struct uplink *u, struct str text)
+{
+	if (agent_spread_on_nodes(a, text) != 0)
+		agent_fail(a, u, &agent_wrong_line);
+}
+
 static void agent_on_told(void *arg, struct uplink *u, struct str text)
 {
 	struct agent *a = arg;
@@ -315,10 +342,7 @@ static void agent_on_told(void *arg, struct uplink *u, struct str text)
 	if (a->ended || a->stopping)
 		return;
 	if (control_parse(text, &line) != 0) {
-		agent_fail(a, u,
-			   &(struct uplink_failure){.e = ERR_PROTO,
-						    .was_up = true,
-						    .reason = "a control line is wrong"});
+		agent_fail(a, u, &agent_wrong_line);
 		return;
 	}
 	switch (line.op) {
@@ -329,6 +353,7 @@ static void agent_on_told(void *arg, struct uplink *u, struct str text)
 		if (!agent_tunnel_on_detached(a, u, &line))
 			agent_offer_on_detached(a, u, &line);
 		break;
+	case CONTROL_NODES: agent_on_nodes(a, u, text); break;
 	case CONTROL_UNKNOWN: break;
 	}
 }
@@ -497,6 +522,7 @@ void agent_state(const struct agent *a, struct agent_state *out)
 	if (a->ended)
 		return;
 	out->sessions = agent_n_up(a);
+	out->nodes = agent_spread_n_nodes(a);
 	if (out->sessions > 0)
 		out->transport = a->by_websocket ? "websocket" : "upgrade";
 	else if (a->offline) {
@@ -510,8 +536,11 @@ void agent_state(const struct agent *a, struct agent_state *out)
 /* ---- birth ---- */
 
 static const struct uplink_owner agent_uplink_owner = {
+	.to = agent_spread_to,
 	.ask = agent_on_ask,
 	.up = agent_on_up,
+	.moved = agent_spread_moved,
+	.left = agent_on_left,
 	.proven = agent_on_proven,
 	.down = agent_on_down,
 	.draining = agent_on_draining,
@@ -537,7 +566,6 @@ static int agent_make_parts(struct agent *a)
 				      .idle = agent_on_idle,
 				      .arg = a};
 	struct uplink_opt uplink = {.net = a->opt.net,
-				    .server = a->opt.server,
 				    .budget = &a->budget,
 				    .fixed = a->opt.transport != AGENT_AUTO,
 				    .owner = &agent_uplink_owner,
@@ -575,6 +603,7 @@ int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out)
 
 	CHECK(opt->n_tunnels > 0 || opt->n_services > 0 || opt->stays);
 	CHECK(opt->n_tunnels <= AGENT_TUNNELS_MAX && opt->n_services <= AGENT_SERVICES_MAX);
+	CHECK(opt->n_others < AGENT_SERVERS_MAX);
 	CHECK(opt->n_sessions > 0 && opt->n_sessions <= AGENT_SESSIONS_MAX);
 	if (a == NULL)
 		goto out;
@@ -597,6 +626,8 @@ int agent_new(struct ev *ev, const struct agent_opt *opt, struct agent **out)
 		list_init(&a->names[i]);
 	}
 	agent_tunnel_init(a);
+	agent_spread_init(a);
+	a->opt.others = NULL; /* copied */
 	if ((e = agent_place_make_all(a)) != 0 || (e = agent_offer_make_all(a)) != 0 ||
 	    (e = agent_make_credential(a)) != 0 || (e = agent_make_parts(a)) != 0)
 		goto out;

@@ -17,9 +17,10 @@
 #include "agent/health.h"
 #include "agent/memory.h"
 #include "agent/peek.h"
+#include "agent/servers.h"
 #include "agent/target.h"
 
-/* Parallel sessions to one server, tunnels and services of one agent, at most. */
+/* Parallel sessions, tunnels and services of one agent, at most. */
 #define AGENT_SESSIONS_MAX 16
 #define AGENT_TUNNELS_MAX  1024
 #define AGENT_SERVICES_MAX CONTROL_SERVICES_MAX
@@ -33,6 +34,30 @@
 
 /* Bytes of an agent's id, NUL included. */
 #define AGENT_ID_TEXT 65
+
+/* Servers that one agent may be given. */
+#define AGENT_SERVERS_MAX SERVERS_GIVEN_MAX
+
+/*
+ * A session that is lost while others of a cluster live has time: it is got again within so long,
+ * for all agents of a node that has died come to the others. Milliseconds.
+ */
+#define AGENT_SPREAD_MS 7000
+
+/*
+ * A session that is with a node which has another one of ours already tries to get to a node which
+ * has none: so often within so long, after a wait of up to AGENT_MOVE_MS, and of up to
+ * AGENT_MOVE_GROWTH times as long each time.
+ */
+#define AGENT_MOVES_MAX	  4
+#define AGENT_MOVES_MS	  600000
+#define AGENT_MOVE_MS	  8000
+#define AGENT_MOVE_GROWTH 3
+
+/* A node that drains asks us to come again; the address is a load balancer's, which may send us to
+ * it once more. Then we ask again, so often, after so long and up to twice as long more. */
+#define AGENT_HASTE_MAX 8
+#define AGENT_HASTE_MS	100
 
 /* Bytes that all sessions may hold above their first windows. */
 #define AGENT_BUDGET (128 * 1024 * 1024)
@@ -168,7 +193,11 @@ struct agent_opt {
 	/* A certificate of the net's proves who we are, unless a token is given: none is
 	 * remembered, and no account made. */
 	bool certificate;
-	const struct url *server;
+	const struct url *server; /* what is remembered is so by its name */
+	/* [n_others] of the same cluster, where the same credential counts and the same names are;
+	 * n_others is less than AGENT_SERVERS_MAX. */
+	const struct url *others;
+	size_t n_others;
 	/* [n_tunnels], may be none if services are, or if it stays; copied. Their ids are 1, 2, ..
 	 */
 	const struct agent_tunnel *tunnels;
@@ -233,6 +262,7 @@ bool agent_look(const struct agent *a, uint32_t id, struct agent_look *out);
 /* How the agent itself is. */
 struct agent_state {
 	unsigned sessions;     /* that are up */
+	unsigned nodes;	       /* of the cluster, that these are with; 0: not known */
 	const char *transport; /* of the newest: "upgrade", "websocket"; "" without one */
 	bool resting;	       /* nothing is wanted */
 	bool offline;	       /* no session, and the last attempt has failed: */

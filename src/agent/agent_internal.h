@@ -8,6 +8,9 @@
 /* Bytes by which a tunnel's name is remembered: its kind, a space, its target. */
 #define AGENT_KEY_TEXT (URL_TEXT_MAX + 8)
 
+/* Bytes of the ids of nodes that one request names, NUL included. */
+#define AGENT_NODES_TEXT (AGENT_SESSIONS_MAX * NODE_ID_TEXT)
+
 /* Lists by which places are found: a few in each, of AGENT_TUNNELS_MAX. */
 #define AGENT_LISTS 256
 
@@ -87,6 +90,19 @@ struct agent_given {
 	uint32_t attached; /* bit n: to carrier n; never 0 */
 };
 
+/* With whom a session is, or will be. */
+struct agent_post {
+	struct agent *agent;	 /* borrowed: has us in it */
+	unsigned target, server; /* of the newest attempt, of the session; in agent->servers */
+	uint32_t tried;		 /* bit n: server n, since it was last worth while to wait */
+	char node[NODE_ID_TEXT]; /* of the session; "": not known, or there is none */
+	char was[NODE_ID_TEXT];	 /* of the session before */
+	unsigned haste;		 /* so often more it may come again without a wait */
+	struct ev_timer move;	 /* set: it is to try another node */
+	unsigned n_moves;
+	uint64_t moves_ms; /* since when they are counted */
+};
+
 struct agent {
 	struct ev *ev;
 	struct agent_opt opt;
@@ -114,6 +130,10 @@ struct agent {
 	bool offered_once;
 	uint64_t unknown_ms; /* when a visitor was last refused with a word; 0: never */
 	struct uplink *uplinks[AGENT_SESSIONS_MAX]; /* owned: [opt.n_sessions] */
+	struct agent_post posts[AGENT_SESSIONS_MAX];
+	struct servers servers;
+	char nodes[AGENT_NODES_TEXT]; /* of the newest request */
+	unsigned n_nodes;	      /* of the cluster, as last told; 1: nothing was */
 	struct ev_timer sleep;
 	uint64_t slept_loop_ms; /* the two clocks when they were last compared */
 	int64_t slept_wall_ms;
@@ -171,6 +191,38 @@ void agent_wake(struct agent *a);
 
 /* Nothing may be wanted any more: then the sessions end soon. */
 void agent_rest_look(struct agent *a);
+
+/* ---- agent_spread.c: with which servers and nodes the sessions are ---- */
+
+void agent_spread_init(struct agent *a);
+
+/* No session moves any more. */
+void agent_spread_stop(struct agent *a);
+
+/* As uplink_owner.to(). */
+const struct url *agent_spread_to(void *arg, struct uplink *u);
+
+/* The nodes that this session need not be with, "id,id". */
+void agent_spread_format(const struct agent *a, const struct uplink *u, char out[AGENT_NODES_TEXT]);
+
+/* It has no session, and an attempt may have failed: let it try again. Returns the wait in
+ * milliseconds; 0: it is soon, and nobody need be told of a failure before that one. */
+uint32_t agent_spread_again(struct agent *a, struct uplink *u, const struct uplink_failure *f);
+
+/* The session is there. */
+void agent_spread_up(struct agent *a, struct uplink *u, const struct upgrade_answer *answer);
+
+/* It is gone, or an old one. */
+void agent_spread_down(struct agent *a, const struct uplink *u);
+
+/* As uplink_owner.moved(). */
+bool agent_spread_moved(void *arg, struct uplink *u, const struct upgrade_answer *answer);
+
+/* A line of CONTROL_NODES. Returns 0 or ERR_PROTO. */
+int agent_spread_on_nodes(struct agent *a, struct str line) MUST_CHECK;
+
+/* With how many different nodes we have sessions, as far as is known. */
+unsigned agent_spread_n_nodes(const struct agent *a);
 
 /* ---- agent_place.c: the tunnels that are wanted ---- */
 

@@ -22,6 +22,10 @@ struct backoff {
 /* The next wait, in milliseconds: at least 0.7 * BACKOFF_FIRST_MS, at most 1.3 * BACKOFF_MAX_MS. */
 uint32_t backoff_next(struct backoff *b, struct ev *ev);
 
+/* The same, but a first wait is any between 1 and spread_ms milliseconds (0: as above): so many
+ * agents that have lost one server at once come to the next one one after the other. */
+uint32_t backoff_next_spread(struct backoff *b, struct ev *ev, uint32_t spread_ms);
+
 /* It works again: start over. */
 void backoff_reset(struct backoff *b);
 

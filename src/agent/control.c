@@ -56,6 +56,8 @@ static enum control_op control_op_of(struct str op)
 		return CONTROL_DETACHED;
 	if (str_eq(op, STR("assigned")))
 		return CONTROL_ASSIGNED;
+	if (str_eq(op, STR("nodes")))
+		return CONTROL_NODES;
 	return CONTROL_UNKNOWN;
 }
 
@@ -157,8 +159,41 @@ int control_parse(struct str line, struct control_line *out)
 		break;
 	case CONTROL_DETACHED: e = control_read_detached(j, out); break;
 	case CONTROL_ASSIGNED: e = control_read_assigned(j, out); break;
+	case CONTROL_NODES:
 	case CONTROL_UNKNOWN: break;
 	}
+out:
+	json_free(j);
+	return e;
+}
+
+static bool control_read_node(const struct json *j, struct control_node *out)
+{
+	struct str id, url;
+
+	return json_get_text(j, "id", &id) == 0 && ident_ok(id) &&
+	       str_copy(out->id, sizeof out->id, id) == 0 && json_get_text(j, "url", &url) == 0 &&
+	       control_url_ok(url) && str_copy(out->url, sizeof out->url, url) == 0;
+}
+
+int control_parse_nodes(struct str line, struct control_nodes *out)
+{
+	const struct json *nodes = NULL;
+	struct json *j = NULL;
+	uint64_t count;
+	int e = ERR_PROTO;
+
+	out->n = 0;
+	if (json_parse(line, CONTROL_READ_MAX, &j) != 0 ||
+	    json_get_number(j, "count", CONTROL_NODES_COUNT_MAX, &count) != 0)
+		goto out;
+	e = 0;
+	out->count = (unsigned)MAX(count, 1);
+	if (json_get_list(j, "nodes", &nodes) != 0)
+		goto out;
+	for (size_t i = 0; i < json_count(nodes) && out->n < CONTROL_NODES_MAX; i++)
+		if (control_read_node(json_at(nodes, i), &out->v[out->n]))
+			out->n++;
 out:
 	json_free(j);
 	return e;

@@ -6,6 +6,7 @@
 #include "proto/header_edit.h"
 #include "proto/hostname.h"
 #include "proto/ident.h"
+#include "proto/node_entry.h"
 
 /* Bytes with their NUL: where visitors reach a tunnel, a sentence for a person. */
 #define CONTROL_URL_MAX	   (HOSTNAME_MAX + 32)
@@ -30,6 +31,7 @@ enum control_op {
 	CONTROL_REFUSED,
 	CONTROL_DETACHED,
 	CONTROL_ASSIGNED,
+	CONTROL_NODES, /* control_parse_nodes() reads the rest */
 };
 
 /* What the server said. A value; texts are NUL-terminated, "" where there was none. */
@@ -52,6 +54,24 @@ struct control_line {
  * Returns 0, or ERR_PROTO: not an object, no op, or a member that its op needs is missing or wrong.
  */
 int control_parse(struct str line, struct control_line *out) MUST_CHECK;
+
+/* Nodes of a cluster whose addresses one line tells, and how many it may say there are, at most. */
+#define CONTROL_NODES_MAX	64
+#define CONTROL_NODES_COUNT_MAX 100000
+
+/* The nodes that an agent may have sessions with. A value. */
+struct control_nodes {
+	unsigned count; /* all of them, the one that says so included; at least 1 */
+	struct control_node {
+		char id[NODE_ID_TEXT];
+		char url[CONTROL_URL_MAX]; /* where agents reach just this one; any text */
+	} v[CONTROL_NODES_MAX];
+	size_t n; /* of those that have an address of their own */
+};
+
+/* Read a line of CONTROL_NODES. What is wrong with one of the nodes leaves it out. Returns 0 or
+ * ERR_PROTO (no count). */
+int control_parse_nodes(struct str line, struct control_nodes *out) MUST_CHECK;
 
 /*
  * What a tunnel's record shall say besides its name. All zero: as it is, or what is usual. A value

@@ -9,8 +9,10 @@
 
 #include "agent/control.h"
 #include "base/err.h"
+#include "base/num.h"
 #include "proto/http_body.h"
 #include "proto/http_write.h"
+#include "proto/ident.h"
 #include "proto/json.h"
 #include "wire/wire_ws.h"
 #include "wire/ws_key.h"
@@ -33,6 +35,8 @@ struct upgrade {
 	struct http_body body;
 	struct buf problem;
 	char token[UPGRADE_TOKEN_MAX], account[UPGRADE_ACCOUNT_MAX];
+	char node[NODE_ID_TEXT];
+	unsigned n_nodes;
 	bool websocket;
 	char accept[WS_ACCEPT_TEXT]; /* what a server of WebSocket must answer */
 };
@@ -62,6 +66,8 @@ static void upgrade_finish(struct upgrade *u, struct upgrade_answer *a)
 
 	a->token = u->token;
 	a->account = u->account;
+	a->node = u->node;
+	a->n_nodes = MAX(u->n_nodes, 1);
 	a->websocket = u->websocket;
 	if (a->e == 0)
 		MOVE(a->wire, u->wire);
@@ -183,6 +189,21 @@ static int upgrade_wrap(struct upgrade *u)
 	return e;
 }
 
+/* What the server says of itself and the other nodes. An id that is none, or a number that is none,
+ * is a later version's: then nothing is known. */
+static void upgrade_read_node(struct upgrade *u, const struct http_head *h)
+{
+	char number[8];
+	uint64_t n;
+
+	if (upgrade_keep_field(h, STR("Karez-Node"), u->node, sizeof u->node) != 0 ||
+	    !ident_ok(str_of(u->node)))
+		u->node[0] = '\0';
+	if (upgrade_keep_field(h, STR("Karez-Nodes"), number, sizeof number) == 0 &&
+	    num_parse(str_of(number), CONTROL_NODES_COUNT_MAX, &n) == 0)
+		u->n_nodes = (unsigned)n;
+}
+
 /* 101: what follows the head in this reading belongs to the mux. */
 static void upgrade_on_switch(struct upgrade *u, const struct http_response *r)
 {
@@ -195,6 +216,7 @@ static void upgrade_on_switch(struct upgrade *u, const struct http_response *r)
 		upgrade_not_karez(u);
 		return;
 	}
+	upgrade_read_node(u, h);
 	wire_unread(u->wire, u->in.len - h->len);
 	wire_want(u->wire, 0);
 	wire_own(u->wire, NULL, NULL);
@@ -352,6 +374,8 @@ static int upgrade_request(struct upgrade *u, const struct upgrade_ask *ask)
 	http_write_field(&w, STR("Karez-Agent"), str_of(ask->agent));
 	http_write_number(&w, STR("Karez-Epoch"), ask->epoch);
 	http_write_number(&w, STR("Karez-Carrier"), ask->carrier);
+	if (ask->nodes != NULL && ask->nodes[0] != '\0')
+		http_write_field(&w, STR("Karez-Nodes"), str_of(ask->nodes));
 	http_write_field(&w, STR("Karez-Version"), STR(KAREZ_VERSION));
 	e = http_write_end(&w, &len);
 	return e != 0 ? e : buf_add(&u->out, head, len, sizeof head);

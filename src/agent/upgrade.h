@@ -7,6 +7,7 @@
 #define KAREZ_AGENT_UPGRADE_H
 
 #include "agent/agent_net.h"
+#include "proto/node_entry.h"
 
 /* What follows the server's own path. */
 #define UPGRADE_PATH	 "/v1/connect"
@@ -37,7 +38,8 @@ struct upgrade_ask {
 	const char *agent;
 	uint64_t epoch;
 	unsigned carrier;
-	bool websocket; /* the session shall be carried by it */
+	bool websocket;	   /* the session shall be carried by it */
+	const char *nodes; /* ids of nodes that it need not be with, "id,id"; "" or NULL: none */
 };
 
 struct upgrade_answer {
@@ -51,6 +53,8 @@ struct upgrade_answer {
 	struct wire *wire;  /* when e is 0: the mux starts here; the callee owns it */
 	bool websocket;	    /* as it was asked for */
 	const char *token, *account; /* when the server has made an account: both, else "" */
+	const char *node;	     /* which node of the server's cluster it is; "": not said */
+	unsigned n_nodes;	     /* how many there are; at least 1 */
 };
 
 struct upgrade_opt {

@@ -38,6 +38,17 @@ struct api_facts {
 	uint64_t sessions, streams, connections, exchanges, window_used;
 };
 
+/* A node of the cluster as it describes itself. Texts are borrowed; "" where there is none. */
+struct api_peer {
+	const char *id, *version;
+	const char *hop;     /* "IP:PORT" where other nodes reach it */
+	const char *agents;  /* URL where agents reach just it */
+	const char *machine; /* equal: workers of the same supervisor */
+	int64_t started_ms;  /* wall clock */
+	uint64_t sessions, visitors;
+	bool draining, self;
+};
+
 /* Host keys and listening ports of SSH, at most. */
 #define API_SSH_KEYS_MAX  8
 #define API_SSH_PORTS_MAX 16
@@ -69,7 +80,12 @@ struct api_opt {
 	/* May visitors and agents be sent here? *why is set to a sentence when not. */
 	bool (*ready)(void *arg, const char **why);
 	void (*facts)(void *arg, struct api_facts *out);
-	void *arg; /* of both */
+	/*
+	 * Call fn for each node that is there now, this one (self) included; the peer is borrowed
+	 * for the call. NULL: this one is alone.
+	 */
+	void (*peers)(void *arg, void (*fn)(void *to, const struct api_peer *p), void *to);
+	void *arg; /* of all three */
 };
 
 /* Returns 0 or ERR_NOMEM. */

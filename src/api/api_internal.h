@@ -160,6 +160,7 @@ int api_json_tunnels(struct api *a, const struct record_tunnel *r, size_t n,
 		     struct json **list) MUST_CHECK;
 int api_json_tunnel(struct api *a, const struct record_tunnel *r, struct json **out) MUST_CHECK;
 int api_json_session(const struct core_session_info *s, struct json **out) MUST_CHECK;
+int api_json_peer(const struct api_peer *p, struct json **out) MUST_CHECK;
 int api_json_visitor(const struct core_visitor_info *v, struct json **out) MUST_CHECK;
 int api_json_invitation(const struct record_invite *r, struct json **out) MUST_CHECK;
 int api_json_urls(const struct api *a, const struct record_tunnel *r,
@@ -238,6 +239,7 @@ void api_admin_invitation_drop(struct api_call *call);
 
 /* api_node.c */
 void api_node_facts(struct api_call *call);
+void api_node_list(struct api_call *call);
 void api_node_health(struct api_call *call);
 void api_node_ready(struct api_call *call);
 void api_node_ping(struct api_call *call);

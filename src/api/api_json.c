@@ -478,6 +478,25 @@ int api_json_agent(const struct core_agent_info *a, struct json **out)
 	return api_end(&m, out);
 }
 
+int api_json_peer(const struct api_peer *p, struct json **out)
+{
+	struct api_maker m;
+
+	api_begin(&m);
+	api_text(&m, "id", p->id);
+	api_bool(&m, "this", p->self);
+	api_text(&m, "version", p->version);
+	api_time(&m, "since_at", p->started_ms);
+	api_number(&m, "epoch", (uint64_t)MAX(p->started_ms, 0));
+	api_number(&m, "sessions", p->sessions);
+	api_number(&m, "visitors", p->visitors);
+	api_bool(&m, "draining", p->draining);
+	api_text(&m, "hop", p->hop);
+	api_text(&m, "agent_url", p->agents);
+	api_text(&m, "machine", p->machine);
+	return api_end(&m, out);
+}
+
 int api_json_visitor(const struct core_visitor_info *v, struct json **out)
 {
 	struct api_maker m;

@@ -170,7 +170,86 @@ void api_node_ssh(struct api_call *call)
 	}
 }
 
+/* ---- the nodes ---- */
+
+/* A list that is being made. */
+struct api_node_pen {
+	struct json *list;
+	size_t n;
+	int e;
+};
+
+static void api_node_add(void *to, const struct api_peer *p)
+{
+	struct api_node_pen *pen = to;
+	struct json *j = NULL;
+
+	if (pen->e == 0 && (pen->e = api_json_peer(p, &j)) == 0)
+		pen->e = json_add(pen->list, &j);
+}
+
+static void api_node_count(void *to, const struct api_peer *p)
+{
+	((struct api_node_pen *)to)->n++;
+}
+
+/* Call fn for each of them. */
+static void api_node_each(const struct api *a, void (*fn)(void *to, const struct api_peer *p),
+			  void *to)
+{
+	struct api_facts facts = {0};
+	struct api_peer alone = {.id = "",
+				 .version = KAREZ_VERSION,
+				 .hop = "",
+				 .agents = "",
+				 .machine = "",
+				 .draining = a->draining,
+				 .self = true};
+
+	if (a->opt.peers != NULL) {
+		a->opt.peers(a->opt.arg, fn, to);
+		return;
+	}
+	a->opt.facts(a->opt.arg, &facts);
+	alone.sessions = facts.sessions;
+	alone.visitors = facts.exchanges;
+	alone.started_ms = ev_wall_ms(a->ev) - (int64_t)(ev_now_ms(a->ev) - a->started_ms);
+	fn(to, &alone);
+}
+
+void api_node_list(struct api_call *call)
+{
+	struct api_node_pen pen = {.list = NULL};
+	struct json *j = NULL;
+
+	if ((pen.e = json_new_object(&j)) == 0 && (pen.e = json_new_list(&pen.list)) == 0)
+		api_node_each(call->api, api_node_add, &pen);
+	if (pen.e == 0)
+		pen.e = json_set(j, call->route->list, &pen.list);
+	json_free(pen.list);
+	if (pen.e == 0) {
+		api_reply(call, &(struct api_answer){.status = 200, .body = &j});
+	} else {
+		json_free(j);
+		api_refuse_memory(call);
+	}
+}
+
 /* ---- what does it do ---- */
+
+static int api_node_json_cluster(const struct api *a, struct json *j)
+{
+	struct api_node_pen pen = {.list = NULL};
+	struct json *cluster = NULL;
+	int e;
+
+	api_node_each(a, api_node_count, &pen);
+	if ((e = json_new_object(&cluster)) == 0 &&
+	    (e = json_set_number(cluster, "nodes", pen.n)) == 0)
+		e = json_set(j, "cluster", &cluster);
+	json_free(cluster);
+	return e;
+}
 
 static int api_node_json_facts(const struct api *a, struct json *j)
 {
@@ -184,7 +263,8 @@ static int api_node_json_facts(const struct api *a, struct json *j)
 	    (e = json_set_number(j, "streams", facts.streams)) != 0 ||
 	    (e = json_set_number(j, "connections", facts.connections)) != 0 ||
 	    (e = json_set_number(j, "exchanges", facts.exchanges)) != 0 ||
-	    (e = json_set_number(j, "window_used", facts.window_used)) != 0)
+	    (e = json_set_number(j, "window_used", facts.window_used)) != 0 ||
+	    (e = api_node_json_cluster(a, j)) != 0)
 		return e;
 	return json_set_text(j, "store", str_of(a->opt.store));
 }

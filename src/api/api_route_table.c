@@ -719,6 +719,18 @@ const struct api_route api_route_table[] = {
 		.success = {200},
 		.run = api_node_facts,
 	},
+	{
+		.method = HTTP_GET,
+		.path = "/v1/admin/nodes",
+		.who = API_ADMIN,
+		.id = "listNodes",
+		.tag = "admin",
+		.summary = "The nodes of the cluster, this one included",
+		.answer = &api_schema_peer,
+		.list = "nodes",
+		.success = {200},
+		.run = api_node_list,
+	},
 
 	/* ---- the node ---- */
 	{

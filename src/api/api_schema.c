@@ -572,6 +572,28 @@ static const struct api_field invitation_new_fields[] = {
 const struct api_schema api_schema_invitation_new = {.name = "NewInvitation",
 						     FIELDS(invitation_new_fields)};
 
+static const struct api_field peer_fields[] = {
+	TOLD_TEXT("id", "Of the process: another one after each start; empty when it is alone"),
+	TOLD_FLAG("this", "It is the one that answers"),
+	TOLD_TEXT("version", "Of karezd"),
+	TOLD_TIME("since_at", "When it was started"),
+	TOLD_NUMBER("epoch", "The same, in milliseconds since 1970"),
+	TOLD_NUMBER("sessions", "Sessions of agents"),
+	TOLD_NUMBER("visitors", "Visitors being served"),
+	TOLD_FLAG("draining", "It goes soon, and takes no new agents"),
+	TOLD_TEXT("hop", "Where other nodes reach it; empty: nowhere"),
+	TOLD_TEXT("agent_url", "Where agents reach just this one; empty: nowhere"),
+	TOLD_TEXT("machine", "Equal for workers of one supervisor; empty: it has none"),
+};
+const struct api_schema api_schema_peer = {.name = "ClusterNode",
+					   .help = "A node of the cluster, as it tells the others",
+					   FIELDS(peer_fields)};
+
+static const struct api_field cluster_fields[] = {
+	TOLD_NUMBER("nodes", "That are there now, this one included"),
+};
+static const struct api_schema cluster = {.name = "Cluster", FIELDS(cluster_fields)};
+
 static const struct api_field node_fields[] = {
 	TOLD_TEXT("version", "Of karezd"),
 	TOLD_NUMBER("uptime_s", "Seconds since its start"),
@@ -580,6 +602,7 @@ static const struct api_field node_fields[] = {
 	TOLD_NUMBER("connections", "Connections that speak HTTP"),
 	TOLD_NUMBER("exchanges", "Visitors being served"),
 	TOLD_NUMBER("window_used", "Bytes of --window-total in use"),
+	TOLD_OBJECT("cluster", cluster, "The nodes that it knows"),
 	TOLD_TEXT("store", "Where records are kept"),
 };
 const struct api_schema api_schema_node = {.name = "Node",

@@ -61,6 +61,6 @@ extern const struct api_schema api_schema_empty, api_schema_problem, api_schema_
 	api_schema_credential_new, api_schema_tunnel, api_schema_tunnels, api_schema_all_tunnels,
 	api_schema_agent, api_schema_session, api_schema_visitor, api_schema_disconnect,
 	api_schema_result, api_schema_invitation, api_schema_invitation_new, api_schema_node,
-	api_schema_status, api_schema_version, api_schema_ssh, api_schema_opened;
+	api_schema_peer, api_schema_status, api_schema_version, api_schema_ssh, api_schema_opened;
 
 #endif

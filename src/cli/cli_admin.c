@@ -370,6 +370,7 @@ static const struct cli_field cli_node_lines[] = {
 	{"Streams", "streams", CLI_PLAIN, NULL},
 	{"Requests now", "exchanges", CLI_PLAIN, NULL},
 	{"Window bytes", "window_used", CLI_PLAIN, NULL},
+	{"Nodes", "cluster.nodes", CLI_PLAIN, NULL},
 };
 
 static const struct cli_fields cli_node = {cli_node_lines, ARRAY_LEN(cli_node_lines), ""};
@@ -377,4 +378,43 @@ static const struct cli_fields cli_node = {cli_node_lines, ARRAY_LEN(cli_node_li
 int cli_do_admin_node(struct cli *cli)
 {
 	return cli_show_one(cli, "/v1/admin/node", &cli_node);
+}
+
+static int cli_nodes_id(struct cli *cli, const struct json *item, struct buf *out)
+{
+	const char *id = cli_show_text(item, "id");
+
+	return buf_printf(out, 64, "%s%s", id[0] == '\0' ? "-" : id,
+			  cli_show_flag(item, "this", false) ? " (this)" : "");
+}
+
+static int cli_nodes_state(struct cli *cli, const struct json *item, struct buf *out)
+{
+	return buf_printf(out, 64, "%s",
+			  cli_show_flag(item, "draining", false) ? "draining" : "up");
+}
+
+static const struct cli_field cli_nodes_columns[] = {
+	{"NODE", "", CLI_PLAIN, cli_nodes_id},	   {"STATE", "", CLI_PLAIN, cli_nodes_state},
+	{"VERSION", "version", CLI_PLAIN, NULL},   {"SINCE", "since_at", CLI_TIME, NULL},
+	{"SESSIONS", "sessions", CLI_PLAIN, NULL}, {"VISITORS", "visitors", CLI_PLAIN, NULL},
+	{"HOP", "hop", CLI_PLAIN, NULL},	   {"AGENTS", "agent_url", CLI_PLAIN, NULL},
+};
+
+static const struct cli_fields cli_nodes = {cli_nodes_columns, ARRAY_LEN(cli_nodes_columns),
+					    "No node is there"};
+
+int cli_do_admin_nodes(struct cli *cli)
+{
+	const struct cli_call call = {.method = "GET", .path = "/v1/admin/nodes"};
+	struct cli_answer answer = {0};
+	const struct json *list;
+	int e = cli_call(cli, &call, &answer);
+
+	if (e == 0 && json_get_list(answer.json, "nodes", &list) != 0)
+		e = cli_problem(cli, "%s does not answer with a list of nodes", cli->server_text);
+	else if (e == 0)
+		e = cli_show_list(cli, list, &cli_nodes);
+	cli_answer_free(&answer);
+	return e;
 }

@@ -183,7 +183,7 @@ static void cli_call_failed(struct cli *cli, const struct cli_http_answer *answe
 		cli_problem(cli, "%s cannot be used: %s", cli->set->cert, answer->why);
 	else
 		cli_problem(cli, "no answer from %s: %s", cli->server_text, answer->why);
-	if (e == ERR_REFUSED && cli->set->server == NULL &&
+	if (e == ERR_REFUSED && cli->set->servers.n == 0 &&
 	    strcmp(cli->server_text, CLI_USUAL_SERVER) == 0)
 		cli_problem(cli, "no server is named: use --server https://tunnel.example.com or "
 				 "set KAREZ_SERVER");

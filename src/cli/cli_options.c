@@ -134,9 +134,11 @@ static int cli_check_kind(struct str value, char *reason, size_t reason_cap)
 	.name = (n), .type = (t), .group = (g), .offset = offsetof(struct cli_options, member)
 
 static const struct config_option cli_common[] = {
-	{ROW("server", CONFIG_TEXT, "Server", server), .letter = 's', .metavar = "URL",
-	 .help = "Use this server; without one, the one that was logged in to last, or else "
-		 "" CLI_USUAL_SERVER ", where a karezd for trying out listens",
+	{ROW("server", CONFIG_LIST, "Server", servers), .letter = 's', .metavar = "URL",
+	 .help = "Use this server; several are nodes of one cluster, over which an agent spreads "
+		 "its sessions: other commands use the first one, and by its name credentials and "
+		 "names are remembered; without one, the one that was logged in to last, or "
+		 "else " CLI_USUAL_SERVER ", where a karezd for trying out listens",
 	 .check = cli_check_server},
 	{ROW("token", CONFIG_SECRET, "Server", token),
 	 .help = "Prove who we are with this token instead of the remembered one",
@@ -492,6 +494,10 @@ int cli_options_check(struct config *c, struct cli_options *set)
 		return config_fail(c, &set->fingerprints,
 				   "contradicts --ca-file: give one of them; with a fingerprint "
 				   "it does not count who vouches for the server");
+	if (config_source(c, &set->servers) > CONFIG_DEFAULT && set->servers.n == 0)
+		return config_fail(c, &set->servers, "is empty");
+	if (set->servers.n > SERVERS_GIVEN_MAX)
+		return config_fail(c, &set->servers, "has too many items: 8 are the most");
 	if (set->fingerprints.n > KEY_PINS_MAX)
 		return config_fail(c, &set->fingerprints, "has too many items: 8 are the most");
 	if (set->cert != NULL && set->key == NULL)

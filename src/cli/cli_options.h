@@ -2,6 +2,7 @@
 #ifndef KAREZ_CLI_CLI_OPTIONS_H
 #define KAREZ_CLI_CLI_OPTIONS_H
 
+#include "agent/servers.h"
 #include "cli/cli_check.h"
 #include "config/config.h"
 #include "proto/header_edit.h"
@@ -32,7 +33,7 @@ enum cli_group {
 /* What was said. Texts are NULL where nothing was; they belong to the struct config. */
 struct cli_options {
 	/* of every command of karez */
-	char *server;
+	struct config_list servers; /* the first is meant where one is */
 	char *token, *token_file;
 	char *ca_file;
 	struct config_list fingerprints; /* of the server's key */

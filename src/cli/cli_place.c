@@ -25,8 +25,8 @@ bool cli_place_server(const struct cli_options *set, const struct memory *memory
 {
 	char recent[URL_TEXT_MAX] = "";
 
-	if (set->server != NULL) {
-		CHECK(url_parse(str_of(set->server), out, NULL) == 0); /* its row checked it */
+	if (set->servers.n > 0) { /* its row checked it */
+		CHECK(url_parse(str_of(set->servers.v[0]), out, NULL) == 0);
 		return true;
 	}
 	if (memory != NULL)
@@ -36,6 +36,15 @@ bool cli_place_server(const struct cli_options *set, const struct memory *memory
 		return true;
 	CHECK(url_parse(STR(CLI_USUAL_SERVER), out, NULL) == 0);
 	return false;
+}
+
+size_t cli_place_others(const struct cli_options *set, struct url *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 1; i < set->servers.n && n < SERVERS_GIVEN_MAX - 1; i++)
+		CHECK(url_parse(str_of(set->servers.v[i]), &out[n++], NULL) == 0);
+	return n;
 }
 
 bool cli_place_certificate(const struct cli_options *set)

@@ -22,6 +22,13 @@ void cli_place_dir(const struct cli_options *set, char *out);
  */
 bool cli_place_server(const struct cli_options *set, const struct memory *memory, struct url *out);
 
+/*
+ * The other servers that were named, see SERVERS_GIVEN_MAX.
+ *   out  [SERVERS_GIVEN_MAX - 1].
+ * Returns how many.
+ */
+size_t cli_place_others(const struct cli_options *set, struct url *out);
+
 /* Can others on the way read what is said to this server: http, and not to this machine? */
 bool cli_place_is_open(const struct url *server);
 

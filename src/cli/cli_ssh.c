@@ -66,8 +66,8 @@ static void cli_ssh_tell(struct cli *cli, const struct cli_ssh *ssh)
 	}
 	cli_say(cli, "1. Let the server know your key:  %skarez key add %s%s%s",
 		exists ? "" : "ssh-keygen -t ed25519 && ", file,
-		cli->set->server != NULL ? " --server " : "",
-		cli->set->server != NULL ? cli->server_text : "");
+		cli->set->servers.n > 0 ? " --server " : "",
+		cli->set->servers.n > 0 ? cli->server_text : "");
 	cli_say(cli, "2. Publish what listens on port 3000:  ssh %s-R 80:localhost:3000 %s", port,
 		host);
 	cli_say(cli, "3. Its host key is " STR_FMT "; in ~/.ssh/known_hosts:  %s " STR_FMT,

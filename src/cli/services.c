@@ -146,6 +146,20 @@ static const struct tree *services_key(const struct tree *root, const char *word
 	return NULL;
 }
 
+/* One, or a list of nodes of a cluster. */
+static const struct services_row services_servers = {.key = "server",
+						     .type = SERVICES_TEXTS,
+						     .max = SERVERS_GIVEN_MAX,
+						     .check = cli_check_server};
+
+static void services_read_servers(struct services *s, const struct tree *value)
+{
+	const struct tree *item = value->kind == TREE_SEQUENCE ? value->child : value;
+
+	for (; item != NULL; item = value->kind == TREE_SEQUENCE ? item->next : NULL)
+		CHECK(url_parse(item->text, &s->servers[s->n_servers++], NULL) == 0);
+}
+
 /* What stands beside "services". */
 static int services_beside(struct services_reader *r, struct services *s, const struct tree *key)
 {
@@ -164,10 +178,9 @@ static int services_beside(struct services_reader *r, struct services *s, const 
 	if (services_key_is(key->text, "index"))
 		return services_check_value(&r->file, &services_rows[SERVICES_ENABLED], key->value);
 	if (services_key_is(key->text, "server")) {
-		e = services_check_text(&r->file, key->value, cli_check_server, false);
+		e = services_check_value(&r->file, &services_servers, key->value);
 		if (e == 0)
-			CHECK(url_parse(key->value->text, &s->server, NULL) == 0);
-		s->has_server = e == 0;
+			services_read_servers(s, key->value);
 		return e;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)

@@ -49,12 +49,12 @@ struct services_entry {
 };
 
 struct services {
-	char *path;		   /* owned: of the file, for messages */
-	struct tree *root;	   /* owned; NULL: an empty file */
-	char id[HOSTNAME_MAX + 1]; /* "": none */
-	bool index;		   /* a page with all of them at the id */
-	bool has_server;
-	struct url server;
+	char *path;			       /* owned: of the file, for messages */
+	struct tree *root;		       /* owned; NULL: an empty file */
+	char id[HOSTNAME_MAX + 1];	       /* "": none */
+	bool index;			       /* a page with all of them at the id */
+	struct url servers[SERVERS_GIVEN_MAX]; /* [n_servers], may be none */
+	size_t n_servers;
 	struct services_entry *v; /* owned: [n], in the order of the file; those that are switched
 				     off are not among them */
 	size_t n;

@@ -321,15 +321,16 @@ static void handshake_on_deadline(void *arg)
 }
 
 /* Returns 0, or why no answer can be written. */
-static int gateway_write_answer(const struct gateway_carrier *carrier,
-				const struct core_login *login, char *out, size_t *len)
+static int gateway_write_answer(const struct handshake *hs, const struct core_login *login,
+				char *out, size_t *len)
 {
 	struct http_writer w;
 
 	http_write_begin(&w, out, GATEWAY_HEAD_MAX);
 	http_write_status(&w, 101, STR(""));
 	http_write_field(&w, STR("Connection"), STR("Upgrade"));
-	gateway_write_carrier(&w, carrier);
+	gateway_write_carrier(&w, &hs->carrier);
+	gateway_nodes_write(hs->gateway, &w);
 	http_write_field(&w, STR("Cache-Control"), STR("no-store"));
 	http_write_field(&w, STR("Karez-Account"), str_of(login->who.account));
 	if (login->number[0] != '\0')
@@ -348,7 +349,7 @@ static void handshake_upgrade(struct handshake *hs, const struct core_login *log
 	struct wire *wire;
 	size_t len;
 	bool by_certificate = hs->by_certificate, websocket = hs->carrier.websocket;
-	int e = gateway_write_answer(&hs->carrier, login, head, &len);
+	int e = gateway_write_answer(hs, login, head, &len);
 
 	if (e != 0) {
 		handshake_refuse(hs, e, "the server cannot write its answer");
@@ -482,6 +483,7 @@ void gateway_free(struct gateway *g)
 				 ERR_DRAIN, "the server is shutting down; try again");
 	gateway_ssh_end_starts(g, ERR_DRAIN, STR("the server is shutting down"));
 	gateway_entry_end_all(g, ERR_DRAIN, STR("the server is shutting down"));
+	buf_free(&g->nodes);
 	secsh_share_free(g->share);
 	ev_free_later(g->ev, g); /* its budget is in use until the turn ends */
 }

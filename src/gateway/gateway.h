@@ -22,7 +22,22 @@
 /* Parallel sessions of one agent: Karez-Carrier is less. */
 #define GATEWAY_CARRIERS_MAX 64
 
+/* Nodes of whose addresses agents are told, at most: an agent needs a few. */
+#define GATEWAY_NODES_MAX 64
+
 struct gateway;
+
+/* The other nodes of this one's cluster, as agents are told of them. Nothing here may call the
+ * gateway. */
+struct gateway_nodes {
+	const char *self; /* id of this node: 1-16 letters and digits; borrowed */
+	/* How many nodes an agent may have sessions with: those that drain do not count. */
+	size_t (*count)(void *arg);
+	/* Call fn for each node, this one included, that agents reach by an address of its own and
+	 * that does not drain. id, url: borrowed for the call. */
+	void (*each)(void *arg, void (*fn)(void *to, const char *id, const char *url), void *to);
+	void *arg;
+};
 
 /* The door for stock SSH clients. */
 struct gateway_ssh_opt {
@@ -45,6 +60,8 @@ struct gateway_opt {
 		budget_cap; /* bytes: what all sessions may hold for fast streams, see mux_budget */
 	size_t sessions_max;		   /* sessions and logins under way, at most */
 	const struct gateway_ssh_opt *ssh; /* borrowed, as all in it; NULL: no SSH */
+	/* Borrowed, asked whenever an agent comes; NULL: this node is alone, and says nothing. */
+	const struct gateway_nodes *nodes;
 };
 
 /* Returns 0 or ERR_NOMEM. */
@@ -81,6 +98,9 @@ void gateway_drain(struct gateway *g);
  * has ended, was revoked, or its authority is not trusted now. Takes some turns of the loop.
  */
 void gateway_recheck(struct gateway *g);
+
+/* What opt->nodes says may have changed: agents that are here are told, if it has. */
+void gateway_nodes_changed(struct gateway *g);
 
 /* Sessions that are open now. */
 size_t gateway_n_sessions(const struct gateway *g);

@@ -85,6 +85,16 @@ void gateway_entry_drain_all(struct gateway *g)
 	}
 }
 
+void gateway_entry_tell_all(struct gateway *g, struct str line)
+{
+	LIST_FOR_EACH_SAFE (link, &g->sessions) {
+		struct gateway_entry *n = gateway_entry_of(link);
+
+		if (n->kind->tell != NULL)
+			n->kind->tell(n, line);
+	}
+}
+
 size_t gateway_n_sessions(const struct gateway *g)
 {
 	return g->n_sessions;

@@ -4,6 +4,7 @@
 
 #include "ev/log_pace.h"
 #include "gateway/gateway.h"
+#include "proto/http_write.h"
 #include "session/mux.h"
 #include "session/secsh_share.h"
 #include "wire/tls_peer.h"
@@ -21,6 +22,7 @@ struct gateway {
 	size_t n_recheck;	  /* sessions whose certificate is still to be looked at */
 	struct log_pace pace;	  /* of lines about logins that are refused */
 	struct log_pace ssh_pace; /* of lines about what SSH clients ask for */
+	struct buf nodes;	  /* the line about the nodes, as it was told last; empty: never */
 	bool draining;
 };
 
@@ -46,6 +48,8 @@ struct gateway_kind {
 	void (*end)(struct gateway_entry *n, int why, struct str reason);
 	/* The node opens no more streams; running ones finish. */
 	void (*drain)(struct gateway_entry *n);
+	/* Say this control line. NULL: it has none. */
+	void (*tell)(struct gateway_entry *n, struct str line);
 	/* End it if its certificate is not good any more. */
 	void (*recheck)(struct gateway_entry *n);
 };
@@ -79,8 +83,19 @@ void gateway_entry_log_refusal(const struct gateway_entry *n, int e);
 void gateway_entry_drain_all(struct gateway *g);
 void gateway_entry_end_all(struct gateway *g, int why, struct str reason);
 
+void gateway_entry_tell_all(struct gateway *g, struct str line);
+
 /* For gateway->recheck: see gateway_recheck(). */
 void gateway_entry_on_recheck(void *arg);
+
+/* ---- the other nodes: gateway_nodes.c ---- */
+
+/* The fields of the answer to an agent that say where it is. */
+void gateway_nodes_write(const struct gateway *g, struct http_writer *w);
+
+/* What a session is told first: a control line; empty if there is nothing to say, or no memory.
+ * The caller frees it. */
+void gateway_nodes_line(const struct gateway *g, struct buf *out);
 
 /* ---- sessions of karez: gateway_session.c ---- */
 

@@ -84,8 +84,27 @@ static void gateway_session_on_recheck(struct gateway_entry *n)
 	gateway_session_on_end(n, ERR_CERT, str_of(reason));
 }
 
+/* ---- what the agent is told ---- */
+
+/* e: why there is no line. An agent that cannot be told must go. */
+static void gateway_session_say(struct gateway_session *s, int e, struct str line)
+{
+	if (e == 0)
+		e = session_tell(s->entry.session, line);
+	if (e == ERR_LIMIT)
+		gateway_session_end(s, e, STR("the agent does not read its control lines"));
+	else if (e != 0)
+		gateway_session_end(s, e, STR("the server cannot write a control line"));
+}
+
+static void gateway_session_on_tell(struct gateway_entry *n, struct str line)
+{
+	gateway_session_say(CONTAINER_OF(n, struct gateway_session, entry), 0, line);
+}
+
 static const struct gateway_kind gateway_session_kind = {
 	.logged = "",
+	.tell = gateway_session_on_tell,
 	.end = gateway_session_on_end,
 	.drain = gateway_session_on_drain,
 	.recheck = gateway_session_on_recheck,
@@ -128,24 +147,18 @@ static void gateway_session_on_idle(void *arg)
 				    STR("this session has served no tunnel for 30 seconds"));
 }
 
-/* ---- what the agent is told ---- */
+/* ---- answers and news ---- */
 
-/* Sends *j and frees it; e is what went wrong in making it. An agent that cannot be told must go.
- */
+/* Sends *j and frees it; e is what went wrong in making it. */
 static void gateway_session_tell(struct gateway_session *s, int e, struct json *j)
 {
 	struct buf line = {0};
 
 	if (e == 0)
 		e = json_write(j, SESSION_LINE_MAX, &line);
-	if (e == 0)
-		e = session_tell(s->entry.session, buf_str(&line));
 	json_free(j);
+	gateway_session_say(s, e, buf_str(&line));
 	buf_free(&line);
-	if (e == ERR_LIMIT)
-		gateway_session_end(s, e, STR("the agent does not read its control lines"));
-	else if (e != 0)
-		gateway_session_end(s, e, STR("the server cannot write a control line"));
 }
 
 static void gateway_session_refuse(struct gateway_session *s, uint64_t ref, int why,
@@ -400,6 +413,7 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 			      .owner = &gateway_session_owner};
 	struct gateway_session *s = calloc(1, sizeof *s);
 	char reason[CORE_REASON_TEXT];
+	struct buf nodes = {0};
 	int e = ERR_NOMEM;
 
 	if (s == NULL)
@@ -421,8 +435,13 @@ void gateway_session_start(struct gateway *g, struct wire *wire, const struct ga
 	tls_peer_share(s->entry.who.certificate);
 	gateway_entry_begin(&s->entry);
 	gateway_session_watch(s);
-	gateway_session_on_recheck(&s->entry); /* something may have changed since the handshake */
-	s = NULL;			       /* it lives in the list */
+	gateway_nodes_line(g, &nodes);
+	if (nodes.len > 0)
+		gateway_session_say(s, 0, buf_str(&nodes));
+	buf_free(&nodes);
+	if (s->entry.session != NULL) /* something may have changed since the handshake */
+		gateway_session_on_recheck(&s->entry);
+	s = NULL; /* it lives in the list */
 out:
 	wire_close(wire, e);
 	free(s);

@@ -14,6 +14,9 @@
 #define GATEWAY_SSH_HOLD_MS 250
 #define GATEWAY_SSH_LOOK_MS 5000
 
+/* Forwards that were too many, and are kept beside the others until somebody reads that. */
+#define GATEWAY_SSH_EXCESS_MAX 16
+
 /* Bytes of what a peer said, as it is shown: cut there, NUL included. */
 #define GATEWAY_SSH_SHOWN 128
 
@@ -37,7 +40,7 @@ struct gateway_ssh {
 
 	/* what it serves */
 	struct list forwards; /* of gateway_ssh_forward, oldest first */
-	size_t n_forwards;    /* SECSH_FORWARDS_MAX at most */
+	size_t n_forwards;    /* SECSH_FORWARDS_MAX and GATEWAY_SSH_EXCESS_MAX at most */
 	size_t n_attaches;    /* GATEWAY_ATTACHES_MAX at most */
 	bool settled;	      /* nobody has to wait for words */
 	bool spoiled;	      /* the words were wrong, or asked for help: no forward is made */
@@ -105,6 +108,7 @@ void gateway_ssh_on_try(void *arg, const struct secsh_login *l);
 
 /* As secsh_node_owner and member_owner have them. */
 void gateway_ssh_on_forward(void *arg, uint64_t id, struct str address, uint16_t port);
+void gateway_ssh_on_unforwarded(void *arg, int e, struct str address, uint16_t port);
 void gateway_ssh_on_cancelled(void *arg, uint64_t id);
 void gateway_ssh_on_detached(void *arg, const char *tunnel, int why, const char *reason,
 			     uint64_t drain_ms);

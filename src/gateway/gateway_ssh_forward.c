@@ -92,11 +92,10 @@ static void gateway_ssh_log_forward(const struct gateway_ssh_forward *f)
 			 n->who.peer.ip, address, f->port, err_name(f->why), words);
 }
 
-/* It is kept as long as somebody may come to look. */
-static void gateway_ssh_forward_refuse(struct gateway_ssh_forward *f, int e, const char *reason)
+/* Tell of it. It is kept as long as somebody may come to look. */
+static void gateway_ssh_forward_note(struct gateway_ssh_forward *f, int e, const char *reason)
 {
 	struct gateway_ssh *s = f->ssh;
-	uint64_t id = f->id;
 
 	f->state = GATEWAY_SSH_REFUSED;
 	f->why = e;
@@ -107,6 +106,14 @@ static void gateway_ssh_forward_refuse(struct gateway_ssh_forward *f, int e, con
 	if (s->shown || s->spoiled)
 		gateway_ssh_forward_free(f);
 	gateway_ssh_watch(s);
+}
+
+static void gateway_ssh_forward_refuse(struct gateway_ssh_forward *f, int e, const char *reason)
+{
+	struct gateway_ssh *s = f->ssh;
+	uint64_t id = f->id;
+
+	gateway_ssh_forward_note(f, e, reason);
 	secsh_node_forwarded(s->entry.session, id, e, 0, NULL);
 }
 
@@ -378,45 +385,77 @@ void gateway_ssh_settle(struct gateway_ssh *s)
 
 /* ---- what the peer asks for ---- */
 
-static struct gateway_ssh_forward *gateway_ssh_forward_new(struct gateway_ssh *s, uint64_t id,
-							   struct str address, uint16_t port)
+static struct gateway_ssh_forward *gateway_ssh_forward_make(struct gateway_ssh *s, uint64_t id,
+							    struct str address, uint16_t port)
 {
-	struct gateway_ssh_forward *f = gateway_ssh_first(s, GATEWAY_SSH_REFUSED);
+	struct gateway_ssh_forward *f = calloc(1, sizeof *f);
 
-	/* nobody has come to read why they were refused: the oldest one makes room */
-	if (s->n_forwards >= SECSH_FORWARDS_MAX && f != NULL)
-		gateway_ssh_forward_free(f);
-	f = NULL;
-	if (s->n_forwards >= SECSH_FORWARDS_MAX || address.len > sizeof f->address ||
-	    (f = calloc(1, sizeof *f)) == NULL)
+	if (f == NULL)
 		return NULL;
 	f->ssh = s;
 	f->id = id;
 	f->port = port;
-	f->address_len = address.len;
-	if (address.len > 0)
-		memcpy(f->address, address.p, address.len);
+	f->address_len = MIN(address.len, sizeof f->address);
+	if (f->address_len > 0)
+		memcpy(f->address, address.p, f->address_len);
 	list_push(&s->forwards, &f->link);
 	s->n_forwards++;
 	return f;
 }
 
-/* One more than may be, or memory is short. */
-static void gateway_ssh_refuse_unkept(struct gateway_ssh *s, uint64_t id, struct str address,
-				      uint16_t port)
+/* Returns NULL if there are as many as may be, or memory is short. */
+static struct gateway_ssh_forward *gateway_ssh_forward_new(struct gateway_ssh *s, uint64_t id,
+							   struct str address, uint16_t port)
 {
-	struct gateway_ssh_forward f = {.ssh = s,
-					.id = id,
-					.state = GATEWAY_SSH_REFUSED,
-					.why = ERR_LIMIT,
-					.port = port,
-					.address_len = MIN(address.len, sizeof f.address)};
+	struct gateway_ssh_forward *refused;
 
-	if (f.address_len > 0)
-		memcpy(f.address, address.p, f.address_len);
-	gateway_ssh_log_forward(&f);
-	gateway_ssh_screen_refused(s, &f);
-	secsh_node_forwarded(s->entry.session, id, f.why, 0, NULL);
+	/* nobody has come to read why they were refused: the oldest ones make room */
+	while (s->n_forwards >= SECSH_FORWARDS_MAX &&
+	       (refused = gateway_ssh_first(s, GATEWAY_SSH_REFUSED)) != NULL)
+		gateway_ssh_forward_free(refused);
+	if (s->n_forwards >= SECSH_FORWARDS_MAX || address.len > SECSH_ADDRESS_MAX)
+		return NULL;
+	return gateway_ssh_forward_make(s, id, address, port);
+}
+
+/* Why one is refused that nobody has to be asked about. */
+static const char *gateway_ssh_why_unasked(int e, char room[CORE_REASON_TEXT])
+{
+	switch (e) {
+	case ERR_LIMIT:
+		str_printf(room, CORE_REASON_TEXT, "a session has %d forwards at most",
+			   SECSH_FORWARDS_MAX);
+		return room;
+	case ERR_INUSE: return "this session has asked for the same one already";
+	case ERR_INVAL: return "the address is too long";
+	default: return err_text(e);
+	}
+}
+
+/* Beside those that there may be, some are kept until somebody reads why there are no more. */
+void gateway_ssh_on_unforwarded(void *arg, int e, struct str address, uint16_t port)
+{
+	struct gateway_ssh_forward brief, *f = NULL;
+	struct gateway_ssh *s = arg;
+	char room[CORE_REASON_TEXT];
+
+	if (s->n_forwards < SECSH_FORWARDS_MAX + GATEWAY_SSH_EXCESS_MAX)
+		f = gateway_ssh_forward_make(s, 0, address, port);
+	if (f != NULL) {
+		gateway_ssh_forward_note(f, e, gateway_ssh_why_unasked(e, room));
+		return;
+	}
+	brief = (struct gateway_ssh_forward){.ssh = s,
+					     .state = GATEWAY_SSH_REFUSED,
+					     .why = e,
+					     .port = port};
+	brief.address_len = MIN(address.len, sizeof brief.address);
+	if (brief.address_len > 0)
+		memcpy(brief.address, address.p, brief.address_len);
+	brief.reason = str_dup(str_of(gateway_ssh_why_unasked(e, room)));
+	gateway_ssh_log_forward(&brief);
+	gateway_ssh_screen_refused(s, &brief);
+	free(brief.reason);
 }
 
 void gateway_ssh_on_forward(void *arg, uint64_t id, struct str address, uint16_t port)
@@ -425,7 +464,8 @@ void gateway_ssh_on_forward(void *arg, uint64_t id, struct str address, uint16_t
 	struct gateway_ssh_forward *f = gateway_ssh_forward_new(s, id, address, port);
 
 	if (f == NULL) {
-		gateway_ssh_refuse_unkept(s, id, address, port);
+		gateway_ssh_on_unforwarded(s, ERR_LIMIT, address, port);
+		secsh_node_forwarded(s->entry.session, id, ERR_LIMIT, 0, NULL);
 		return;
 	}
 	if (s->entry.gateway->draining)

@@ -336,6 +336,7 @@ static void gateway_ssh_on_refused(void *arg, const char *what)
 const struct secsh_node_owner gateway_ssh_owner = {
 	.login = gateway_ssh_on_try,
 	.forward = gateway_ssh_on_forward,
+	.unforwarded = gateway_ssh_on_unforwarded,
 	.cancelled = gateway_ssh_on_cancelled,
 	.looking = gateway_ssh_on_looking,
 	.words = gateway_ssh_on_words,

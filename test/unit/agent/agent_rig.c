@@ -166,8 +166,13 @@ static void rig_on_log(void *arg, enum log_level level, const char *line, size_t
 
 void rig_open(struct rig *r)
 {
+	rig_open_seed(r, 1);
+}
+
+void rig_open_seed(struct rig *r, uint64_t seed)
+{
 	memset(r, 0, sizeof *r);
-	assert_int_equal(ev_sim_new(1, &r->ev), 0);
+	assert_int_equal(ev_sim_new(seed, &r->ev), 0);
 	fake_init(&r->fake, r->ev);
 	r->log = (struct log){.level = LOG_DEBUG, .write = rig_on_log};
 	assert_int_equal(url_parse(STR("http://localhost:8080"), &r->server, NULL), 0);
@@ -180,6 +185,7 @@ void rig_open(struct rig *r)
 				    .net = &r->fake.net,
 				    .id = "agent-1",
 				    .server = &r->server,
+				    .others = r->others,
 				    .tunnels = r->tunnels,
 				    .n_tunnels = 1,
 				    .n_sessions = 2,

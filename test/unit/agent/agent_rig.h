@@ -9,7 +9,7 @@ struct rig {
 	struct ev *ev;
 	struct fake fake;
 	struct log log;
-	struct url server;
+	struct url server, others[3];
 	struct agent_tunnel tunnels[2];
 	struct agent_service
 		services[2];  /* web: port 3000, ssh: port 22; not offered unless asked */
@@ -39,6 +39,9 @@ struct rig {
 
 /* A server at http://localhost:8080, one tunnel to http://localhost:3000, two sessions. */
 void rig_open(struct rig *r);
+
+/* The same, with other random numbers. */
+void rig_open_seed(struct rig *r, uint64_t seed);
 
 /* Make the agent and let a second pass. */
 void rig_start(struct rig *r);

@@ -54,11 +54,37 @@ static void test_jitter_uses_its_whole_range(void **state)
 	ev_free(ev);
 }
 
+static void test_a_spread_first_wait(void **state)
+{
+	uint32_t least = UINT32_MAX, most = 0;
+	struct ev *ev;
+
+	assert_int_equal(ev_sim_new(7, &ev), 0);
+	for (int i = 0; i < 1000; i++) {
+		struct backoff b = {0};
+		uint32_t ms = backoff_next_spread(&b, ev, 4000);
+
+		least = MIN(least, ms);
+		most = MAX(most, ms);
+		/* the next one grows as always */
+		assert_in_range(backoff_next_spread(&b, ev, 4000), 297, 553);
+	}
+	assert_in_range(least, 1, 50);
+	assert_in_range(most, 3950, 4000);
+	for (int i = 0; i < 100; i++) {
+		struct backoff b = {0};
+
+		assert_in_range(backoff_next_spread(&b, ev, 0), 175, 325);
+	}
+	ev_free(ev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits_grow_with_jitter),
 		cmocka_unit_test(test_jitter_uses_its_whole_range),
+		cmocka_unit_test(test_a_spread_first_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

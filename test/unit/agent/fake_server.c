@@ -148,15 +148,15 @@ static const char *fake_field(const struct http_head *h, const char *name, char 
 	return out;
 }
 
-static void fake_refuse(struct fake_session *s)
+static void fake_refuse(struct fake_session *s, const char *words)
 {
 	char text[1024], body[512], code[32] = "";
 	unsigned status = 0;
 	int skip = 0;
 
-	sscanf(s->fake->refuse, "%u %31s %n", &status, code, &skip);
+	sscanf(words, "%u %31s %n", &status, code, &skip);
 	str_printf(body, sizeof body, "{\"status\":%u,\"code\":\"%s\",\"detail\":\"%s\"}", status,
-		   code, s->fake->refuse + skip);
+		   code, words + skip);
 	str_printf(text, sizeof text,
 		   "HTTP/1.1 %u No\r\nContent-Type: application/problem+json\r\nContent-Length: "
 		   "%zu\r\nConnection: close\r\n\r\n%s",
@@ -201,10 +201,13 @@ static void fake_accept(struct fake_session *s, const char *key)
 	struct mux_opt opt = {.role = MUX_NODE,
 			      .budget = &s->fake->budget,
 			      .owner = &fake_session_owner};
-	char text[512], head[256];
+	char text[512], head[256], node[64] = "";
 
 	fake_switch(s, key, head, sizeof head);
-	str_printf(text, sizeof text, "%s%s%s%s\r\n", head,
+	if (s->node != NULL)
+		str_printf(node, sizeof node, "Karez-Node: %s\r\nKarez-Nodes: %zu\r\n", s->node->id,
+			   s->fake->n_nodes);
+	str_printf(text, sizeof text, "%s%s%s%s%s\r\n", head, node,
 		   s->fake->token[0] == '\0' ? "Karez-Account: AAAA-1\r\nKarez-Token: " : "",
 		   s->fake->token[0] == '\0' ? s->fake->give : "",
 		   s->fake->token[0] == '\0' ? "\r\n" : "");
@@ -251,6 +254,7 @@ static void fake_on_request(struct fake_session *s, const struct http_request *r
 	str_printf(f->path, sizeof f->path, STR_FMT, STR_ARG(r->path));
 	str_printf(f->host, sizeof f->host, STR_FMT, STR_ARG(r->host));
 	fake_field(h, "Karez-Agent", f->agent);
+	fake_field(h, "Karez-Nodes", s->nodes);
 	fake_field(h, "Karez-Proof", f->proof);
 	fake_field(h, "Karez-Epoch", f->epoch);
 	s->carrier = (unsigned)strtoul(fake_field(h, "Karez-Carrier", carrier), NULL, 10);
@@ -268,7 +272,9 @@ static void fake_on_request(struct fake_session *s, const struct http_request *r
 		s->wire = s->cable = NULL;
 	} else if (f->refuse != NULL &&
 		   (f->only_token == NULL || strcmp(f->only_token, f->token) != 0)) {
-		fake_refuse(s);
+		fake_refuse(s, f->refuse);
+	} else if (s->node != NULL && s->node->refuse != NULL) {
+		fake_refuse(s, s->node->refuse);
 	} else {
 		fake_accept(s, key);
 	}
@@ -402,14 +408,30 @@ static struct wire *fake_target_open(struct fake *f)
 
 /* ---- the net ---- */
 
-static struct wire *fake_session_open(struct fake *f)
+/* Whom does this port lead to? NULL: there are no nodes. */
+static struct fake_node *fake_node_at(struct fake *f, uint16_t port)
+{
+	for (size_t i = 0; i < f->n_nodes; i++)
+		if (f->nodes[i].port == port)
+			return &f->nodes[i];
+	for (size_t i = 0; i < f->n_nodes; i++) {
+		struct fake_node *n = &f->nodes[f->turn % f->n_nodes];
+
+		f->turn += !f->stuck || n->dial_error != 0;
+		if (n->dial_error == 0)
+			return n;
+	}
+	return f->n_nodes > 0 ? &f->nodes[0] : NULL;
+}
+
+static struct wire *fake_session_open(struct fake *f, struct fake_node *node)
 {
 	struct fake_session *s;
 	struct wire *theirs;
 
 	assert_true(f->n_sessions < FAKE_SESSIONS);
 	s = &f->sessions[f->n_sessions++];
-	*s = (struct fake_session){.fake = f};
+	*s = (struct fake_session){.fake = f, .node = node};
 	assert_int_equal(wire_mem_pair(f->ev, &(struct wire_mem_opt){.delay_ms = 5}, &s->wire,
 				       &theirs),
 			 0);
@@ -423,11 +445,14 @@ static void fake_on_dial(void *arg)
 {
 	struct agent_dial *d = arg;
 	struct fake *f = d->fake;
+	struct fake_node *node = d->server ? fake_node_at(f, d->to.port) : NULL;
 	int e = d->server ? f->dial_error : f->target_error;
 	struct wire *w = NULL;
 
+	if (e == 0 && node != NULL)
+		e = node->dial_error;
 	if (e == 0)
-		w = d->server ? fake_session_open(f) : fake_target_open(f);
+		w = d->server ? fake_session_open(f, node) : fake_target_open(f);
 	ev_free_later(f->ev, d);
 	d->done(d->arg, e, w);
 }
@@ -446,8 +471,10 @@ static int fake_dial(struct agent_net *net, const struct agent_dial_opt *opt,
 				 .done = opt->done,
 				 .arg = opt->arg,
 				 .timer = {.fn = fake_on_dial, .arg = d}};
-	if (opt->server && f->n_dials < FAKE_DIALS)
+	if (opt->server && f->n_dials < FAKE_DIALS) {
 		f->dial_ms[f->n_dials] = ev_now_ms(f->ev);
+		f->dial_port[f->n_dials] = opt->to->port;
+	}
 	f->n_dials += opt->server;
 	if (!opt->server) {
 		f->target_port = opt->to->port;
@@ -502,6 +529,22 @@ struct fake_session *fake_up(struct fake *f, int carrier)
 		    (carrier < 0 || f->sessions[i].carrier == (unsigned)carrier))
 			return &f->sessions[i];
 	return NULL;
+}
+
+struct fake_session *fake_up_at(struct fake *f, const struct fake_node *n)
+{
+	for (size_t i = f->n_sessions; i-- > 0;)
+		if (f->sessions[i].session != NULL && f->sessions[i].node == n)
+			return &f->sessions[i];
+	return NULL;
+}
+
+void fake_kill(struct fake *f, struct fake_node *n)
+{
+	n->dial_error = ERR_REFUSED;
+	for (size_t i = 0; i < f->n_sessions; i++)
+		if (f->sessions[i].session != NULL && f->sessions[i].node == n)
+			wire_mem_cut(f->sessions[i].cable);
 }
 
 unsigned fake_n_up(const struct fake *f)

@@ -16,12 +16,23 @@ struct fake_held {
 };
 #define FAKE_HELD 80
 
+/* A node of a cluster. */
+struct fake_node {
+	uint16_t port; /* of an address of its own */
+	const char *id;
+	int dial_error; /* as struct fake has them, but of this one */
+	const char *refuse;
+};
+#define FAKE_NODES 4
+
 /* One connection that an agent has made. */
 struct fake_session {
 	struct fake *fake;
 	struct wire *wire;	 /* owned until the mux has it; for faults it is known for longer */
 	struct wire *cable;	 /* weak: the agent's end, to cut or freeze */
 	struct session *session; /* NULL: not yet, or no more */
+	struct fake_node *node;	 /* that it is with; NULL: there are none */
+	char nodes[FAKE_TEXT];	 /* Karez-Nodes */
 	unsigned carrier;
 	bool websocket;
 	uint64_t at_ms;
@@ -64,6 +75,11 @@ struct fake {
 	const char *no_name_of; /* this name; NULL: every name */
 	bool silent_lines;	/* never answer a line */
 	bool hold;		/* answer attaches when fake_release() says so */
+	/* [n_nodes], 0: it is one server, which says nothing of nodes. Who dials none of their
+	 * ports meets the next one that can be dialled. */
+	struct fake_node nodes[FAKE_NODES];
+	size_t n_nodes, turn;
+	bool stuck; /* who dials none of their ports meets the same one each time */
 	int target_error;
 	bool target_hangs;
 	struct wire *target_near; /* weak: the agent's end of the last one */
@@ -76,6 +92,7 @@ struct fake {
 	bool target_insecure;
 	size_t n_websocket; /* of n_asks */
 	uint64_t dial_ms[FAKE_DIALS];
+	uint16_t dial_port[FAKE_DIALS];
 	char token[FAKE_TEXT], agent[FAKE_TEXT], epoch[FAKE_TEXT], path[FAKE_TEXT], host[FAKE_TEXT];
 	char proof[FAKE_TEXT];
 	struct fake_session sessions[FAKE_SESSIONS];
@@ -91,6 +108,12 @@ void fake_fini(struct fake *f);
 /* The newest session that lives; carrier -1: any. NULL when there is none. */
 struct fake_session *fake_up(struct fake *f, int carrier);
 unsigned fake_n_up(const struct fake *f);
+
+/* The newest session with a node that lives. NULL when there is none. */
+struct fake_session *fake_up_at(struct fake *f, const struct fake_node *n);
+
+/* A node dies: its sessions break, and nobody reaches it. */
+void fake_kill(struct fake *f, struct fake_node *n);
 
 /* Answer what is held, the oldest first. */
 void fake_release(struct fake *f);

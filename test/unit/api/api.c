@@ -82,7 +82,8 @@ static const struct step {
 	 "{\"target\":{\"url\":\"http://127.0.0.1:4000\"}}", 200, "target.url",
 	 "http://127.0.0.1:4000"},
 	{"fields of its heads", USER, "PATCH /v1/tunnels/one",
-	 "{\"headers\":{\"host\":\"a.local\",\"request_add\":[\"X-A:1\",\"X-B: 2\"],\"response_remove\":"
+	 "{\"headers\":{\"host\":\"a.local\",\"request_add\":[\"X-A:1\",\"X-B: "
+	 "2\"],\"response_remove\":"
 	 "[\"Server\"]}}",
 	 200, "headers.request_add.0", "X-A: 1"},
 	{"the other way to say Host is over", USER, "GET /v1/tunnels/one", NULL, 200,
@@ -154,6 +155,8 @@ static const struct step {
 	 "team"},
 	{"it is withdrawn", ADMIN, "DELETE /v1/admin/invitations/$7", NULL, 204},
 	{"the node", ADMIN, "GET /v1/admin/node", NULL, 200, "store", "memory"},
+	{"that it is alone", ADMIN, "GET /v1/admin/nodes", NULL, 200, "nodes.0.version",
+	 KAREZ_VERSION},
 
 	{"a new number", OTHER, "POST /v1/account/number", NULL, 201, "account_id_hr"},
 	{"an account goes", OTHER, "DELETE /v1/account", NULL, 204},

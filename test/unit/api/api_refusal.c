@@ -43,6 +43,7 @@ static const struct {
 	{"an empty one", NOBODY, "GET /v1/account", "Authorization: Bearer\r\n", NULL, 401, "AUTH",
 	 ""},
 	{"not an administrator", USER, "GET /v1/admin/node", "", NULL, 403, "DENIED", ""},
+	{"nor of the nodes", USER, "GET /v1/admin/nodes", "", NULL, 403, "DENIED", ""},
 	{"not an administrator, of the rest", USER, "GET /v1/admin/accounts", "", NULL, 403,
 	 "DENIED", ""},
 

@@ -149,7 +149,7 @@ static void test_agents_own(void **state)
 			 0);
 	assert_string_equal(s.path, "f");
 	assert_string_equal(s.id, "tim");
-	assert_true(s.index && s.has_server && s.server.scheme == URL_HTTPS);
+	assert_true(s.index && s.n_servers == 1 && s.servers[0].scheme == URL_HTTPS);
 	assert_int_equal(s.n, 3);
 	x = &s.v[0];
 	assert_string_equal(x->service, "a");
@@ -306,11 +306,54 @@ static const struct {
 	{"no id", "id: a_b\nservices: {}\n",
 	 "f:1:5: \"a_b\" is not a name: expected letters, digits and hyphens, as in demo or "
 	 "demo.tim"},
+	{"no server in a list", "server: [http://b, tcp://a:1]\nservices: {}\n",
+	 "f:1:20: \"tcp://a:1\" is not the URL of a server: it must start with http:// or "
+	 "https://"},
+	{"more servers than may be",
+	 "server: [http://a, http://b, http://c, http://d, http://e, "
+	 "http://f, http://g, http://h, http://i]\nservices: {}\n",
+	 "f:1:90: too many: 8 are the most"},
+	{"servers by their names", "server: {a: http://a}\nservices: {}\n",
+	 "f:1:9: must be a list"},
 	{"no server", "server: tcp://a:1\nservices: {}\n",
 	 "f:1:9: \"tcp://a:1\" is not the URL of a server: it must start with http:// or https://"},
 	{"what is off is read, too", "a: {target: 0, enabled: no}\n",
 	 "f:1:13: \"0\" is not a target: the port must be 1-65535"},
 };
+
+static void test_servers(void **state)
+{
+	static const struct {
+		const char *why, *text;
+		size_t n;
+	} cases[] = {
+		{"none", "services: {}\n", 0},
+		{"nothing said", "server:\nservices: {}\n", 0},
+		{"an empty list", "server: []\nservices: {}\n", 0},
+		{"one", "server: https://a.example\nservices: {}\n", 1},
+		{"one in a list", "server: [https://a.example]\nservices: {}\n", 1},
+		{"three", "server:\n- https://a.example\n- http://b\n- http://c:1\nservices: {}\n",
+		 3},
+		{"as many as may be",
+		 "server: [https://a.example, http://b, http://c, http://d, "
+		 "http://e, http://f, http://g, http://h]\nservices: {}\n",
+		 8},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char why[SERVICES_WHY];
+		struct services s = {0};
+
+		print_message("# %s\n", cases[i].why);
+		assert_int_equal(services_parse("f", str_of(cases[i].text), &usual, &s, why), 0);
+		assert_int_equal(s.n_servers, cases[i].n);
+		if (s.n_servers > 0)
+			assert_string_equal(s.servers[0].host, "a.example");
+		if (s.n_servers > 1)
+			assert_string_equal(s.servers[1].host, "b");
+		services_free(&s);
+	}
+}
 
 static void test_bads(void **state)
 {
@@ -539,12 +582,12 @@ static void test_default_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_goods),	     cmocka_unit_test(test_agents_own),
-		cmocka_unit_test(test_bads),	     cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_memory_gone),  cmocka_unit_test(test_wish_too_long),
-		cmocka_unit_test(test_no_hash),	     cmocka_unit_test(test_edits),
-		cmocka_unit_test(test_tunnel),	     cmocka_unit_test(test_files),
-		cmocka_unit_test(test_default_path),
+		cmocka_unit_test(test_servers),	      cmocka_unit_test(test_goods),
+		cmocka_unit_test(test_agents_own),    cmocka_unit_test(test_bads),
+		cmocka_unit_test(test_bounds),	      cmocka_unit_test(test_memory_gone),
+		cmocka_unit_test(test_wish_too_long), cmocka_unit_test(test_no_hash),
+		cmocka_unit_test(test_edits),	      cmocka_unit_test(test_tunnel),
+		cmocka_unit_test(test_files),	      cmocka_unit_test(test_default_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

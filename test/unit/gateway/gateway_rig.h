@@ -26,7 +26,7 @@ struct agent {
 	char visited[HOSTNAME_MAX + 1];
 	bool serves;	     /* it takes a visit instead of refusing it */
 	struct wire *served; /* owned: the last one */
-	char lines[16][512]; /* the latest ones, by n_lines */
+	char lines[16][4096]; /* the latest ones, by n_lines */
 	bool closed;
 	int why;
 	char reason[512];

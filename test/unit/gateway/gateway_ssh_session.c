@@ -701,6 +701,44 @@ static void test_forwards_are_bounded(void **state)
 	ssh_world_close(&w);
 }
 
+/* Those that are too many come before anybody looks: with ssh they always do. */
+static void test_more_forwards_are_told(void **state)
+{
+	struct ssh_world w;
+	struct peer p;
+	char name[32];
+
+	peer_open_with(&w, &p);
+	for (uint64_t i = 1; i <= SECSH_FORWARDS_MAX; i++) {
+		str_printf(name, sizeof name, "t%llu", (unsigned long long)i);
+		peer_forward(&p, i, name, 80);
+	}
+	p.owner->unforwarded(p.arg, ERR_INUSE, STR("t1"), 80);
+	assert_non_null(strstr(w.log, "address=\"t1\" port=80 code=INUSE"));
+	for (int i = 1; i < 32; i++)
+		p.owner->unforwarded(p.arg, ERR_LIMIT, STR("more"), (uint16_t)(1000 + i));
+	assert_string_equal(peer_answers(&p), "");
+	assert_non_null(strstr(w.log, "address=\"more\" port=1001 code=LIMIT "
+				      "reason=\"a session has 64 forwards at most\""));
+	peer_look(&p);
+	peer_words(&p, "", true);
+	assert_non_null(strstr(peer_answers(&p), "64=OK:80:t64 "));
+	assert_non_null(strstr(p.screen, "-R more:1001  refused: a session has 64 forwards at "
+					 "most\n"));
+	assert_non_null(strstr(p.screen, "-R more:1015  refused: "));
+	assert_null(strstr(p.screen, "-R more:1016")); /* so many, and no more, are kept */
+	assert_non_null(strstr(p.screen, "t64  http"));
+	(void)peer_screen(&p);
+	p.owner->unforwarded(p.arg, ERR_LIMIT, STR("late"), 80); /* somebody reads it now */
+	assert_non_null(strstr(p.screen, "-R late:80  refused: a session has 64"));
+	/* what was told has left its place to others */
+	p.owner->cancelled(p.arg, 1);
+	peer_forward(&p, 65, "one", 80);
+	ssh_world_run(&w, 20);
+	assert_string_equal(peer_answers(&p), "65=OK:80:one ");
+	ssh_world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -727,6 +765,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_of_use),
 		cmocka_unit_test(test_all_refused_and_somebody_looks),
 		cmocka_unit_test(test_forwards_are_bounded),
+		cmocka_unit_test(test_more_forwards_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
