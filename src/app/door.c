@@ -13,11 +13,13 @@
 
 struct door {
 	struct ev *ev;
-	struct net_listener *listener; /* owned */
+	struct net_listener *listener; /* owned; NULL: it was left */
+	struct ev_timer leaving;
 	struct door_opt opt;
 	struct door_where where;
 	struct proxy_entrance entrance; /* used with where.proxy, but for where.any */
-	struct auto_door *any;		/* owned; NULL: where.any is not set */
+	struct auto_door *any;	/* owned; reads headers, and finds out what is spoken; or NULL */
+	struct pass_door *pass; /* owned; NULL: nobody is handed on */
 	struct visit_end local; /* where visitors reach us; empty: each socket must be asked */
 };
 
@@ -62,24 +64,43 @@ static void door_on_come(void *arg, struct wire *w, const struct proxy_visitor *
 	door_go(arg, w, v);
 }
 
-/* See auto_door_opt.come. */
-static void door_on_told(void *arg, int fd, enum first_words what, const struct proxy_visitor *v)
+/* See pass_door_opt.here. */
+static void door_on_here(void *arg, int fd, enum pass_kind kind, const struct proxy_visitor *v)
 {
 	struct door *d = arg;
 	struct node_visitor who = {.peer = v->peer, .local = v->local, .tls = v->tls};
 	struct wire *w;
 
-	if (what == FIRST_SSH) {
+	if (wire_tcp_new(d->ev, fd, NET_VISITOR, &w) != 0)
+		net_close(fd, true);
+	else if (kind == PASS_HTTP)
+		node_serve(d->opt.node, w, &who);
+	else if (d->opt.tls || d->where.tls)
+		node_serve_tls(d->opt.node, w, &who);
+	else
+		sni_ingress_alert(w, CLIENT_HELLO_HANDSHAKE_FAILURE);
+}
+
+/* It is known what is spoken. */
+static void door_sort(struct door *d, int fd, enum pass_kind kind, const struct proxy_visitor *v)
+{
+	if (d->pass != NULL)
+		pass_door_serve(d->pass, fd, kind, v);
+	else
+		door_on_here(d, fd, kind, v);
+}
+
+/* See auto_door_opt.come. Where it need not be found out, only a header was read. */
+static void door_on_told(void *arg, int fd, enum first_words what, const struct proxy_visitor *v)
+{
+	struct door *d = arg;
+	bool tls = d->where.any ? what == FIRST_TLS : d->where.tls;
+
+	if (d->where.any && what == FIRST_SSH) {
 		net_tune(fd, NET_SESSION);
 		node_serve_ssh(d->opt.node, fd, &v->peer);
-	} else if (wire_tcp_new(d->ev, fd, NET_VISITOR, &w) != 0) {
-		net_close(fd, true);
-	} else if (what == FIRST_HTTP) {
-		node_serve(d->opt.node, w, &who);
-	} else if (d->opt.tls) {
-		node_serve_tls(d->opt.node, w, &who);
 	} else {
-		sni_ingress_alert(w, CLIENT_HELLO_HANDSHAKE_FAILURE);
+		door_sort(d, fd, tls ? PASS_TLS : PASS_HTTP, v);
 	}
 }
 
@@ -97,6 +118,8 @@ static void door_on_accepted(void *arg, int fd, const struct net_addr *peer)
 	}
 	if (d->any != NULL)
 		auto_door_serve(d->any, fd, &v);
+	else if (d->pass != NULL && !d->where.proxy)
+		pass_door_serve(d->pass, fd, d->where.tls ? PASS_TLS : PASS_HTTP, &v);
 	else if (wire_tcp_new(d->ev, fd, NET_VISITOR, &w) != 0)
 		net_close(fd, true);
 	else if (d->where.proxy)
@@ -127,15 +150,21 @@ int door_parse(struct str listen, struct door_where *out)
 /* What stands between the listener and the node. */
 static int door_open_entrance(struct door *d)
 {
+	struct pass_door_opt pass = {.way = d->opt.way, .here = door_on_here, .arg = d};
+	bool passes = pass.way != NULL && d->opt.manage == NULL;
+	bool is_unix = d->where.addr.sa.sa_family == AF_UNIX;
+	int e;
 	struct auto_door_opt any = {.proxy = d->opt.proxy,
 				    .must_proxy = d->where.proxy,
-				    .ssh = d->opt.ssh,
+				    .ssh = d->where.any && d->opt.ssh,
 				    .wait_ms = d->opt.handshake_ms,
 				    .log = d->opt.log,
 				    .come = door_on_told,
 				    .arg = d};
 
-	if (d->where.any)
+	if (passes && (e = pass_door_new(d->ev, &pass, &d->pass)) != 0)
+		return e;
+	if (d->where.any || (d->where.proxy && passes && !is_unix))
 		return auto_door_new(d->ev, &any, &d->any);
 	if (d->where.proxy) {
 		proxy_entrance_init(&d->entrance, d->opt.proxy);
@@ -143,6 +172,15 @@ static int door_open_entrance(struct door *d)
 		d->entrance.arg = d;
 	}
 	return 0;
+}
+
+/* Nobody begins any more, and who had begun has come. */
+static void door_on_left(void *arg)
+{
+	struct door *d = arg;
+
+	net_listener_free(d->listener);
+	d->listener = NULL;
 }
 
 int door_open(struct ev *ev, const struct door_opt *opt, struct door **out)
@@ -155,9 +193,11 @@ int door_open(struct ev *ev, const struct door_opt *opt, struct door **out)
 		return ERR_NOMEM;
 	d->ev = ev;
 	d->opt = *opt;
+	d->leaving = (struct ev_timer){.fn = door_on_left, .arg = d};
 	if ((e = door_parse(str_of(opt->listen), &d->where)) != 0)
 		goto fail;
 	listen.addr = d->where.addr;
+	listen.fd = opt->fd;
 	listen.spoken_to = !d->where.any || !opt->ssh; /* some SSH clients wait for us */
 	if ((e = door_open_entrance(d)) != 0 || (e = net_listen(ev, &listen, &d->listener)) != 0)
 		goto fail;
@@ -167,6 +207,7 @@ int door_open(struct ev *ev, const struct door_opt *opt, struct door **out)
 	return 0;
 fail:
 	auto_door_free(d->any);
+	pass_door_free(d->pass);
 	free(d);
 	return e;
 }
@@ -186,10 +227,22 @@ bool door_is_ssh(const struct door *d)
 	return d->where.any && d->opt.ssh;
 }
 
+void door_leave(struct door *d)
+{
+	if (d->listener == NULL)
+		return;
+	if (net_listener_hide(d->listener) == 0)
+		ev_timer_set(d->ev, &d->leaving, NODE_DRAIN_LEAST_MS);
+	else
+		door_on_left(d);
+}
+
 void door_close(struct door *d)
 {
 	if (d == NULL)
 		return;
+	ev_timer_stop(d->ev, &d->leaving);
+	pass_door_free(d->pass);
 	if (d->any != NULL)
 		auto_door_free(d->any);
 	else if (d->where.proxy)

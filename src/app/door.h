@@ -3,6 +3,7 @@
 #define KAREZ_APP_DOOR_H
 
 #include "app/node.h"
+#include "app/pass_door.h"
 #include "ingress/proxy_reader.h"
 #include "net/net_listen.h"
 #include "wire/tls_context.h"
@@ -23,6 +24,7 @@ int door_parse(struct str listen, struct door_where *out) MUST_CHECK;
 
 struct door_opt {
 	const char *listen; /* see struct door_where */
+	int fd;		    /* > 0: a socket that listens there already, see net_listen_opt */
 	struct node
 		*node; /* borrowed: outlives its doors; node_open_tls() came before for "tls:" */
 	struct proxy_reader *proxy; /* borrowed; for "proxy:" and "auto:" */
@@ -30,6 +32,9 @@ struct door_opt {
 	bool ssh, tls;
 	/* Not NULL: this is where the server is managed, over TLS of this context; borrowed. */
 	struct tls_context *manage;
+	/* With workers: visitors of others are handed to them, but for those of a unix socket
+	 * behind a proxy; borrowed. NULL: there are none. */
+	const struct pass_way *way;
 	uint32_t handshake_ms; /* for TLS of such a door; for the first words behind "auto:" */
 	struct log *log;
 };
@@ -43,6 +48,13 @@ bool door_is_tls(const struct door *d);
 
 /* Is SSH spoken there? */
 bool door_is_ssh(const struct door *d);
+
+/*
+ * Nobody new finds it, and who has begun to connect comes in still, for NODE_DRAIN_LEAST_MS; then
+ * the address is free. A listening socket that others have as well is given up at once: they take
+ * whoever waits there.
+ */
+void door_leave(struct door *d);
 
 /* No new connections; those that came in stay. NULL is allowed. */
 void door_close(struct door *d);

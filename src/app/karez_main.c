@@ -31,6 +31,8 @@ struct karez {
 	struct log log;
 	struct karez_say say;
 	struct url server;
+	struct url others[SERVERS_GIVEN_MAX - 1]; /* [n_others], of the same cluster */
+	size_t n_others;
 	char server_text[URL_TEXT_MAX];
 	bool guessed; /* nobody has named a server */
 	struct karez_targets targets;
@@ -261,6 +263,18 @@ static int karez_open_memory(struct karez *k)
 	return 0; /* it cannot be written: everything works, but nothing is remembered */
 }
 
+/* All servers are reached as the first one is; each must be one that can be. */
+static int karez_check_others(struct karez *k, struct cli_way *way)
+{
+	int e = 0;
+
+	for (size_t i = 0; i < k->n_others && e == 0; i++) {
+		e = cli_place_way(&k->set.cli, &k->others[i], way);
+		explicit_bzero(&way->room, sizeof way->room);
+	}
+	return e;
+}
+
 static int karez_open_net(struct karez *k)
 {
 	struct cli_way way;
@@ -276,8 +290,12 @@ static int karez_open_net(struct karez *k)
 				       .target_ca_file = k->set.target_ca,
 				       .target_insecure = k->set.target_insecure};
 	char why[TLS_CONTEXT_WHY];
-	int e = cli_place_way(&k->set.cli, &k->server, &way);
+	int e = karez_check_others(k, &way);
 
+	for (size_t i = 0; i < k->n_others; i++)
+		opt.server_tls = opt.server_tls || url_is_tls(&k->others[i]);
+	if (e == 0)
+		e = cli_place_way(&k->set.cli, &k->server, &way);
 	opt.proxy = way.proxy;
 	str_printf(why, sizeof why, "%s", way.why);
 	if (e == 0)
@@ -327,6 +345,8 @@ static int karez_start_agent(struct karez *k)
 		.token = k->token[0] != '\0' ? k->token : k->set.cli.token,
 		.certificate = k->say.certificate,
 		.server = &k->server,
+		.others = k->others,
+		.n_others = k->n_others,
 		.stays = k->up != NULL,
 		.tunnels = &k->targets.tunnel,
 		.n_tunnels = k->targets.n_tunnels,
@@ -367,15 +387,22 @@ static int karez_catch_signals(struct karez *k)
 
 static void karez_choose_server(struct karez *k)
 {
-	const struct url *file = k->up == NULL ? NULL : karez_up_server(k->up);
+	const struct url *file = NULL;
+	size_t n = 0;
 
+	if (k->up != NULL)
+		file = karez_up_servers(k->up, &n);
 	/* a services file counts more than the configuration, and less than what is typed */
-	if (karez_options_server(k->config, &k->set, &k->server))
+	if (karez_options_server(k->config, &k->set, &k->server)) {
 		k->guessed = false;
-	else if (file != NULL && config_source(k->config, &k->set.cli.server) < CONFIG_ENV)
-		k->server = *file;
-	else
+	} else if (n > 0 && config_source(k->config, &k->set.cli.servers) < CONFIG_ENV) {
+		k->server = file[0];
+		k->n_others = n - 1;
+		memcpy(k->others, file + 1, k->n_others * sizeof *file);
+	} else {
 		k->guessed = !cli_place_server(&k->set.cli, k->memory, &k->server);
+		k->n_others = cli_place_others(&k->set.cli, k->others);
+	}
 	url_format(&k->server, k->server_text);
 	k->say.server = k->server_text;
 }

@@ -566,7 +566,7 @@ static bool karez_doubles_tls(const struct config *c, const struct karez_options
 /* Is anything said twice, in the words of two systems? */
 static int karez_check_up(struct config *c, struct karez_options *set)
 {
-	bool server = config_source(c, &set->cli.server) == CONFIG_ARGV;
+	bool server = config_source(c, &set->cli.servers) == CONFIG_ARGV;
 
 	if (set->cli.file != NULL && set->services_file != NULL)
 		return config_fail(c, &set->services_file, "contradicts --file: give one of them");

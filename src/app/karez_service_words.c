@@ -194,8 +194,8 @@ static int karez_service_words_add_server(struct karez_service_words *w,
 static bool karez_service_words_has_server(const struct karez_options *set,
 					   const struct services *s)
 {
-	return set->cli.server != NULL || set->server_host != NULL || set->server_port != 0 ||
-	       s->has_server;
+	return set->cli.servers.n > 0 || set->server_host != NULL || set->server_port != 0 ||
+	       s->n_servers > 0;
 }
 
 int karez_service_words(const struct config *c, const struct karez_options *set,

@@ -124,7 +124,7 @@ const struct config_table karez_ssh_tables[KAREZ_SSH_N_TABLES] = {CONFIG_TABLE(k
 /* What every command has for karezd's API must not look as if it had a meaning here. */
 int karez_ssh_options_check(struct config *c, struct karez_options *set)
 {
-	const void *const members[] = {&set->cli.server,  &set->cli.token_file,
+	const void *const members[] = {&set->cli.servers, &set->cli.token_file,
 				       &set->cli.ca_file, &set->cli.fingerprints,
 				       &set->cli.way_out, &set->cli.proxy_ca,
 				       &set->cli.cert,	  &set->cli.key};

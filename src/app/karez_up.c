@@ -143,13 +143,15 @@ static void karez_up_take(struct karez_up *u, struct services *next, uint32_t *i
 
 static bool karez_up_other_server(const struct services *a, const struct services *b)
 {
-	char texts[2][URL_TEXT_MAX] = {"", ""};
+	char texts[2][URL_TEXT_MAX];
 
-	if (a->has_server)
-		url_format(&a->server, texts[0]);
-	if (b->has_server)
-		url_format(&b->server, texts[1]);
-	return strcmp(texts[0], texts[1]) != 0;
+	for (size_t i = 0; i < a->n_servers && i < b->n_servers; i++) {
+		url_format(&a->servers[i], texts[0]);
+		url_format(&b->servers[i], texts[1]);
+		if (strcmp(texts[0], texts[1]) != 0)
+			return true;
+	}
+	return a->n_servers != b->n_servers;
 }
 
 /* ---- reading ---- */
@@ -327,9 +329,10 @@ out:
 	return u->e;
 }
 
-const struct url *karez_up_server(const struct karez_up *u)
+const struct url *karez_up_servers(const struct karez_up *u, size_t *n)
 {
-	return u->now.has_server ? &u->now.server : NULL;
+	*n = u->now.n_servers;
+	return u->now.servers;
 }
 
 int karez_up_start(struct karez_up *u, struct agent *a)

@@ -28,8 +28,8 @@ struct karez_up_opt {
 int karez_up_load(struct ev *ev, const struct karez_up_opt *opt, struct karez_up **out,
 		  int *code) MUST_CHECK;
 
-/* The server that the file names; NULL: none. Borrowed. */
-const struct url *karez_up_server(const struct karez_up *u);
+/* The servers that the file names: [*n], may be none; see agent_opt.server and others. Borrowed. */
+const struct url *karez_up_servers(const struct karez_up *u, size_t *n);
 
 /* Serve what was read by an agent that stays, from now on. Returns 0, or an ERR_* after a sentence.
  * a: borrowed: outlives it, or agent_free() comes after karez_up_free(). */

@@ -2,9 +2,12 @@
  */
 #include "app/karezd_check.h"
 
+#include <sched.h>
+
 #include "app/door.h"
 #include "app/karezd_options.h"
 #include "app/ssh_door.h"
+#include "app/worker.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "core/core.h"
@@ -169,6 +172,66 @@ int karezd_check_store(struct str value, char *reason, size_t cap)
 	return ERR_INVAL;
 }
 
+/* "auto", or a number. */
+static int karezd_read_workers(struct str value, unsigned *n)
+{
+	cpu_set_t cpus;
+	uint64_t number;
+
+	if (!str_eq(value, STR("auto"))) {
+		if (num_parse(value, WORKERS_MAX, &number) != 0 || number == 0)
+			return ERR_INVAL;
+		*n = (unsigned)number;
+	} else if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) {
+		*n = (unsigned)MIN(CPU_COUNT(&cpus), WORKERS_MAX);
+	} else {
+		*n = WORKERS_MAX; /* more CPUs than a cpu_set_t has */
+	}
+	return 0;
+}
+
+unsigned karezd_workers(const struct karezd_settings *set)
+{
+	unsigned n = 0;
+
+	if (set->workers == NULL || karezd_read_workers(str_of(set->workers), &n) != 0)
+		return 0;
+	return n;
+}
+
+int karezd_check_workers(struct str value, char *reason, size_t cap)
+{
+	unsigned n;
+
+	if (karezd_read_workers(value, &n) == 0)
+		return 0;
+	str_printf(reason, cap, "is no number of workers: expected 1 to %d, or auto", WORKERS_MAX);
+	return ERR_INVAL;
+}
+
+int karezd_check_hop(struct str value, char *reason, size_t cap)
+{
+	struct net_addr addr;
+
+	if (net_addr_parse(value, &addr) == 0 && addr.sa.sa_family != AF_UNIX)
+		return 0;
+	str_printf(reason, cap, "is not an address: expected IP:PORT, [IPV6]:PORT or :PORT");
+	return ERR_INVAL;
+}
+
+int karezd_check_hop_advertise(struct str value, char *reason, size_t cap)
+{
+	struct net_addr addr;
+
+	if (net_addr_parse(value, &addr) == 0 && addr.sa.sa_family != AF_UNIX &&
+	    !net_addr_is_any(&addr) && net_addr_port(&addr) != 0)
+		return 0;
+	str_printf(reason, cap,
+		   "is not an address that others reach: expected IP:PORT or "
+		   "[IPV6]:PORT");
+	return ERR_INVAL;
+}
+
 /* ---- together ---- */
 
 /* What --listen says, of all addresses together. */
@@ -271,13 +334,42 @@ static int karezd_check_ssh(struct config *c, const struct karezd_settings *set)
 	return 0;
 }
 
+/* Visitors of other nodes: who they are is in the Redis store, and that they are is by the key. */
+static int karezd_check_cluster(struct config *c, const struct karezd_settings *set)
+{
+	bool redis = set->store != NULL && store_redis_url_is(str_of(set->store));
+	struct net_addr addr;
+
+	if (set->hop_listen == NULL) {
+		if (set->hop_advertise != NULL)
+			return config_fail(c, &set->hop_advertise, "needs --hop-listen as well");
+		if (set->cluster_key != NULL)
+			return config_fail(c, &set->cluster_key, "needs --hop-listen as well");
+		return 0;
+	}
+	if (!redis)
+		return config_fail(c, &set->hop_listen,
+				   "needs a --store that other nodes share: redis://...");
+	if (set->cluster_key == NULL)
+		return config_fail(c, &set->hop_listen,
+				   "needs --cluster-key-file as well: the secret of all nodes");
+	if (set->workers != NULL && net_addr_parse(str_of(set->hop_listen), &addr) == 0 &&
+	    net_addr_port(&addr) > UINT16_MAX - WORKER_INDEX_MAX)
+		return config_fail(
+			c, &set->hop_listen,
+			"has too high a port: with --workers each has a port of its own, "
+			"from this one on, and 65279 is the last one that will do");
+	return 0;
+}
+
 int karezd_check_together(struct config *c, void *settings)
 {
 	struct karezd_settings *set = settings;
 	int e;
 
 	if ((e = karezd_check_tls(c, set)) != 0 || (e = karezd_check_proxies(c, set)) != 0 ||
-	    (e = karezd_check_ports_together(c, set)) != 0 || (e = karezd_check_ssh(c, set)) != 0)
+	    (e = karezd_check_ports_together(c, set)) != 0 || (e = karezd_check_ssh(c, set)) != 0 ||
+	    (e = karezd_check_cluster(c, set)) != 0)
 		return e;
 	if (set->allow_registration && set->registration != CORE_OPEN &&
 	    config_source(c, &set->registration) > CONFIG_DEFAULT)

@@ -16,6 +16,9 @@ int karezd_check_url(struct str value, char *reason, size_t cap);
 int karezd_check_resolver(struct str value, char *reason, size_t cap);
 int karezd_check_auth_host(struct str value, char *reason, size_t cap);
 int karezd_check_store(struct str value, char *reason, size_t cap);
+int karezd_check_workers(struct str value, char *reason, size_t cap);
+int karezd_check_hop(struct str value, char *reason, size_t cap);
+int karezd_check_hop_advertise(struct str value, char *reason, size_t cap);
 
 /*
  * Judge all values at once, for config_program.check; --allow-registration becomes --registration.

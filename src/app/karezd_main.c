@@ -7,22 +7,40 @@
 
 #include "app/admin_token.h"
 #include "app/door.h"
+#include "app/karezd_again.h"
+#include "app/karezd_cluster.h"
 #include "app/karezd_options.h"
+#include "app/karezd_ready.h"
 #include "app/karezd_ssh.h"
 #include "app/karezd_store.h"
+#include "app/karezd_tell.h"
+#include "app/karezd_try.h"
 #include "app/nofile.h"
 #include "app/notify.h"
+#include "app/pid_file.h"
 #include "app/resolver.h"
+#include "app/socket_plan.h"
 #include "app/state_dir.h"
+#include "app/supervisor.h"
 #include "base/err.h"
+#include "cluster/bus_local.h"
 #include "ingress/hook_socket.h"
 #include "ingress/port_socket.h"
 #include "proto/url.h"
+#include "store/store_redis_url.h"
 #include "wire/tls_reload.h"
 
 #define DOORS_MAX 64
 
+/* A worker opens its doors when it knows what the others serve, or after so many milliseconds; so
+ * often it looks. */
+#define OPEN_BY_MS 3000
+#define LOOK_MS	   5
+
 struct karezd {
+	struct config_input in;
+	struct worker worker;
+	struct pid_file pid;
 	struct karezd_settings set;
 	struct config *config; /* owned */
 	struct log log;
@@ -50,9 +68,13 @@ struct karezd {
 	uint16_t port;	    /* the same; 0: the scheme's */
 	uint16_t tls_port;  /* of tls tunnels; 0: there are none */
 	struct admin_token admin;
-	int code;				     /* of the process */
-	struct ev_signal *term, *interrupt, *hangup; /* owned */
+	int code; /* of the process */
+	/* owned; of a worker interrupt is SIGUSR1, and the last two are NULL */
+	struct ev_signal *term, *interrupt, *hangup, *replace;
 	struct ev_timer drain_deadline;
+	struct ev_timer look; /* of a worker: may the doors be opened? */
+	uint64_t open_by_ms;  /* at the latest */
+	bool open, started;
 	struct notify notify;
 	bool stopping;
 };
@@ -83,41 +105,68 @@ static void karezd_on_drain_deadline(void *arg)
 	ev_stop(k->ev);
 }
 
-static void karezd_on_signal(void *arg)
+static void karezd_drain(struct karezd *k)
 {
-	struct karezd *k = arg;
-
-	if (k->stopping) {
-		log_warn(&k->log, "event=stop msg=\"second signal, stopping at once\"");
-		ev_stop(k->ev);
-		return;
-	}
 	k->stopping = true;
+	ev_timer_stop(k->ev, &k->look);
 	log_info(&k->log, "event=drain timeout_ms=%llu", (unsigned long long)k->set.drain_ms);
 	notify_stopping(&k->notify, k->set.drain_ms);
-	karezd_close_doors(k);
+	for (size_t i = 0; i < k->n_doors; i++)
+		door_leave(k->doors[i]);
+	if (k->ssh != NULL)
+		karezd_ssh_close(k->ssh);
 	if (k->ports != NULL)
 		port_socket_stop(k->ports);
 	ev_timer_set(k->ev, &k->drain_deadline, k->set.drain_ms);
 	node_drain(k->node, karezd_on_drained, k);
 }
 
-/* Certificates, authorities and lists of revoked ones are to be read again. */
-static void karezd_on_hangup(void *arg)
+/* A worker may be told twice, by its supervisor and by whoever ends a whole group of processes. */
+static void karezd_on_signal(void *arg)
 {
 	struct karezd *k = arg;
 
+	if (!k->stopping) {
+		karezd_drain(k);
+	} else if (!k->worker.on) {
+		log_warn(&k->log, "event=stop msg=\"second signal, stopping at once\"");
+		ev_stop(k->ev);
+	}
+}
+
+/* See supervisor_children_cut(). */
+static void karezd_on_cut(void *arg)
+{
+	ev_stop(((struct karezd *)arg)->ev);
+}
+
+/* The configuration, certificates, authorities and lists of revoked ones are to be read again. */
+static void karezd_on_hangup(void *arg)
+{
+	struct karezd *k = arg;
+	char why[KAREZD_AGAIN_WHY];
+	int e;
+
 	notify_reloading(&k->notify);
+	e = karezd_again(&k->in, &k->set, &k->log, why);
 	for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
 		if (k->reloads[i] != NULL)
 			tls_reload_now(k->reloads[i]);
+	pid_file_tell(&k->pid, e == 0 ? "ok" : why);
 	notify_reloaded(&k->notify);
+}
+
+static void karezd_on_replace(void *arg)
+{
+	log_warn(&((struct karezd *)arg)->log,
+		 "event=replace msg=\"SIGUSR2 needs a server with --workers\"");
 }
 
 static void karezd_free(struct karezd *k)
 {
 	if (k->ev != NULL) {
 		ev_timer_stop(k->ev, &k->drain_deadline);
+		ev_timer_stop(k->ev, &k->look);
 		notify_end(&k->notify);
 		karezd_close_doors(k);
 		for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
@@ -132,8 +181,11 @@ static void karezd_free(struct karezd *k)
 		ev_signal_free(k->term);
 		ev_signal_free(k->interrupt);
 		ev_signal_free(k->hangup);
+		ev_signal_free(k->replace);
 		ev_free(k->ev);
 	}
+	pid_file_drop(&k->pid);
+	worker_end(&k->worker);
 	admin_token_drop(&k->admin);
 	tls_context_free(k->tls);
 	tls_context_free(k->manage);
@@ -152,29 +204,18 @@ static int karezd_fail(struct karezd *k, const char *what, const char *why)
 	return 1;
 }
 
-static void karezd_state_dir(const struct karezd *k, char *out, size_t cap)
-{
-	const char *home = getenv("HOME"), *state = getenv("XDG_STATE_HOME");
-
-	if (k->set.state_dir != NULL)
-		str_printf(out, cap, "%s", k->set.state_dir);
-	else if (geteuid() == 0 || home == NULL)
-		str_printf(out, cap, "/var/lib/karez");
-	else if (state != NULL && state[0] == '/')
-		str_printf(out, cap, "%s/karez", state);
-	else
-		str_printf(out, cap, "%s/.local/state/karez", home);
-}
-
 static int karezd_open_store(struct karezd *k)
 {
+	bool memory = k->set.store != NULL && strcmp(k->set.store, "memory:") == 0;
 	char dir[1024], where[1100];
 	struct store_why why;
 
-	if (k->set.store != NULL) {
+	if (memory && k->worker.on) {
+		str_printf(where, sizeof where, "sqlite:%s/karez.db", k->worker.dir);
+	} else if (k->set.store != NULL) {
 		str_printf(where, sizeof where, "%s", k->set.store);
 	} else {
-		karezd_state_dir(k, dir, sizeof dir);
+		state_dir_find(k->set.state_dir, dir, sizeof dir);
 		state_dir_make_parents(dir); /* the store makes the last one */
 		str_printf(where, sizeof where, "sqlite:%s/karez.db", dir);
 	}
@@ -184,9 +225,13 @@ static int karezd_open_store(struct karezd *k)
 	}
 	(void)!str_copy(k->store_kind, sizeof k->store_kind,
 			(struct str){where, str_find(str_of(where), ':')});
-	if (strcmp(where, "memory:") == 0)
+	if (memory && k->worker.says)
 		log_warn(&k->log, "event=store msg=\"accounts and tunnels are kept in memory and "
 				  "lost at exit\"");
+	if (k->set.hop_listen == NULL && store_redis_url_is(str_of(where)) && k->worker.says)
+		log_warn(&k->log, "event=store msg=\"other servers may share these records, but "
+				  "without --hop-listen a visitor who comes to one of them does "
+				  "not reach agents of another\"");
 	return 0;
 }
 
@@ -196,13 +241,17 @@ static void karezd_say_tls_key(struct karezd *k)
 {
 	uint8_t sha256[KEY_PIN_LEN];
 	char text[KEY_PIN_TEXT];
+	bool first;
 
 	if (k->tls == NULL || tls_context_fingerprint(k->tls, k->domain, sha256) != 0)
 		return; /* no certificate for our own name: agents find none either */
 	key_pin_format(sha256, text);
 	if (strcmp(text, k->tls_key) == 0)
 		return;
+	first = k->tls_key[0] == '\0';
 	memcpy(k->tls_key, text, sizeof k->tls_key);
+	if (first ? !k->worker.says : k->worker.on && k->worker.index != 0)
+		return; /* one is enough */
 	printf("tls key %s (%s)\n", text, k->domain);
 	fflush(stdout);
 }
@@ -220,20 +269,12 @@ static void karezd_on_recheck(void *arg)
 static int karezd_new_tls(struct karezd *k, const char *const *asked, struct tls_context **out,
 			  struct tls_reload **reload)
 {
-	static const char *const alpn[] = {"http/1.1", NULL};
-	struct tls_context_server opt = {.cert_file = k->set.tls_cert,
-					 .key_file = k->set.tls_key,
-					 .dir = k->set.tls_dir,
-					 .alpn = alpn,
-					 .client_ca_file = k->set.agent_ca,
-					 .client_crl_file = k->set.agent_crl,
-					 .client_ca_names = asked,
-					 .client_required = asked == NULL,
-					 .log = &k->log};
+	struct tls_context_server opt;
 	struct tls_reload_opt follow = {.recheck = karezd_on_recheck, .arg = k};
 	char why[TLS_CONTEXT_WHY];
 	int e;
 
+	karezd_try_tls(&k->set, asked, &k->log, &opt);
 	if (tls_context_new_server(&opt, out, why) != 0)
 		return karezd_fail(k, "TLS", why);
 	follow.ctx = *out;
@@ -293,17 +334,24 @@ static int karezd_open_door(struct karezd *k, const char *listen, struct tls_con
 			       .log = &k->log};
 	struct door **door = &k->doors[k->n_doors];
 	char text[NET_ADDR_TEXT];
-	int e = door_open(k->ev, &opt, door);
+	struct door_where where;
+	int e = door_parse(str_of(listen), &where);
 
+	if (e == 0)
+		opt.fd = socket_table_take(&k->worker.sockets, &where.addr, NULL);
+	if (e == 0)
+		e = door_open(k->ev, &opt, door);
 	if (e == ERR_INUSE)
 		return karezd_fail(k, opt.listen,
 				   "cannot listen: address already in use; is another karezd "
 				   "running? choose another with --listen");
 	if (e != 0)
 		return karezd_fail(k, opt.listen, err_text(e));
-	log_info(&k->log, "event=listen address=%s tls=%d%s%s domain=%s",
-		 net_addr_format(door_addr(*door), text), door_is_tls(*door),
-		 door_is_ssh(*door) ? " ssh=1" : "", manage != NULL ? " manage=1" : "", k->domain);
+	if (!k->worker.on) /* the supervisor has said so */
+		log_info(&k->log, "event=listen address=%s tls=%d%s%s domain=%s",
+			 net_addr_format(door_addr(*door), text), door_is_tls(*door),
+			 door_is_ssh(*door) ? " ssh=1" : "", manage != NULL ? " manage=1" : "",
+			 k->domain);
 	if (door_is_ssh(*door))
 		karezd_ssh_tell_port(k->ssh, net_addr_port(door_addr(*door)));
 	k->n_doors++;
@@ -313,22 +361,40 @@ static int karezd_open_door(struct karezd *k, const char *listen, struct tls_con
 /* After the others: whoever waits for karezd to listen waits for HTTP. */
 static int karezd_open_ssh_doors(struct karezd *k)
 {
+	struct karezd_ssh_place at = {k->ev, &k->log, &k->worker.sockets, k->worker.on};
 	char why[KAREZD_SSH_WHY];
 
-	if (k->ssh == NULL || karezd_ssh_listen(k->ssh, k->ev, k->node, &k->log, why) == 0)
+	if (k->ssh == NULL || karezd_ssh_listen(k->ssh, k->node, &at, why) == 0)
 		return 0;
 	return karezd_fail(k, "cannot start", why);
 }
 
+/* Sockets of a service manager that nobody has asked for are a mistake. */
+static int karezd_match_sockets(struct karezd *k)
+{
+	struct socket_plan *plan = must_calloc(1, sizeof *plan);
+	char why[SOCKET_TABLE_WHY];
+	int e;
+
+	socket_plan_of(&k->set, plan);
+	e = socket_plan_match(plan, &k->worker.sockets, why);
+	free(plan);
+	return e == 0 || k->worker.on ? 0 : karezd_fail(k, "cannot start", why);
+}
+
 static int karezd_open_doors(struct karezd *k)
 {
-	int code = 0;
+	int code = karezd_match_sockets(k);
 
 	for (size_t i = 0; i < k->set.listen.n && i < DOORS_MAX && code == 0; i++)
 		code = karezd_open_door(k, k->set.listen.v[i], NULL);
 	if (code == 0 && k->set.manage_listen != NULL)
 		code = karezd_open_door(k, k->set.manage_listen, k->manage);
-	return code != 0 ? code : karezd_open_ssh_doors(k);
+	if (code == 0)
+		code = karezd_open_ssh_doors(k);
+	worker_close_rest(&k->worker);
+	k->open = true;
+	return code;
 }
 
 /* Scheme and port that visitors see: as told, else those of the first address. */
@@ -428,10 +494,11 @@ static int karezd_open_ssh(struct karezd *k, struct node_opt *opt)
 
 	if (!karezd_serves_ssh(&k->set))
 		return 0;
-	karezd_state_dir(k, dir, sizeof dir);
+	state_dir_find(k->set.state_dir, dir, sizeof dir);
 	if (karezd_ssh_new(&k->set, dir, k->domain, &k->ssh, why) != 0)
 		return karezd_fail(k, "SSH", why);
-	karezd_ssh_say_keys(k->ssh, stdout);
+	if (k->worker.says)
+		karezd_ssh_say_keys(k->ssh, stdout);
 	opt->ssh = karezd_ssh_gateway(k->ssh);
 	opt->api_ssh = karezd_ssh_api(k->ssh);
 	return 0;
@@ -448,7 +515,7 @@ static int karezd_keep_token(void *arg, const char *token)
 		admin_token_forget(&k->admin);
 		return 0;
 	}
-	karezd_state_dir(k, dir, sizeof dir);
+	state_dir_find(k->set.state_dir, dir, sizeof dir);
 	if ((e = admin_token_prepare(&k->admin, dir)) == 0)
 		e = admin_token_write(&k->admin, token);
 	admin_token_drop(&k->admin);
@@ -458,6 +525,27 @@ static int karezd_keep_token(void *arg, const char *token)
 		   "cannot write the administrator's token into %s (see --state-dir)", dir);
 	k->code = karezd_fail(k, what, k->admin.why);
 	return ERR_DENIED;
+}
+
+/* The last step: with the other nodes, if there are any. */
+static int karezd_new_node(struct karezd *k, struct node_opt *opt)
+{
+	struct karezd_cluster_opt with = {&k->set, &k->worker, k->ev, &k->log};
+	struct karezd_cluster cluster = {.node = {.bus = NULL}};
+	char why[KAREZD_CLUSTER_WHY];
+	int e, code = 0;
+
+	if (karezd_cluster_open(&with, &cluster, why) != 0)
+		return karezd_fail(k, "--hop-listen", why);
+	if (cluster.node.bus != NULL)
+		opt->cluster = &cluster.node;
+	e = node_new(k->ev, opt, &k->node);
+	if (e != 0 && opt->cluster != NULL && k->set.hop_listen != NULL)
+		code = karezd_fail(k, k->set.hop_listen, err_text(e));
+	else if (e != 0)
+		code = karezd_fail(k, "cannot start", err_text(e));
+	karezd_cluster_forget(&cluster);
+	return code;
 }
 
 static int karezd_open_node(struct karezd *k)
@@ -475,6 +563,7 @@ static int karezd_open_node(struct karezd *k)
 		.auth_url = k->set.auth_url,
 		.domains_unproven = k->set.unproven_domains,
 		.tcp_idle_ms = (uint32_t)MIN(k->set.tcp_idle_ms, (uint64_t)UINT32_MAX),
+		.drain_ms = (uint32_t)k->set.drain_ms,
 		.deadlines = {.head_ms = (uint32_t)k->set.head_ms,
 			      .idle_ms = (uint32_t)k->set.idle_ms},
 		.sessions_max = (size_t)k->set.sessions_max,
@@ -494,9 +583,7 @@ static int karezd_open_node(struct karezd *k)
 	if ((e = hook_socket_new(k->ev, NULL, &k->hooks)) != 0)
 		return karezd_fail(k, "cannot start", err_text(e));
 	opt.hooks = k->hooks;
-	if ((e = node_new(k->ev, &opt, &k->node)) != 0)
-		return karezd_fail(k, "cannot start", err_text(e));
-	return 0;
+	return karezd_new_node(k, &opt);
 }
 
 /* ---- the first administrator ---- */
@@ -511,6 +598,34 @@ static void karezd_say_login(const struct karezd *k)
 	fflush(stdout);
 }
 
+static void karezd_say_ready(struct karezd *k)
+{
+	log_info(&k->log, "event=ready");
+	worker_ready(&k->worker);
+	notify_status(&k->notify, "tunnels under %s", k->domain);
+	notify_ready(&k->notify);
+}
+
+/*
+ * Visitors of a worker find its older ones at the same sockets, so they can wait until it knows as
+ * much as those: one who came before would hear that nobody serves his tunnel.
+ */
+static void karezd_on_look(void *arg)
+{
+	struct karezd *k = arg;
+	size_t n = bus_local_count(k->worker.dir);
+
+	if (ev_now_ms(k->ev) < k->open_by_ms &&
+	    !(k->started && node_knows_others(k->node, n > 0 ? n - 1 : 0))) {
+		ev_timer_set(k->ev, &k->look, LOOK_MS);
+		return;
+	}
+	if ((k->code = karezd_open_doors(k)) != 0)
+		ev_stop(k->ev);
+	else if (k->started)
+		karezd_say_ready(k);
+}
+
 static void karezd_on_started(void *arg, const struct core_started *result)
 {
 	struct karezd *k = arg;
@@ -523,9 +638,9 @@ static void karezd_on_started(void *arg, const struct core_started *result)
 	}
 	if (result->token[0] != '\0')
 		karezd_say_login(k);
-	log_info(&k->log, "event=ready");
-	notify_status(&k->notify, "tunnels under %s", k->domain);
-	notify_ready(&k->notify);
+	k->started = true;
+	if (k->open)
+		karezd_say_ready(k);
 }
 
 /* The commands that need a store and nothing else. */
@@ -542,30 +657,67 @@ static int karezd_move_store(struct karezd *k, const char *command)
 						    : karezd_store_import(&opt);
 }
 
-static int karezd_run(struct karezd *k)
+/* Commands that need neither a store nor a loop of their own. Returns false if it is none. */
+static bool karezd_run_command(struct karezd *k, const char *command, int *code)
 {
-	const char *command = config_command(k->config)->name;
 	char dir[1024];
+
+	state_dir_find(k->set.state_dir, dir, sizeof dir);
+	if (str_starts(str_of(command), STR("ca ")))
+		*code = karezd_ca_run(&k->set.ca, command, dir);
+	else if (strcmp(command, "check") == 0)
+		*code = karezd_try(&k->set, &k->log);
+	else if (strcmp(command, "ready") == 0)
+		*code = karezd_ready(&k->set);
+	else if (strcmp(command, "drain") == 0 || strcmp(command, "reload") == 0)
+		*code = karezd_tell(k->ev, command, dir);
+	else
+		return false;
+	return true;
+}
+
+/* So that the commands find us; a supervisor has its own. */
+static void karezd_take_pid(struct karezd *k)
+{
+	char dir[1024], why[PID_FILE_TEXT];
+	int e;
+
+	if (k->worker.on)
+		return;
+	state_dir_find(k->set.state_dir, dir, sizeof dir);
+	if ((e = pid_file_take(&k->pid, dir, why)) != 0)
+		log_warn(&k->log, "event=pid-file error=%s msg=\"%s\"", err_name(e), why);
+}
+
+static int karezd_open_signals(struct karezd *k)
+{
+	bool alone = !k->worker.on;
+	int e = ev_signal_new(k->ev, SIGTERM, karezd_on_signal, k, &k->term);
+
+	if (e == 0)
+		e = ev_signal_new(k->ev, alone ? SIGINT : SIGUSR1,
+				  alone ? karezd_on_signal : karezd_on_cut, k, &k->interrupt);
+	if (e == 0 && alone)
+		e = ev_signal_new(k->ev, SIGHUP, karezd_on_hangup, k, &k->hangup);
+	if (e == 0 && alone)
+		e = ev_signal_new(k->ev, SIGUSR2, karezd_on_replace, k, &k->replace);
+	return e == 0 ? 0 : karezd_fail(k, "cannot start", "no signal handlers");
+}
+
+static int karezd_serve(struct karezd *k)
+{
 	int code;
 
-	if (command != NULL && str_starts(str_of(command), STR("ca "))) {
-		karezd_state_dir(k, dir, sizeof dir);
-		return karezd_ca_run(&k->set.ca, command, dir);
-	}
-	log_init_stderr(&k->log, (enum log_level)k->set.log_level);
-	if (ev_new(&k->ev) != 0)
-		return karezd_fail(k, "cannot start", "no event loop");
-	if (command != NULL)
-		return karezd_move_store(k, command);
+	worker_log(&k->worker, &k->log);
 	if ((code = karezd_open_store(k)) != 0 || (code = karezd_open_node(k)) != 0 ||
-	    (code = karezd_open_tls(k)) != 0)
+	    (code = karezd_open_tls(k)) != 0 || (code = karezd_open_signals(k)) != 0 ||
+	    (!k->worker.on && (code = karezd_open_doors(k)) != 0))
 		return code;
-	if (ev_signal_new(k->ev, SIGTERM, karezd_on_signal, k, &k->term) != 0 ||
-	    ev_signal_new(k->ev, SIGINT, karezd_on_signal, k, &k->interrupt) != 0 ||
-	    ev_signal_new(k->ev, SIGHUP, karezd_on_hangup, k, &k->hangup) != 0)
-		return karezd_fail(k, "cannot start", "no signal handlers");
-	if ((code = karezd_open_doors(k)) != 0)
-		return code;
+	if (k->worker.on) {
+		k->open_by_ms = ev_now_ms(k->ev) + OPEN_BY_MS;
+		ev_timer_set(k->ev, &k->look, LOOK_MS);
+	}
+	karezd_take_pid(k);
 	notify_begin_here(&k->notify, k->ev);
 	notify_status(&k->notify, "waiting for the store");
 	node_start(k->node, karezd_on_started, k);
@@ -573,21 +725,54 @@ static int karezd_run(struct karezd *k)
 	return k->code;
 }
 
+static int karezd_supervise(struct karezd *k)
+{
+	struct supervisor_opt opt = {.argv = k->in.argv,
+				     .envp = k->in.envp,
+				     .argc = k->in.argc,
+				     .given = &k->worker};
+
+	return supervisor_run(&opt);
+}
+
+static int karezd_run(struct karezd *k)
+{
+	const char *command = config_command(k->config)->name;
+	int code;
+
+	if (command == NULL && karezd_workers(&k->set) > 0 && !k->worker.on)
+		return karezd_supervise(k);
+	log_init_stderr(&k->log, (enum log_level)k->set.log_level);
+	if (ev_new(&k->ev) != 0)
+		return karezd_fail(k, "cannot start", "no event loop");
+	if (command == NULL)
+		return karezd_serve(k);
+	return karezd_run_command(k, command, &code) ? code : karezd_move_store(k, command);
+}
+
 int main(int argc, char **argv, char **envp)
 {
 	struct karezd *k = must_calloc(1, sizeof *k);
-	struct config_input in = {argc, argv, envp};
+	char why[SOCKET_TABLE_WHY];
 	int code;
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not death */
 	nofile_raise();
-	k->admin.fd = -1;
+	k->in = (struct config_input){argc, argv, envp};
+	k->admin.fd = k->pid.fd = -1;
 	k->drain_deadline = (struct ev_timer){.fn = karezd_on_drain_deadline, .arg = k};
-	/* config_finish says what went wrong */
-	(void)!config_load(&karezd_program, &in, &k->set, &k->config);
-	if (!config_finish(k->config, stdout, stderr, &code))
-		code = karezd_run(k);
+	k->look = (struct ev_timer){.fn = karezd_on_look, .arg = k};
+	if (worker_begin(&k->worker, why) != 0) {
+		code = karezd_fail(k, "cannot start", why);
+	} else if (supervisor_was()) {
+		code = karezd_supervise(k);
+	} else {
+		/* config_finish says what went wrong */
+		(void)!config_load(&karezd_program, &k->in, &k->set, &k->config);
+		if (!config_finish(k->config, stdout, stderr, &code))
+			code = karezd_run(k);
+	}
 	karezd_free(k);
 	return code;
 }

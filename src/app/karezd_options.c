@@ -265,6 +265,47 @@ static const struct config_option rows[] = {
 	 .help = "Where the services of single tunnels may be: HOST, HOST:PORT, or * for anywhere",
 	 MEMBER(auth_hosts)},
 
+	{.name = "workers",
+	 .type = CONFIG_TEXT,
+	 .metavar = "N",
+	 .group = "More than one",
+	 .check = karezd_check_workers,
+	 .help = "Serve with so many processes, which share all addresses: a number, or auto for "
+		 "one for each CPU; one that dies is started again, and SIGHUP and SIGUSR2 replace "
+		 "them all without losing a visitor; by default this process serves alone",
+	 MEMBER(workers)},
+	{.name = "hop-listen",
+	 .type = CONFIG_TEXT,
+	 .metavar = "ADDRESS",
+	 .group = "More than one",
+	 .check = karezd_check_hop,
+	 .help = "Where other nodes, with the same Redis store and key, send visitors of tunnels "
+		 "that are served here: IP:PORT; with --workers the ports from this one on",
+	 MEMBER(hop_listen)},
+	{.name = "hop-advertise",
+	 .type = CONFIG_TEXT,
+	 .metavar = "ADDRESS",
+	 .group = "More than one",
+	 .check = karezd_check_hop_advertise,
+	 .help = "The same address as the other nodes reach it; by default --hop-listen, or "
+		 "this machine's first address when that is every one",
+	 MEMBER(hop_advertise)},
+	{.name = "cluster-key-file",
+	 .type = CONFIG_TEXT,
+	 .metavar = "FILE",
+	 .group = "More than one",
+	 .help = "The secret by which nodes know each other, the same for all: at least 32 bytes, "
+		 "of any kind, in a file that only its owner may read",
+	 MEMBER(cluster_key)},
+	{.name = "agent-url",
+	 .type = CONFIG_TEXT,
+	 .metavar = "URL",
+	 .group = "More than one",
+	 .check = karezd_check_url,
+	 .help = "Where agents reach this very node, and not another one behind the same load "
+		 "balancer: they keep sessions with several nodes",
+	 MEMBER(agent_url)},
+
 	{.name = "head-timeout",
 	 .type = CONFIG_DURATION,
 	 .initial = "20s",
@@ -335,6 +376,20 @@ static const struct config_option file_args[] = {
 
 static const struct config_command commands[] = {
 	{.summary = "Run the server"},
+	{.name = "check",
+	 .summary = "Say whether the server would start so",
+	 .detail = "Options, the configuration file and the files of certificates and keys that "
+		   "they name are read; nothing is opened or written."},
+	{.name = "drain",
+	 .summary = "Have the server of --state-dir take no new visitors, and end; wait for it",
+	 .detail = "As SIGTERM does: running visitors have --drain-timeout to finish."},
+	{.name = "reload",
+	 .summary = "Have the server of --state-dir read its configuration again; wait for it",
+	 .detail = "As SIGHUP does. Exits with 1, and says why, when the server keeps to what it "
+		   "had."},
+	{.name = "ready",
+	 .summary = "Say whether the server of --listen may be sent visitors and agents",
+	 .detail = "As GET /v1/ready does; exits with 0 or 1."},
 	{.name = "store export",
 	 .summary = "Write all records of --store into a new file",
 	 .detail = "Stop karezd before, or what changes meanwhile may be missing. The file is as "
@@ -385,13 +440,21 @@ const struct config_program karezd_program = {
 		"Take no new visitors, let running ones finish, exit. A second one exits at "
 		"once.\n"
 		".It Dv SIGHUP\n"
-		"Read the files of certificates and of revoked ones now; when they change this "
-		"happens within\n"
-		"seconds anyway.\n.El\n"
+		"Read the configuration again, check it as a whole, and if nothing is wrong begin "
+		"to "
+		"serve by it:\nwith\n.Fl -workers\nnew ones are started, and the old ones drain "
+		"when those are ready. Without, only\n.Fl -log-level\nand\n.Fl -drain-timeout\n"
+		"follow, and the log says what needs a restart.\n"
+		"The files of certificates and of revoked ones are read in any case; when they "
+		"change this happens\nwithin seconds anyway.\n"
+		".It Dv SIGUSR2\n"
+		"With\n.Fl -workers :\nthe same, with the program as it is on the disk now.\n.El\n"
 		".Sh FILES\n.Bl -tag -width Ds\n.It Pa /var/lib/karez/karez.db\n"
 		"Accounts and tunnels.\n"
 		".It Pa /var/lib/karez/admin-token\n"
 		"The first administrator's token, written when there is no account yet.\n"
+		".It Pa /var/lib/karez/karezd.pid\n"
+		"The process that serves, for\n.Cm drain\nand\n.Cm reload .\n"
 		".It Pa /var/lib/karez/ssh/ssh_host_*_key\n"
 		"Host keys, as\n.Xr ssh-keygen 1\nwrites them; their fingerprints are printed at "
 		"each start.\n.El\n"

@@ -45,10 +45,21 @@ struct karezd_settings {
 	struct config_list trusted_proxies;
 	uint64_t head_ms, idle_ms, handshake_ms, drain_ms, tcp_idle_ms;
 	uint64_t sessions_max, window_total;
-	int log_level; /* enum log_level */
+	char *workers;	  /* NULL: no supervisor; see karezd_workers() */
+	char *hop_listen; /* NULL: no other node sends visitors here; IP:PORT, of worker n PORT+n */
+	char *hop_advertise; /* what the others are told instead of that, the same way; or NULL */
+	char *cluster_key;   /* a file: cluster_key.h; or NULL */
+	char *agent_url;     /* or NULL */
+	int log_level;	     /* enum log_level */
 };
 
 extern const struct config_program karezd_program;
+
+/*
+ * How many processes --workers asks for; "auto" is one for each CPU that this process may use.
+ * Returns 1 to WORKERS_MAX, 0 when there shall be no supervisor.
+ */
+unsigned karezd_workers(const struct karezd_settings *set);
 
 /*
  * The ports that --tcp-ports names.

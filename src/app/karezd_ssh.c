@@ -108,6 +108,15 @@ static int karezd_ssh_open_ca(struct karezd_ssh *s, char *why)
 
 /* ---- life ---- */
 
+int karezd_ssh_check_ca(const struct karezd_settings *set, char *why)
+{
+	struct karezd_ssh s = {.set = set};
+	int e = karezd_ssh_open_ca(&s, why);
+
+	ssh_ca_free(s.ca);
+	return e;
+}
+
 static void karezd_ssh_set_gateway(struct karezd_ssh *s, const char *domain)
 {
 	const struct karezd_settings *set = s->set;
@@ -172,26 +181,39 @@ static const char *karezd_ssh_why(int e)
 	}
 }
 
-int karezd_ssh_listen(struct karezd_ssh *s, struct ev *ev, struct node *node, struct log *log,
+static int karezd_ssh_open_door(struct karezd_ssh *s, struct node *node,
+				const struct karezd_ssh_place *at, const char *listen)
+{
+	struct ssh_door_opt opt = {.listen = listen, .node = node, .log = at->log};
+	struct ssh_door **door = &s->doors[s->n_doors];
+	char text[NET_ADDR_TEXT];
+	struct net_addr addr;
+	int e = ssh_door_parse(str_of(listen), &addr);
+
+	if (e == 0)
+		opt.fd = socket_table_take(at->had, &addr, NULL);
+	if (e != 0 || (e = ssh_door_open(at->ev, &opt, door)) != 0)
+		return e;
+	s->n_doors++;
+	karezd_ssh_tell_port(s, net_addr_port(ssh_door_addr(*door)));
+	if (!at->quiet)
+		log_info(at->log, "event=listen address=%s ssh=1",
+			 net_addr_format(ssh_door_addr(*door), text));
+	return 0;
+}
+
+int karezd_ssh_listen(struct karezd_ssh *s, struct node *node, const struct karezd_ssh_place *at,
 		      char *why)
 {
 	for (size_t i = 0; i < s->set->ssh_listen.n && i < KAREZD_SSH_LISTEN_MAX; i++) {
-		struct ssh_door_opt opt = {.listen = s->set->ssh_listen.v[i],
-					   .node = node,
-					   .log = log};
-		struct ssh_door **door = &s->doors[s->n_doors];
-		char text[NET_ADDR_TEXT];
-		int e = ssh_door_open(ev, &opt, door);
+		const char *listen = s->set->ssh_listen.v[i];
+		int e = karezd_ssh_open_door(s, node, at, listen);
 
 		if (e != 0) {
 			str_printf(why, KAREZD_SSH_WHY, "--ssh-listen %s: cannot listen: %s",
-				   opt.listen, karezd_ssh_why(e));
+				   listen, karezd_ssh_why(e));
 			return e;
 		}
-		s->n_doors++;
-		karezd_ssh_tell_port(s, net_addr_port(ssh_door_addr(*door)));
-		log_info(log, "event=listen address=%s ssh=1",
-			 net_addr_format(ssh_door_addr(*door), text));
 	}
 	return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "app/karezd_options.h"
 #include "app/node.h"
+#include "app/socket_table.h"
 
 /* Bytes of a file of authorities, at most. */
 #define KAREZD_SSH_CA_MAX ((size_t)256 * 1024)
@@ -27,6 +28,12 @@ struct karezd_ssh;
 int karezd_ssh_new(const struct karezd_settings *set, const char *dir, const char *domain,
 		   struct karezd_ssh **out, char *why) MUST_CHECK;
 
+/*
+ * Read the authorities of certificates, and nothing else.
+ * Returns and says as karezd_ssh_new().
+ */
+int karezd_ssh_check_ca(const struct karezd_settings *set, char *why) MUST_CHECK;
+
 /* Write a line for each host key: "ssh host key SHA256:... (ssh-ed25519)". */
 void karezd_ssh_say_keys(const struct karezd_ssh *s, FILE *out);
 
@@ -37,13 +44,21 @@ const struct api_ssh *karezd_ssh_api(const struct karezd_ssh *s);
 /* One more port where SSH is spoken, at an address that others have opened: the API tells it. */
 void karezd_ssh_tell_port(struct karezd_ssh *s, uint16_t port);
 
+/* Where it listens. All is borrowed: outlives the listeners. */
+struct karezd_ssh_place {
+	struct ev *ev;
+	struct log *log;
+	struct socket_table *had; /* sockets that are there already are taken from it */
+	bool quiet;		  /* somebody else has logged where it listens */
+};
+
 /*
  * Listen at every address.
  *   node  borrowed: outlives the listeners; made with the above.
  *   why   as above: names the address.
  * Returns 0 or what net_listen() does; some addresses may be open then.
  */
-int karezd_ssh_listen(struct karezd_ssh *s, struct ev *ev, struct node *node, struct log *log,
+int karezd_ssh_listen(struct karezd_ssh *s, struct node *node, const struct karezd_ssh_place *at,
 		      char *why) MUST_CHECK;
 
 /* No new connections. Harmless before and after. */

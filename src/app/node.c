@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "app/node_others.h"
 #include "app/tls_front.h"
 #include "base/err.h"
 #include "core/names.h"
@@ -13,6 +14,10 @@
 /* While draining: how often it is looked whether anything still runs, in milliseconds. */
 #define DRAIN_CHECK_MS 50
 
+/* While draining: silence of a connection that is kept for another request, until it is over, at
+ * most. Whoever asks more often than this is told with an answer. In milliseconds. */
+#define DRAIN_IDLE_MS 5000
+
 /* How long it is waited before a start that failed is tried again, in milliseconds. */
 #define START_AGAIN_MS 1000
 
@@ -20,7 +25,8 @@ struct node {
 	struct ev *ev;
 	struct node_opt opt;
 	char api_host[HOSTNAME_MAX + 1];
-	struct passwords *passwords;  /* owned */
+	struct passwords *passwords; /* owned */
+	struct node_others others;
 	struct core *core;	      /* owned */
 	struct gateway *gateway;      /* owned */
 	struct http_ingress *ingress; /* owned */
@@ -114,10 +120,6 @@ static void node_on_request(void *arg, struct http_conn *c, const struct http_re
 	}
 	if (req->host.len > 0 && hostname_normalise(req->host, text, &host) == 0)
 		door = node_find_door(n, req, host, &name);
-	if (n->draining && !(door == NODE_OWN && api_wants(req))) {
-		page_reply(c, ERR_DRAIN, page_kind_of(req), req->host);
-		return;
-	}
 	switch (door) {
 	case NODE_NOBODY: page_reply(c, ERR_NOROUTE, page_kind_of(req), req->host); break;
 	case NODE_OWN: node_own_request(n, c, req); break;
@@ -133,6 +135,14 @@ static void node_on_closed(void *arg, struct http_conn *c)
 
 	list_del(&nc->link);
 	ev_free_later(nc->node->ev, nc);
+}
+
+/* See http_conn_drain(): what is waited for leaves time for the last answers. */
+static uint32_t node_drain_idle_ms(const struct node *n)
+{
+	uint32_t half = n->opt.drain_ms / 2;
+
+	return half == 0 ? DRAIN_IDLE_MS : MIN(half, (uint32_t)DRAIN_IDLE_MS);
 }
 
 void node_serve(struct node *n, struct wire *w, const struct node_visitor *who)
@@ -157,7 +167,7 @@ void node_serve(struct node *n, struct wire *w, const struct node_visitor *who)
 	nc->manage = who->manage;
 	list_push(&n->conns, &nc->link);
 	if (n->draining)
-		http_conn_drain(nc->http);
+		http_conn_drain(nc->http, node_drain_idle_ms(n));
 }
 
 /* See tls_front_opt.http. */
@@ -230,11 +240,13 @@ void node_drain(struct node *n, void (*done)(void *arg), void *arg)
 	n->draining = true;
 	n->drained = done;
 	n->drained_arg = arg;
+	core_drain_begin(n->core);
+	node_others_drain(&n->others);
 	gateway_drain(n->gateway);
-	api_drain(n->api);
-	LIST_FOR_EACH_SAFE (link, &n->conns)
-		http_conn_drain(CONTAINER_OF(link, struct node_conn, link)->http);
-	ev_timer_set(n->ev, &n->drain_check, 0);
+	LIST_FOR_EACH (link, &n->conns)
+		http_conn_drain(CONTAINER_OF(link, struct node_conn, link)->http,
+				node_drain_idle_ms(n));
+	ev_timer_set(n->ev, &n->drain_check, NODE_DRAIN_LEAST_MS);
 }
 
 void node_stats(const struct node *n, struct node_stats *out)
@@ -248,6 +260,37 @@ void node_stats(const struct node *n, struct node_stats *out)
 	};
 	LIST_FOR_EACH (link, &n->conns)
 		out->n_conns++;
+}
+
+/* ---- other nodes ---- */
+
+/* See cluster_opt.visit. */
+static void node_on_hop(void *arg, const struct visit *visit, struct wire *w)
+{
+	struct node *n = arg;
+
+	tcp_ingress_serve(n->tcp, w,
+			  &(struct tcp_visitor){.visit = visit,
+						.tunnel = visit->tunnel,
+						.hopped = true});
+}
+
+/* See cluster_opt.load. */
+static void node_on_load(void *arg, uint32_t *sessions, uint32_t *visitors)
+{
+	const struct node *n = arg;
+
+	*sessions = (uint32_t)gateway_n_sessions(n->gateway);
+	*visitors = (uint32_t)(http_ingress_load(n->ingress) + node_n_tcp(n));
+}
+
+/* See cluster_opt.changed. */
+static void node_on_nodes_changed(void *arg)
+{
+	struct node *n = arg;
+
+	if (n->gateway != NULL)
+		gateway_nodes_changed(n->gateway);
 }
 
 /* ---- the start ---- */
@@ -314,6 +357,14 @@ static void node_facts(void *arg, struct api_facts *out)
 				  .window_used = s.window_used};
 }
 
+/* See api_opt.peers. */
+static void node_peers(void *arg, void (*fn)(void *to, const struct api_peer *p), void *to)
+{
+	const struct node *n = arg;
+
+	node_others_each(&n->others, fn, to);
+}
+
 /* ---- life ---- */
 
 void node_free(struct node *n)
@@ -334,9 +385,36 @@ void node_free(struct node *n)
 		list_del(&nc->link);
 		ev_free_later(n->ev, nc);
 	}
+	node_others_end(&n->others);
 	core_free(n->core);
 	password_free(n->passwords);
 	ev_free_later(n->ev, n);
+}
+
+static int node_new_cluster(struct node *n)
+{
+	struct node_cluster *with = n->opt.cluster;
+	struct cluster_opt opt = {.log = n->opt.log,
+				  .window_total = n->opt.window_total,
+				  .visit = node_on_hop,
+				  .load = node_on_load,
+				  .changed = node_on_nodes_changed,
+				  .arg = n};
+	int e;
+
+	n->opt.cluster = NULL; /* borrowed until now */
+	if (with == NULL)
+		return 0;
+	opt.bus = with->bus;
+	opt.net = with->net;
+	opt.key = with->key;
+	opt.listen = with->listen;
+	opt.self = with->self;
+	if ((e = cluster_new(n->ev, &opt, &n->others.cluster)) != 0)
+		return e;
+	with->bus = NULL;
+	node_others_begin(&n->others);
+	return 0;
 }
 
 static int node_new_core(struct node *n)
@@ -363,7 +441,11 @@ static int node_new_core(struct node *n)
 	};
 	int e = password_new(n->ev, &n->passwords);
 
-	return e != 0 ? e : core_new(n->ev, &core, &n->core);
+	if (e != 0 || (e = node_new_cluster(n)) != 0)
+		return e;
+	if (n->others.cluster != NULL)
+		cluster_core(n->others.cluster, &core.cluster);
+	return core_new(n->ev, &core, &n->core);
 }
 
 static int node_new_api(struct node *n)
@@ -383,6 +465,7 @@ static int node_new_api(struct node *n)
 		.ssh = opt->api_ssh,
 		.ready = node_is_ready,
 		.facts = node_facts,
+		.peers = n->others.cluster != NULL ? node_peers : NULL,
 		.arg = n,
 	};
 
@@ -396,6 +479,7 @@ static int node_new_doors(struct node *n)
 				      .log = opt->log,
 				      .budget_cap = opt->window_total,
 				      .sessions_max = opt->sessions_max,
+				      .nodes = node_others_for_agents(&n->others),
 				      .ssh = opt->ssh};
 	struct http_ingress_opt ingress = {.core = n->core,
 					   .trusted = opt->trusted,
@@ -445,10 +529,17 @@ int node_new(struct ev *ev, const struct node_opt *opt, struct node **out)
 	n->start_again = (struct ev_timer){.fn = node_try_start, .arg = n};
 	list_init(&n->conns);
 	node_set_api_host(n);
-	if ((e = node_new_core(n)) != 0 || (e = node_new_doors(n)) != 0)
+	if ((e = node_new_core(n)) != 0 || (e = node_new_doors(n)) != 0 ||
+	    (n->others.cluster != NULL && (e = cluster_start(n->others.cluster, n->core)) != 0))
 		goto out;
 	MOVE(*out, n);
 out:
 	node_free(n);
 	return e;
+}
+
+bool node_knows_others(const struct node *n, size_t n_others)
+{
+	return n->others.cluster == NULL ? n_others == 0
+					 : cluster_knows(n->others.cluster, n_others);
 }

@@ -6,6 +6,7 @@
 #define KAREZ_APP_NODE_H
 
 #include "api/api.h"
+#include "cluster/cluster.h"
 #include "core/core.h"
 #include "gateway/gateway.h"
 #include "http/http_conn.h"
@@ -14,6 +15,19 @@
 #include "wire/tls_context.h"
 
 struct node;
+
+/* A drain takes so long at least, in milliseconds: who had begun to connect when the doors were
+ * left comes within this, and his request is on its way. */
+#define NODE_DRAIN_LEAST_MS 200
+
+/* Other nodes, and how they are reached: see struct cluster_opt. */
+struct node_cluster {
+	struct bus *bus;	   /* the node's from node_new() on, which sets it to NULL */
+	const struct hop_net *net; /* borrowed */
+	const uint8_t *key;	   /* [ROSTER_KEY_LEN] borrowed for node_new() */
+	const struct net_addr *listen;
+	struct roster_node self;
+};
 
 /* All that is borrowed outlives the node. */
 struct node_opt {
@@ -42,7 +56,9 @@ struct node_opt {
 	size_t n_trusted;
 	const struct gateway_ssh_opt *ssh; /* borrowed, as all in it; NULL: no SSH */
 	const struct api_ssh *api_ssh;	   /* what the API tells of it; borrowed, NULL the same */
+	struct node_cluster *cluster;	   /* borrowed for node_new(); NULL: there is no other node */
 	struct http_deadlines deadlines;
+	uint32_t drain_ms;     /* so long the process lets a drain take; 0: not known */
 	size_t sessions_max;   /* agents' sessions, at most */
 	uint64_t window_total; /* bytes that all sessions may have under way, at most */
 };
@@ -96,10 +112,15 @@ void node_serve_ssh(struct node *n, int fd, const struct visit_end *peer);
 void node_recheck(struct node *n);
 
 /*
- * No new requests, no new sessions; agents are told to go elsewhere. What runs goes on.
- *   done  called once, when nothing runs any more.
+ * No new sessions; agents are told to go elsewhere, and their sessions serve until they end. What
+ * runs goes on, requests that come are answered, and connections end with an answer that says so:
+ * see http_conn_drain(). The doors are left by whoever has them, at the same time: door_leave().
+ *   done  called once, when nothing runs any more, though not at once.
  */
 void node_drain(struct node *n, void (*done)(void *arg), void *arg);
+
+/* Are at least n other nodes there, and is all known that they serve? With none true for n 0. */
+bool node_knows_others(const struct node *n, size_t n_others);
 
 /* What a node does now. A value. */
 struct node_stats {

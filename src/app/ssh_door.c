@@ -33,7 +33,8 @@ int ssh_door_parse(struct str listen, struct net_addr *out)
 int ssh_door_open(struct ev *ev, const struct ssh_door_opt *opt, struct ssh_door **out)
 {
 	struct ssh_door *d = calloc(1, sizeof *d);
-	struct net_listen_opt listen = {.accepted = ssh_door_on_accepted,
+	struct net_listen_opt listen = {.fd = opt->fd,
+					.accepted = ssh_door_on_accepted,
 					.arg = d,
 					.log = opt->log};
 	int e;

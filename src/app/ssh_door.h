@@ -19,6 +19,7 @@ struct ssh_door_opt {
 	const char *listen; /* see ssh_door_parse(); borrowed for the call */
 	struct node *node;  /* borrowed: outlives its doors; made with node_opt.ssh */
 	struct log *log;    /* borrowed: the process's */
+	int fd;		    /* > 0: a socket that listens there already, see net_listen_opt */
 };
 
 /* Errors as ssh_door_parse() and net_listen(). */

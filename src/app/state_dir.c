@@ -1,7 +1,25 @@
 /* The store and the administrator's token may each be the first to need it. */
 #include "app/state_dir.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+void state_dir_find(const char *told, char *out, size_t cap)
+{
+	const char *home = getenv("HOME"), *state = getenv("XDG_STATE_HOME");
+
+	if (told != NULL)
+		str_printf(out, cap, "%s", told);
+	else if (geteuid() == 0 || home == NULL)
+		str_printf(out, cap, "/var/lib/karez");
+	else if (state != NULL && state[0] == '/')
+		str_printf(out, cap, "%s/karez", state);
+	else
+		str_printf(out, cap, "%s/.local/state/karez", home);
+}
 
 void state_dir_make_parents(char *path)
 {

@@ -2,6 +2,15 @@
 #ifndef KAREZ_APP_STATE_DIR_H
 #define KAREZ_APP_STATE_DIR_H
 
+#include <stddef.h>
+
+/*
+ * Which one it is.
+ *   told  what --state-dir says, NUL-terminated; NULL: nothing, and it depends on who we are.
+ *   out   [cap] set, NUL-terminated.
+ */
+void state_dir_find(const char *told, char *out, size_t cap);
+
 /*
  * Make the directories above a path, mode 0755; what is there already is left as it is, and what
  * cannot be made shows when the path itself is used.

@@ -219,6 +219,48 @@ static const struct {
 	 &karezd_program,
 	 {"karezd", "--store", "postgres:x"},
 	 "expected memory: or sqlite:/path"},
+	{"workers", &karezd_program, {"karezd", "--workers", "64"}, NULL},
+	{"workers by the machine", &karezd_program, {"karezd", "--workers=auto"}, NULL},
+	{"no worker",
+	 &karezd_program,
+	 {"karezd", "--workers", "0"},
+	 "--workers: \"0\" is no number"},
+	{"too many workers", &karezd_program, {"karezd", "--workers", "65"}, "expected 1 to 64"},
+	{"other nodes",
+	 &karezd_program,
+	 {"karezd", "--store=redis://h", "--hop-listen=:7000", "--hop-advertise=10.0.0.1:7000",
+	  "--cluster-key-file=k", "--agent-url=https://a.example"},
+	 NULL},
+	{"a Redis store alone", &karezd_program, {"karezd", "--store=redis://h"}, NULL},
+	{"other nodes that share nothing",
+	 &karezd_program,
+	 {"karezd", "--hop-listen=:7000", "--cluster-key-file=k"},
+	 "--hop-listen: needs a --store that other nodes share"},
+	{"other nodes whoever they are",
+	 &karezd_program,
+	 {"karezd", "--store=redis://h", "--hop-listen=:7000"},
+	 "--hop-listen: needs --cluster-key-file"},
+	{"a secret for nothing",
+	 &karezd_program,
+	 {"karezd", "--cluster-key-file=k"},
+	 "--cluster-key-file: needs --hop-listen"},
+	{"an address of nothing",
+	 &karezd_program,
+	 {"karezd", "--hop-advertise=10.0.0.1:7000"},
+	 "--hop-advertise: needs --hop-listen"},
+	{"an address that nobody reaches",
+	 &karezd_program,
+	 {"karezd", "--hop-advertise=:7000"},
+	 "--hop-advertise: \":7000\" is not an address that others reach"},
+	{"other nodes at a socket of this machine",
+	 &karezd_program,
+	 {"karezd", "--hop-listen=unix:/run/k"},
+	 "--hop-listen: \"unix:/run/k\" is not an address"},
+	{"a port for each of many",
+	 &karezd_program,
+	 {"karezd", "--store=redis://h", "--hop-listen=:65280", "--cluster-key-file=k",
+	  "--workers=2"},
+	 "--hop-listen: has too high a port"},
 	{"a slip of the finger",
 	 &karezd_program,
 	 {"karezd", "--alow-registration"},
@@ -379,6 +421,18 @@ static void test_ranges_of_ports(void **state)
 	assert_int_equal(ports[2].last, 65535);
 }
 
+static void test_numbers_of_workers(void **state)
+{
+	struct karezd_settings set = {.workers = NULL};
+	char seven[] = "7", by_machine[] = "auto";
+
+	assert_int_equal(karezd_workers(&set), 0);
+	set.workers = seven;
+	assert_int_equal(karezd_workers(&set), 7);
+	set.workers = by_machine;
+	assert_in_range(karezd_workers(&set), 1, 64);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_ssh_as_it_is),
 		cmocka_unit_test(test_the_server_of_mdm_tunnel),
 		cmocka_unit_test(test_ranges_of_ports),
+		cmocka_unit_test(test_numbers_of_workers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
