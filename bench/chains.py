@@ -510,6 +510,59 @@ class KarezPass(Karez):
         return ['--domain', PASSED]
 
 
+class KarezHop(Karez):
+    """Two nodes: visitors come to the one, the agent to the other, TLS between the two."""
+
+    key, title = 'karez-hop', 'karez, two nodes, a hop between'
+    fits = ('down', 'up', 'requests')
+
+    def begin(self):
+        lab = self.lab
+        redis_port = lab.port()
+        redis = self.run('redis', [shutil.which('redis-server') or '/usr/bin/redis-server',
+                                   '--port', redis_port, '--bind', '127.0.0.1', '--save', '',
+                                   '--appendonly', 'no', '--dir', lab.dir])
+        wait_port(redis, redis_port)
+        self.key_file = lab.write('cluster-key', 'bench ' * 8, 0o600)
+        self.store = f'redis://127.0.0.1:{redis_port}/0'
+        self.inner = lab.port()
+        super().begin()  # the agent's node
+        far = pathlib.Path(tempfile.mkdtemp(dir=lab.dir))
+        env = {k: v for k, v in os.environ.items() if not k.startswith(('KAREZ_', 'XDG_'))}
+        env.update(HOME=str(far))
+        public = self.run('karezd-far', [
+            BUILD / 'karezd', '--domain', self.domain, '--listen', f'127.0.0.1:{self.port}',
+            '--state-dir', far, *self.more()], env)
+        wait_port(public, self.port)
+        self.ends['public'].append(public.pid)
+
+    def door(self):
+        return self.inner
+
+    def more(self):
+        return ['--store', self.store, '--cluster-key-file', self.key_file,
+                '--hop-listen', f'127.0.0.1:{self.lab.port()}']
+
+
+class KarezHopTls(KarezHop):
+    key, title, tls = 'karez-hop-tls', 'karez, a hop between, TLS to the agent', True
+
+
+class KarezWorkers(Karez):
+    """Two workers; CPU of the supervisor and of both is counted."""
+
+    key, title = 'karez-workers', 'karez, two workers'
+    fits = ('down', 'requests')
+
+    def more(self):
+        return ['--workers', '2']
+
+    def pids(self):
+        return {'public': [pid for top in self.ends['public']
+                           for pid in [top] + descendants(top)],
+                'agent': self.ends['agent']}
+
+
 class Haproxy(Chain):
     """HAProxy -> HAProxy, one thread each, 16 KiB buffers (the default)."""
 
@@ -719,6 +772,6 @@ class KarezSshChacha(KarezSshGcm):
     fits = ('down', 'up', 'requests')
 
 
-ALL = (Direct, Karez, KarezTls, KarezWs, KarezWsTls, KarezTcp, KarezPass, HaproxyHttp,
-       HaproxyHttpTls, HaproxyTcp, HaproxyTcpTls, HaproxySplice, HaproxyPass, Ssh, SshdGcm,
+ALL = (Direct, Karez, KarezTls, KarezWs, KarezWsTls, KarezTcp, KarezPass, KarezHop,
+       KarezHopTls, KarezWorkers, HaproxyHttp, HaproxyHttpTls, HaproxyTcp, HaproxyTcpTls, HaproxySplice, HaproxyPass, Ssh, SshdGcm,
        KarezSshGcm, SshdChacha, KarezSshChacha)

@@ -59,6 +59,12 @@ TARGETS = (
       for metric, what, _, _ in METRICS[:6]),
     *((f'WebSocket over TLS, {what}', (metric, 'karez-ws-tls'), (metric, 'karez-tls'), '<=', 1.15)
       for metric, what, _, _ in METRICS[:6]),
+    *((f'through a hop, {what}', (metric, 'karez-hop'), (metric, 'karez'), '<=', 1.5)
+      for metric, what, _, _ in METRICS[:6]),
+    *((f'through a hop, TLS to the agent, {what}', (metric, 'karez-hop-tls'),
+       (metric, 'karez-tls'), '<=', 1.5) for metric, what, _, _ in METRICS[:6]),
+    *((f'two workers, {what}', (metric, 'karez-workers'), (metric, 'karez'), '<=', 1.1)
+      for metric, what, _, _ in (METRICS[0], METRICS[1], METRICS[4], METRICS[5])),
     ('tcp, bulk down, 1 stream', ('down-1', 'karez-tcp'), ('down-1', 'haproxy-splice'), '<=', 0.9),
     ('tcp, bulk down, 8 streams', ('down-8', 'karez-tcp'), ('down-8', 'haproxy-splice'),
      '<=', 0.9),

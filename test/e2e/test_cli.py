@@ -539,6 +539,9 @@ def test_administrators_look_after_accounts_of_others(world, target):
     admin.ok("admin", "tunnel", "show", "one")
     admin.ok("admin", "tunnel", "rm", "one")
     assert admin.ok("admin", "node", "--json").json["store"] == "sqlite"
+    (node,) = admin.ok("admin", "nodes", "--json").json
+    assert node["this"] is True and node["draining"] is False
+    assert "(this)" in admin.ok("admin", "nodes").out
     assert "--yes" in admin.no("admin", "account", "rm", made["id"])
     assert admin.ok("admin", "account", "rm", made["id"], "--yes").out == f"Deleted {made['id']}\n"
     admin.no("admin", "account", "show", made["id"])

@@ -138,6 +138,19 @@ def test_more_forwards_than_there_may_be(scene):
     assert made.is_active() and len(scene.tunnels()) == 64
 
 
+def test_what_is_too_much_is_told(scene):
+    """The session's 65th and 66th: why, on the screen, for programs and in the log."""
+    specs = [f"t{i}:80:127.0.0.1:9" for i in range(66)]
+    proc = scene.ssh(*(a for s in specs for a in ("-R", s)), words=["json"])
+    refused = wait_events(proc, "refused", 2)
+    assert [r["requested"]["address"] for r in refused] == ["t64", "t65"]
+    assert {r["code"] for r in refused} == {"LIMIT"}
+    assert all("64 forwards at most" in r["reason"] for r in refused), refused
+    assert len(wait_events(proc, "forward", 64)) == 64
+    assert scene.server.count('address="t65" port=80 code=LIMIT '
+                              'reason="a session has 64 forwards at most"') == 1
+
+
 def enter(scene):
     client = RawSsh(scene.ssh_port)
     scene.world.guests.append(types.SimpleNamespace(kill=client.close))
