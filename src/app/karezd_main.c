@@ -22,6 +22,7 @@
 #include "app/socket_plan.h"
 #include "app/state_dir.h"
 #include "app/supervisor.h"
+#include "app/worker_pass.h"
 #include "base/err.h"
 #include "cluster/bus_local.h"
 #include "ingress/hook_socket.h"
@@ -44,14 +45,15 @@ struct karezd {
 	struct karezd_settings set;
 	struct config *config; /* owned */
 	struct log log;
-	struct ev *ev;			   /* owned */
-	struct store *store;		   /* owned */
-	struct tls_context *tls;	   /* owned, NULL without addresses for TLS */
-	char tls_key[KEY_PIN_TEXT];	   /* its fingerprint, as it was told last */
-	struct tls_context *manage;	   /* owned, NULL without --manage-listen */
-	struct tls_reload *reloads[2];	   /* owned, of those two */
-	struct proxy_reader *proxy;	   /* owned */
-	struct port_socket *ports;	   /* owned, NULL without tcp tunnels */
+	struct ev *ev;		       /* owned */
+	struct store *store;	       /* owned */
+	struct tls_context *tls;       /* owned, NULL without addresses for TLS */
+	char tls_key[KEY_PIN_TEXT];    /* its fingerprint, as it was told last */
+	struct tls_context *manage;    /* owned, NULL without --manage-listen */
+	struct tls_reload *reloads[2]; /* owned, of those two */
+	struct proxy_reader *proxy;    /* owned */
+	struct port_socket *ports;     /* owned, NULL without tcp tunnels */
+	struct worker_pass pass;
 	struct access_ports *tcp_ports;	   /* owned */
 	struct net_dns *dns;		   /* owned, NULL: there is none */
 	struct hook_net *hooks;		   /* owned */
@@ -169,6 +171,7 @@ static void karezd_free(struct karezd *k)
 		ev_timer_stop(k->ev, &k->look);
 		notify_end(&k->notify);
 		karezd_close_doors(k);
+		worker_pass_close(&k->pass);
 		for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
 			tls_reload_free(k->reloads[i]);
 		node_free(k->node);
@@ -330,6 +333,7 @@ static int karezd_open_door(struct karezd *k, const char *listen, struct tls_con
 			       .ssh = k->ssh != NULL && k->set.ssh_auto == KAREZD_SSH_AUTO_ON,
 			       .tls = k->tls != NULL,
 			       .manage = manage,
+			       .way = worker_pass_way(&k->pass),
 			       .handshake_ms = (uint32_t)k->set.handshake_ms,
 			       .log = &k->log};
 	struct door **door = &k->doors[k->n_doors];
@@ -356,6 +360,21 @@ static int karezd_open_door(struct karezd *k, const char *listen, struct tls_con
 		karezd_ssh_tell_port(k->ssh, net_addr_port(door_addr(*door)));
 	k->n_doors++;
 	return 0;
+}
+
+/* With other workers: visitors of theirs are handed to them. */
+static int karezd_open_pass(struct karezd *k)
+{
+	struct worker_pass_opt opt = {.ev = k->ev,
+				      .log = &k->log,
+				      .node = k->node,
+				      .ports = k->ports,
+				      .domain = k->domain,
+				      .api_host = node_api_host(k->node),
+				      .tls = k->tls != NULL};
+	int e = k->worker.on ? worker_pass_open(&k->pass, &k->worker, &opt) : 0;
+
+	return e == 0 ? 0 : karezd_fail(k, "cannot start", err_text(e));
 }
 
 /* After the others: whoever waits for karezd to listen waits for HTTP. */
@@ -473,6 +492,7 @@ static int karezd_open_ports(struct karezd *k, struct node_opt *opt)
 					.log = &k->log};
 	int e = proxy_reader_new(k->ev, &proxy, &k->proxy);
 
+	worker_pass_ports(&k->pass, &k->worker, &ports);
 	if (e != 0)
 		return karezd_fail(k, "cannot start", err_text(e));
 	if (k->set.tcp_proxy_protocol)
@@ -710,7 +730,8 @@ static int karezd_serve(struct karezd *k)
 
 	worker_log(&k->worker, &k->log);
 	if ((code = karezd_open_store(k)) != 0 || (code = karezd_open_node(k)) != 0 ||
-	    (code = karezd_open_tls(k)) != 0 || (code = karezd_open_signals(k)) != 0 ||
+	    (code = karezd_open_tls(k)) != 0 || (code = karezd_open_pass(k)) != 0 ||
+	    (code = karezd_open_signals(k)) != 0 ||
 	    (!k->worker.on && (code = karezd_open_doors(k)) != 0))
 		return code;
 	if (k->worker.on) {

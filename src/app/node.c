@@ -7,6 +7,7 @@
 #include "app/tls_front.h"
 #include "base/err.h"
 #include "core/names.h"
+#include "core/peer.h"
 #include "ingress/http_ingress.h"
 #include "ingress/page.h"
 #include "ingress/tcp_ingress.h"
@@ -291,6 +292,52 @@ static void node_on_nodes_changed(void *arg)
 
 	if (n->gateway != NULL)
 		gateway_nodes_changed(n->gateway);
+}
+
+const char *node_id(const struct node *n)
+{
+	return n->others.cluster == NULL ? "" : cluster_self(n->others.cluster)->id;
+}
+
+const char *node_worker_for(const struct node *n, const char *tunnel)
+{
+	const char *id = core_peer_for(n->core, str_of(tunnel));
+
+	return node_others_is_worker(&n->others, id) ? id : NULL;
+}
+
+const char *node_worker_for_host(const struct node *n, struct str host)
+{
+	const struct tunnel *t;
+	char text[HOSTNAME_MAX + 1];
+	struct str name;
+
+	if (names_own(n->opt.domain, n->api_host, host))
+		return NULL;
+	if (hostname_under(host, str_of(n->opt.domain), &name))
+		return str_copy(text, sizeof text, name) != 0 ? NULL : node_worker_for(n, text);
+	t = core_tunnel_at(n->core, host);
+	return t == NULL ? NULL : node_worker_for(n, tunnel_name(t));
+}
+
+const char *node_worker_for_sni(const struct node *n, struct str sni)
+{
+	char text[HOSTNAME_MAX + 1];
+	struct str name;
+
+	if (core_sni(n->core, sni, &name) == CORE_SNI_NOBODY)
+		return node_worker_for_host(n, sni);
+	return str_copy(text, sizeof text, name) != 0 ? NULL : node_worker_for(n, text);
+}
+
+const char *node_worker_for_agent(const struct node *n, struct str nodes)
+{
+	return node_others_for_agent(&n->others, nodes);
+}
+
+const char *node_worker_heir(const struct node *n)
+{
+	return node_others_heir(&n->others);
 }
 
 /* ---- the start ---- */

@@ -122,6 +122,23 @@ void node_drain(struct node *n, void (*done)(void *arg), void *arg);
 /* Are at least n other nodes there, and is all known that they serve? With none true for n 0. */
 bool node_knows_others(const struct node *n, size_t n_others);
 
+/* Among other nodes: its id; "" without. Lives as long as the node. */
+const char *node_id(const struct node *n);
+
+/*
+ * Which other worker of this machine serves a visitor of this tunnel, of this host over HTTP, of
+ * this name in a ClientHello? NULL: it is served here, or nobody knows of one who does.
+ *   tunnel     NUL-terminated.
+ *   host, sni  normalised.
+ * Who may take a session of an agent, see node_others_for_agent(); who may go on with what is left
+ * here by a worker that goes: NULL, there is none. Valid until the loop next turns.
+ */
+const char *node_worker_for(const struct node *n, const char *tunnel);
+const char *node_worker_for_host(const struct node *n, struct str host);
+const char *node_worker_for_sni(const struct node *n, struct str sni);
+const char *node_worker_for_agent(const struct node *n, struct str nodes);
+const char *node_worker_heir(const struct node *n);
+
 /* What a node does now. A value. */
 struct node_stats {
 	size_t n_conns;	      /* connections that speak HTTP/1 */

@@ -167,3 +167,11 @@ const char *node_others_for_agent(const struct node_others *o, struct str with)
 	found = others_find(o, &s);
 	return found == NULL ? NULL : found->id;
 }
+
+const char *node_others_heir(const struct node_others *o)
+{
+	struct others_search s = {.with = STR("")};
+	const struct roster_node *found = others_find(o, &s);
+
+	return found == NULL ? NULL : found->id;
+}

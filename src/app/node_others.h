@@ -39,4 +39,7 @@ bool node_others_is_worker(const struct node_others *o, const char *id);
  */
 const char *node_others_for_agent(const struct node_others *o, struct str with);
 
+/* Another worker of this machine that stays, NULL if there is none. The same. */
+const char *node_others_heir(const struct node_others *o);
+
 #endif

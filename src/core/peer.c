@@ -58,12 +58,15 @@ size_t peer_count_others(const struct remotes *rs, const struct member *m)
 	size_t n = 0;
 
 	for (const struct remote *r = rs->first; r != NULL; r = r->next) {
+		/* its sessions move to other nodes, and go from there then */
+		bool leaves = r->peer->state == PEER_DRAINING;
+
 		for (unsigned i = 0; i < r->n_agents; i++) {
 			const struct node_entry_agent *a = &r->agents[i];
 
 			if (a->agent != m->agent_number || a->epoch > m->opt.agent.epoch)
 				n += peer_bits(a->carriers);
-			else if (a->epoch == m->opt.agent.epoch)
+			else if (a->epoch == m->opt.agent.epoch && !leaves)
 				n += peer_bits(a->carriers & ~own);
 		}
 	}

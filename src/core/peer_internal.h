@@ -45,8 +45,8 @@ bool peer_is_up(const struct core *c, struct str tunnel);
 /* The sessions by which other nodes serve it. */
 size_t peer_count(const struct remotes *rs);
 
-/* The same without those that a member takes the place of: older processes of its own agent, and
- * the connection that it has had elsewhere. */
+/* The same without those that a member takes the place of: older processes of its own agent, the
+ * connection that it has had elsewhere, and those of its process with a node that drains. */
 size_t peer_count_others(const struct remotes *rs, const struct member *m);
 
 /* Does a newer process of the member's agent serve it elsewhere? */

@@ -333,7 +333,7 @@ def verify(path):
 def test_shipped_units(name, tmp_path):
     """Complete, right, and locked; only where the programs lie is another place before they are installed."""
     unit = tmp_path / name
-    unit.write_text(re.sub(r"^ExecStart=\S*/(karezd?)\b", rf"ExecStart={BUILD.resolve()}/\1",
+    unit.write_text(re.sub(r"^(Exec\w+)=\S*/(karezd?)\b", rf"\1={BUILD.resolve()}/\2",
                            (BUILD / name).read_text(), flags=re.M))
     verify(unit)
     assert exposure(unit) < 2.5

@@ -110,6 +110,7 @@ static void test_who_may_serve(void **state)
 		uint64_t epoch;
 		unsigned carrier;
 		int want;
+		bool draining; /* b does */
 	} cases[] = {
 		{"one more", {{"b", 1, 1}}, 5, 0, 0},
 		{"as many as may be", {{"b", 1, 3}}, 5, 0, ERR_LIMIT},
@@ -123,6 +124,9 @@ static void test_who_may_serve(void **state)
 		 ERR_LIMIT},
 		{"the last connection of many", {{"b", 1, 1}, {"a", 5, 1ULL << 63}}, 5, 63, 0},
 		{"a newer process", {{"a", 6, 1}}, 5, 0, ERR_REPLACED},
+		{"its process moves away from there", {{"a", 5, 3}}, 5, 16, 0, true},
+		{"its process has not moved away from there", {{"a", 5, 3}}, 5, 16, ERR_LIMIT},
+		{"somebody else moves away from there", {{"b", 5, 3}}, 5, 0, ERR_LIMIT, true},
 		{"a newer process of somebody else", {{"b", 6, 1}}, 5, 0, 0},
 	};
 
@@ -142,6 +146,8 @@ static void test_who_may_serve(void **state)
 							  &e),
 					 0);
 		}
+		if (cases[i].draining)
+			core_peer_set_state(w.node[0].way[1].peer, PEER_DRAINING);
 		peer_rig_join(&w, &f, 0, "a", cases[i].epoch, cases[i].carrier);
 		told = core_rig_attach(&f, "demo", "");
 		if (told.result.e != cases[i].want)
