@@ -45,7 +45,10 @@ def chosen_chains(asked):
     """The chain classes to measure; "no relay" belongs to every full comparison."""
     if asked == list(FAMILIES):
         asked = ['direct'] + asked
-    found = [c for c in chains.ALL if c.key in asked or c.family in asked]
+    # karez is a family and a chain: beside others of the family it is the chain
+    single = {c.family for c in chains.ALL if c.key in asked and c.key != c.family}
+    found = [c for c in chains.ALL
+             if c.key in asked or (c.family in asked and c.family not in single)]
     missing = [b for b in ('karezd', 'karez') if not (chains.BUILD / b).exists()]
     if missing and any(c.family == 'karez' for c in found):
         if not any(c.family != 'karez' for c in found):

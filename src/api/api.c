@@ -285,7 +285,7 @@ void api_start(struct api *a, struct http_conn *c, const struct http_request *re
 	struct api_fault fault;
 	struct api_call *call;
 
-	if (a->draining && !(match->route->flags & API_NODE)) {
+	if (a->ending) {
 		early.e = ERR_DRAIN;
 		early.detail = "the server is shutting down; try again";
 		api_refuse_early(c, &early);
@@ -383,7 +383,7 @@ void api_free(struct api *a)
 {
 	if (a == NULL)
 		return;
-	a->draining = true;
+	a->ending = true;
 	while (!list_empty(&a->calls)) {
 		struct api_call *call = CONTAINER_OF(a->calls.next, struct api_call, link);
 
@@ -393,9 +393,4 @@ void api_free(struct api *a)
 	}
 	buf_free(&a->document);
 	ev_free_later(a->ev, a);
-}
-
-void api_drain(struct api *a)
-{
-	a->draining = true;
 }

@@ -36,6 +36,7 @@ struct api;
 /* What a node does now. A value. */
 struct api_facts {
 	uint64_t sessions, streams, connections, exchanges, window_used;
+	bool draining; /* it goes soon */
 };
 
 /* A node of the cluster as it describes itself. Texts are borrowed; "" where there is none. */
@@ -96,9 +97,6 @@ int api_new(struct ev *ev, const struct api_opt *opt, struct api **out) MUST_CHE
  * and password_free(). NULL is allowed.
  */
 void api_free(struct api *a);
-
-/* From now on it says that it is not ready, and changes nothing more. */
-void api_drain(struct api *a);
 
 /* Is this request for us: does its path begin with /v1/, or is it /ping or /health? /v1/connect is
  * the gateway's. */

@@ -21,7 +21,7 @@ struct api {
 	struct list calls;	  /* of api_call.link */
 	size_t n_calls, n_bodies; /* n_bodies: of those that are collecting */
 	uint64_t started_ms;
-	bool draining;
+	bool ending;
 	struct buf document;	 /* the OpenAPI document */
 	char base[API_URL_TEXT]; /* "http://api.example.org:8080" */
 };

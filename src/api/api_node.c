@@ -61,7 +61,7 @@ void api_node_ready(struct api_call *call)
 	struct api *a = call->api;
 	const char *why = "the server is shutting down";
 
-	if (a->draining || !a->opt.ready(a->opt.arg, &why)) {
+	if (!a->opt.ready(a->opt.arg, &why)) {
 		api_node_tell_ready(call, ERR_DRAIN, why);
 		return;
 	}
@@ -203,7 +203,6 @@ static void api_node_each(const struct api *a, void (*fn)(void *to, const struct
 				 .hop = "",
 				 .agents = "",
 				 .machine = "",
-				 .draining = a->draining,
 				 .self = true};
 
 	if (a->opt.peers != NULL) {
@@ -211,6 +210,7 @@ static void api_node_each(const struct api *a, void (*fn)(void *to, const struct
 		return;
 	}
 	a->opt.facts(a->opt.arg, &facts);
+	alone.draining = facts.draining;
 	alone.sessions = facts.sessions;
 	alone.visitors = facts.exchanges;
 	alone.started_ms = ev_wall_ms(a->ev) - (int64_t)(ev_now_ms(a->ev) - a->started_ms);

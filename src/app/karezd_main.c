@@ -9,11 +9,10 @@
 #include "app/door.h"
 #include "app/karezd_again.h"
 #include "app/karezd_cluster.h"
+#include "app/karezd_command.h"
 #include "app/karezd_options.h"
-#include "app/karezd_ready.h"
 #include "app/karezd_ssh.h"
 #include "app/karezd_store.h"
-#include "app/karezd_tell.h"
 #include "app/karezd_try.h"
 #include "app/nofile.h"
 #include "app/notify.h"
@@ -677,25 +676,6 @@ static int karezd_move_store(struct karezd *k, const char *command)
 						    : karezd_store_import(&opt);
 }
 
-/* Commands that need neither a store nor a loop of their own. Returns false if it is none. */
-static bool karezd_run_command(struct karezd *k, const char *command, int *code)
-{
-	char dir[1024];
-
-	state_dir_find(k->set.state_dir, dir, sizeof dir);
-	if (str_starts(str_of(command), STR("ca ")))
-		*code = karezd_ca_run(&k->set.ca, command, dir);
-	else if (strcmp(command, "check") == 0)
-		*code = karezd_try(&k->set, &k->log);
-	else if (strcmp(command, "ready") == 0)
-		*code = karezd_ready(&k->set);
-	else if (strcmp(command, "drain") == 0 || strcmp(command, "reload") == 0)
-		*code = karezd_tell(k->ev, command, dir);
-	else
-		return false;
-	return true;
-}
-
 /* So that the commands find us; a supervisor has its own. */
 static void karezd_take_pid(struct karezd *k)
 {
@@ -768,7 +748,9 @@ static int karezd_run(struct karezd *k)
 		return karezd_fail(k, "cannot start", "no event loop");
 	if (command == NULL)
 		return karezd_serve(k);
-	return karezd_run_command(k, command, &code) ? code : karezd_move_store(k, command);
+	if (karezd_command(command, &k->set, k->ev, &k->log, &code))
+		return code;
+	return karezd_move_store(k, command);
 }
 
 int main(int argc, char **argv, char **envp)

@@ -263,6 +263,11 @@ void node_stats(const struct node *n, struct node_stats *out)
 		out->n_conns++;
 }
 
+const struct core *node_core(const struct node *n)
+{
+	return n->core;
+}
+
 /* ---- other nodes ---- */
 
 /* See cluster_opt.visit. */
@@ -394,14 +399,16 @@ static bool node_is_ready(void *arg, const char **why)
 
 static void node_facts(void *arg, struct api_facts *out)
 {
+	const struct node *n = arg;
 	struct node_stats s;
 
-	node_stats(arg, &s);
+	node_stats(n, &s);
 	*out = (struct api_facts){.sessions = s.n_sessions,
 				  .streams = s.n_streams,
 				  .connections = s.n_conns,
 				  .exchanges = s.n_exchanges + s.n_tcp,
-				  .window_used = s.window_used};
+				  .window_used = s.window_used,
+				  .draining = n->draining};
 }
 
 /* See api_opt.peers. */

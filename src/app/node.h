@@ -151,4 +151,7 @@ struct node_stats {
 
 void node_stats(const struct node *n, struct node_stats *out);
 
+/* What it knows and serves: for whoever judges it. Borrowed: lives as long as the node. */
+const struct core *node_core(const struct node *n);
+
 #endif

@@ -234,7 +234,7 @@ def test_a_node_with_another_key_is_nobody(cluster, world, target):
     agent = world.agent(one, target.port, "--name", "demo")
     served(cluster, agent)
     stranger = cluster.add(key=cluster.key_file("other-key", "ab" * 32))
-    wait_until(lambda: one.count("event=stranger") or one.count("seal"), 10, "one tells of it")
+    wait_until(lambda: one.count("event=message-refused why=forged"), 10, "one tells of it")
     assert cluster.known(one) == 2 and cluster.known(stranger) == 1
     assert fetch(stranger.port, stranger.host("demo")).status == 503
     assert fetch(two.port, two.host("demo")).status == 200

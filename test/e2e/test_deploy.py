@@ -18,7 +18,7 @@ from deploy_tree import (CHART, DEPLOY, KUBERNETES, chart_values, context_files,
                          option_names, render, run, tool)
 from karez import BUILD, TREE, free_port, wait_until
 from redis_server import Redis
-from servers import Target
+from servers import Target, fields_of
 from visitor import fetch
 
 IMAGE_USER = 65532
@@ -252,6 +252,17 @@ def test_who_drains_gets_nothing_more_from_the_balancer(world):
         assert front.ready() == 200
     assert [front.ready() for _ in range(50)] == [200] * 50
     assert nodes[0].wait() == 0
+
+
+def test_the_balancer_says_whom_a_visitor_is(world):
+    port = free_port()
+    node = world.server("--trusted-proxies", "127.0.0.1", "--ssh-auto", "off", port=port, listen=f"auto:127.0.0.1:{port}")
+    front = ClusterFront(world, [port, port])
+    world.agent(node, world.closes(Target("web")).port, "--name", "web")
+    wait_until(lambda: front.ready() == 200, 10, "HAProxy has seen the node")
+    got = fields_of(fetch(front.port, f"web.localhost:{front.port}", "/headers", source="127.0.0.50",
+                          fields=[("X-Real-IP", "6.6.6.6")]))
+    assert got["x-real-ip"] == ["127.0.0.50"] == got["x-forwarded-for"]
 
 
 # ---- Kubernetes ----

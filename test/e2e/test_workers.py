@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -84,10 +85,11 @@ def test_one_that_dies_again_and_again_rests(world):
 
 
 def test_no_worker_outlives_a_supervisor_that_is_killed(world):
-    server = started(world)
-    left = workers_of(server)
-    server.kill()
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), 10, "workers end")
+    with tempfile.TemporaryDirectory(prefix="karez-") as place:  # nobody else removes what it leaves
+        server = started(world, env={"RUNTIME_DIRECTORY": place})
+        left = workers_of(server)
+        server.kill()
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), 10, "workers end")
 
 
 def test_what_people_read_is_printed_once(world):

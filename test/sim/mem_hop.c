@@ -20,6 +20,7 @@ struct mem_conn {
 	struct list link; /* in net->conns */
 	struct wire *a, *b;
 	char name[NODE_ID_TEXT]; /* who has dialled */
+	char to[NODE_ID_TEXT];	 /* and whom */
 };
 
 struct hop_dial {
@@ -69,9 +70,19 @@ struct wire *mem_hop_connect(struct mem_hop *m, struct ev *ev, const char *addr,
 	mem.arg = c;
 	CHECK(wire_mem_pair(ev, &mem, &c->a, &c->b) == 0);
 	str_printf(c->name, sizeof c->name, "%s", name);
+	str_printf(c->to, sizeof c->to, "%s", to->opt.self);
 	list_push(&m->conns, &c->link);
 	to->opt.accepted(to->opt.arg, c->b, name);
 	return c->a;
+}
+
+static enum mem_way mem_dial_way(const struct hop_dial *d)
+{
+	struct mem_hop *m = d->from->net;
+	const struct mem_end *to = mem_hop_find(m, d->addr);
+
+	return m->way == NULL ? MEM_OPEN
+			      : m->way(m->arg, d->from->opt.self, to == NULL ? "" : to->opt.self);
 }
 
 static void mem_dial_on_timer(void *arg)
@@ -82,6 +93,8 @@ static void mem_dial_on_timer(void *arg)
 	struct wire *w = NULL;
 	int e = d->late ? ERR_TIMEOUT : m->refuse;
 
+	if (e == 0 && mem_dial_way(d) != MEM_OPEN)
+		e = ERR_REFUSED;
 	if (e == 0 && (w = mem_hop_connect(m, from->ev, d->addr, from->opt.self)) == NULL)
 		e = ERR_REFUSED;
 	ev_free_later(from->ev, d);
@@ -96,10 +109,10 @@ static int mem_end_dial(struct hop_end *end, const struct hop_dial_opt *opt, str
 	CHECK(d != NULL);
 	d->from = from;
 	d->timer = (struct ev_timer){.fn = mem_dial_on_timer, .arg = d};
-	d->late = from->net->silent;
 	d->done = opt->done;
 	d->arg = opt->arg;
 	str_printf(d->addr, sizeof d->addr, "%s", opt->addr);
+	d->late = from->net->silent || mem_dial_way(d) == MEM_SILENT;
 	from->net->n_dials++;
 	ev_timer_set(from->ev, &d->timer, d->late ? opt->timeout_ms : from->net->mem.delay_ms);
 	*out = d;
@@ -202,6 +215,35 @@ void mem_hop_freeze(struct mem_hop *m, bool frozen)
 {
 	LIST_FOR_EACH (link, &m->conns)
 		wire_mem_freeze(CONTAINER_OF(link, struct mem_conn, link)->a, frozen);
+}
+
+static bool mem_conn_is_between(const struct mem_conn *c, const char *a, const char *b)
+{
+	if (strcmp(c->to, a) == 0)
+		return b == NULL || strcmp(c->name, b) == 0;
+	return strcmp(c->name, a) == 0 && (b == NULL || strcmp(c->to, b) == 0);
+}
+
+void mem_hop_cut_between(struct mem_hop *m, const char *a, const char *b)
+{
+	LIST_FOR_EACH_SAFE (link, &m->conns) {
+		struct mem_conn *c = CONTAINER_OF(link, struct mem_conn, link);
+
+		if (!mem_conn_is_between(c, a, b))
+			continue;
+		wire_mem_freeze(c->a, false); /* the ends of a frozen one would not hear of it */
+		wire_mem_cut(c->a);
+	}
+}
+
+void mem_hop_freeze_between(struct mem_hop *m, const char *a, const char *b, bool frozen)
+{
+	LIST_FOR_EACH (link, &m->conns) {
+		struct mem_conn *c = CONTAINER_OF(link, struct mem_conn, link);
+
+		if (mem_conn_is_between(c, a, b))
+			wire_mem_freeze(c->a, frozen);
+	}
 }
 
 size_t mem_hop_n(const struct mem_hop *m)

@@ -7,6 +7,9 @@
 #include "proto/node_entry.h"
 #include "wire/wire_mem.h"
 
+/* What becomes of those who dial. */
+enum mem_way { MEM_OPEN, MEM_REFUSED, MEM_SILENT };
+
 /* A value that the test owns; outlives its ends, and all that was dialled. */
 struct mem_hop {
 	struct hop_net net; /* first: the two are the same pointer */
@@ -17,7 +20,10 @@ struct mem_hop {
 	int refuse;	  /* those who dial get this error, NULL the other side */
 	bool silent;	  /* those who dial get no answer at all */
 	const char *says; /* what every dialler is proven to be; NULL: what it is */
-	size_t n_dials;	  /* so far */
+	/* How it is between two nodes, by their ids, besides. NULL: open. */
+	enum mem_way (*way)(void *arg, const char *from, const char *to);
+	void *arg;
+	size_t n_dials; /* so far */
 };
 
 void mem_hop_init(struct mem_hop *m);
@@ -25,6 +31,10 @@ void mem_hop_init(struct mem_hop *m);
 /* All connections that are there now break / swallow everything, or work again. */
 void mem_hop_cut(struct mem_hop *m);
 void mem_hop_freeze(struct mem_hop *m, bool frozen);
+
+/* The same for those between two nodes, by their ids; b: NULL: between a and anybody. */
+void mem_hop_cut_between(struct mem_hop *m, const char *a, const char *b);
+void mem_hop_freeze_between(struct mem_hop *m, const char *a, const char *b, bool frozen);
 
 /* How many connections are there now. */
 size_t mem_hop_n(const struct mem_hop *m);

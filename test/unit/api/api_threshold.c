@@ -223,10 +223,7 @@ static void test_paths(void **state)
 	assert_int_equal(api_rig_ask(&r, USER, "GET /v1/tunnels", NULL), 200);
 	assert_int_equal(api_rig_ask(&r, USER, "GET /v1/nothing", NULL), 404);
 	assert_string_equal(api_rig_text(&r, "code"), "NOTFOUND"); /* as elsewhere */
-	api_drain(r.api);
 	assert_int_equal(api_rig_ask(&r, USER, "GET /ping", NULL), 200);
-	assert_int_equal(api_rig_ask(&r, USER, "GET /tunnels", NULL), 503);
-	assert_string_equal(said(&r), "the server is shutting down; try again");
 	fake_leave(&f);
 	api_rig_free(&r);
 }
