@@ -123,7 +123,11 @@ static int supervisor_begin(struct supervisor *s, bool first, char *why)
 		goto out;
 	gen.n = MAX(karezd_workers(&s->next->set), 1u);
 	gen.leave_ms = s->next->set.drain_ms + LEAVE_GRACE_MS;
-	plan = must_calloc(1, sizeof *plan);
+	if ((plan = calloc(1, sizeof *plan)) == NULL) {
+		e = ERR_NOMEM;
+		str_printf(why, SUPERVISOR_CONFIG_WHY, "%s", err_text(e));
+		goto out;
+	}
 	socket_plan_of(&s->next->set, plan);
 	if ((first && (e = socket_plan_match(plan, &s->sockets, why)) != 0) ||
 	    (e = socket_plan_open(plan, &s->sockets, &s->next_sockets, why)) != 0)
@@ -242,7 +246,7 @@ static void supervisor_inherit(struct supervisor *s, bool on)
 		(void)fcntl(s->pid.fd, F_SETFD, on ? 0 : FD_CLOEXEC);
 }
 
-/* The environment with our state in it. more: NAME=value. */
+/* The environment with our state in it, NULL without memory. more: NAME=value. */
 static char **supervisor_environment(const struct supervisor *s, char *more)
 {
 	char **envp, *const *from = s->opt.envp;
@@ -250,7 +254,8 @@ static char **supervisor_environment(const struct supervisor *s, char *more)
 
 	while (from[n] != NULL)
 		n++;
-	envp = must_calloc(n + 2, sizeof *envp);
+	if ((envp = calloc(n + 2, sizeof *envp)) == NULL)
+		return NULL;
 	for (size_t i = 0; i < n; i++)
 		if (!str_starts(str_of(from[i]), STR(SUPERVISOR_STATE_ENV "=")))
 			envp[kept++] = from[i];
@@ -276,7 +281,8 @@ static const char *supervisor_exec(struct supervisor *s)
 		more = NULL;
 		goto out;
 	}
-	envp = supervisor_environment(s, more);
+	if ((envp = supervisor_environment(s, more)) == NULL)
+		goto out;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
 	supervisor_inherit(s, true);

@@ -263,7 +263,8 @@ static void child_on_generation(struct supervisor_children *all, unsigned genera
 	LIST_FOR_EACH (link, &all->children) {
 		struct child *c = child_of(link);
 
-		if (c->gen.number == generation && !c->was_ready)
+		/* one of a generation that was given up may have this number, and still end */
+		if (c->gen.number == generation && c->state != CHILD_LEAVING && !c->was_ready)
 			return;
 	}
 	all->opt.ready(all->opt.arg, generation);

@@ -46,7 +46,7 @@ int supervisor_children_new(struct ev *ev, const struct supervisor_children_opt 
 void supervisor_children_free(struct supervisor_children *c);
 
 struct supervisor_generation {
-	unsigned number; /* greater than all before */
+	unsigned number; /* greater than all before, but for those that were aborted */
 	unsigned n;	 /* workers; at most WORKERS_MAX */
 	bool one_first;	 /* the others when the first one is ready: the first start makes things */
 	uint64_t leave_ms; /* who was told to end has so long */

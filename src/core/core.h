@@ -328,8 +328,14 @@ void member_set_health(struct member *m, struct str name, bool up);
 /* Stop serving it by this session; harmless if it does not. name: as asked for, any case. */
 void member_detach(struct member *m, struct str name);
 
-/* How many tunnels it serves now, and its number in the core's log lines (session=N). */
+/* How many tunnels it serves now. */
 size_t member_n_tunnels(const struct member *m);
+
+/* Does it serve a tunnel that no other node serves, of those that stay and have a target that
+ * works? Cheap enough to be asked some times a second. */
+bool member_is_needed(const struct member *m);
+
+/* Its number in the core's log lines (session=N). */
 uint64_t member_number(const struct member *m);
 
 /* ---- visitors ---- */

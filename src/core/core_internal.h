@@ -340,6 +340,10 @@ void grant_leave(struct member *m);
 void grant_on_account(struct core *c, const struct store_record *rec);
 void grant_on_credential(struct core *c, const struct store_record *rec);
 
+/* Such a record, if it is one of an account or a credential, was lost by the store: its sessions
+ * end with ERR_IO, so that their agents come again. rec: kind and key. */
+void grant_on_lost(struct core *c, const struct store_record *rec);
+
 /* ---- member.c ---- */
 
 /* It stands in the way of another session of its account: if it was silent, ask for a sign of life
@@ -412,6 +416,10 @@ void tunnel_set_health(struct serving *s, bool up);
 
 /* Its record has changed, or is gone: settings, custom domains and sessions follow. */
 void tunnel_on_record(struct core *c, const struct store_record *rec);
+
+/* The same was lost by the store, not deleted: the sessions that serve it end with ERR_IO, so that
+ * their agents ask for the name again. Of other kinds than tunnels nothing happens. */
+void tunnel_on_lost(struct core *c, const struct store_record *rec);
 
 /* Another node serves it so: sessions of older processes of these agents lose it here. */
 void tunnel_on_elsewhere(struct tunnel *t, const struct node_entry *entry);
@@ -525,5 +533,9 @@ void refresh_add(struct core *c, struct str kind, struct str key);
 
 /* The same for what has just been read. */
 void refresh_watch(struct core *c);
+
+/* Does a record of this version say something else than what is known here? Only a later one does,
+ * unless the store has lately gone back. */
+bool refresh_is_news(const struct core *c, uint64_t version, uint64_t known);
 
 #endif

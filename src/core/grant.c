@@ -333,6 +333,21 @@ void grant_on_account(struct core *c, const struct store_record *rec)
 	}
 }
 
+void grant_on_lost(struct core *c, const struct store_record *rec)
+{
+	struct owner *o = str_eq(rec->kind, RECORD_ACCOUNT) ? grant_find_owner(c, rec->key) : NULL;
+	struct grant *g = str_eq(rec->kind, RECORD_CREDENTIAL) ? grant_find(c, rec->key) : NULL;
+
+	if (o == NULL && g == NULL)
+		return;
+	log_warn(c->opt.log, "event=record-lost kind=" STR_FMT " key=" STR_FMT, STR_ARG(rec->kind),
+		 STR_ARG(rec->key));
+	if (o != NULL)
+		grant_expel_all(o, ERR_IO, "the server's store has lost this account");
+	else
+		grant_expel(g, ERR_IO, "the server's store has lost this credential");
+}
+
 static void grant_set_credential(struct grant *g, const struct record_credential *r)
 {
 	struct core *c = g->owner->core;

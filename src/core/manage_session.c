@@ -82,7 +82,7 @@ static void manage_tell_session(const struct serving *serving, struct core_sessi
 					  .since_ms = m->since_ms,
 					  .rtt_us = s->rtt_us,
 					  .n_streams = s->n_streams,
-					  .draining = s->is_draining,
+					  .draining = s->is_draining || s->is_leaving,
 					  .late = session_is_late(s),
 					  .down = serving->down,
 					  .priority = serving->priority};

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/peer_internal.h"
 #include "core/place.h"
 
 static void member_leave_tunnels(struct member *m, const char *event)
@@ -183,6 +184,17 @@ void member_set_health(struct member *m, struct str name, bool up)
 size_t member_n_tunnels(const struct member *m)
 {
 	return m->n_serving;
+}
+
+bool member_is_needed(const struct member *m)
+{
+	LIST_FOR_EACH (link, &m->serving) {
+		const struct serving *s = CONTAINER_OF(link, struct serving, of_member);
+
+		if (!peer_is_good(m->core, s->tunnel->entry.key))
+			return true;
+	}
+	return false;
 }
 
 uint64_t member_number(const struct member *m)

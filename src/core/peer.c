@@ -37,6 +37,16 @@ bool peer_is_up(const struct core *c, struct str tunnel)
 	return rs != NULL && peer_any_up(rs);
 }
 
+bool peer_is_good(const struct core *c, struct str tunnel)
+{
+	const struct remotes *rs = peer_find(c, tunnel);
+
+	for (const struct remote *r = rs == NULL ? NULL : rs->first; r != NULL; r = r->next)
+		if (r->up && r->peer->state == PEER_GOOD)
+			return true;
+	return false;
+}
+
 static unsigned peer_bits(uint64_t carriers)
 {
 	return (unsigned)__builtin_popcountll(carriers);

@@ -42,6 +42,9 @@ struct remotes *peer_find(const struct core *c, struct str tunnel);
 /* Does another node serve it with a target that works? */
 bool peer_is_up(const struct core *c, struct str tunnel);
 
+/* The same of a node that is well, and stays. */
+bool peer_is_good(const struct core *c, struct str tunnel);
+
 /* The sessions by which other nodes serve it. */
 size_t peer_count(const struct remotes *rs);
 

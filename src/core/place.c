@@ -363,7 +363,7 @@ void place_on_record(struct core *c, const struct store_record *rec)
 	}
 	if (rec->version == 0)
 		return;
-	if (p != NULL && rec->version <= p->version) {
+	if (p != NULL && !refresh_is_news(c, rec->version, p->version)) {
 		place_port_retry(p); /* another program may have let go of it */
 		place_show(p);
 		return;

@@ -2,6 +2,10 @@
  * Other nodes change records, too. What stands behind the sessions that live here is read again
  * every CORE_REFRESH_MS, each record at its own moment of that time, so that many make no wave. So
  * are tunnels with a route, see place.h; a node without either does nothing at all.
+ *
+ * A store may also go back: another Redis takes over that had not got all (store_on_rewind()). Then
+ * everything is read at once, and for a while the records themselves are believed, not that a later
+ * version is the better one, nor that what is missing was deleted by somebody.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +20,10 @@
  * read when its moment comes. */
 #define REFRESH_TOLD_MAX 8192
 
+/* So long after the store has gone back a record that is not there counts as lost. Whoever deletes
+ * one by another node within this time finds that its agent may make it again. */
+#define REFRESH_LOST_MS 60000
+
 /* A record to be read. */
 struct refresh_read {
 	struct core_call call; /* first: the two are the same pointer */
@@ -28,6 +36,8 @@ struct refresh {
 	struct core *core;
 	struct ev_timer timer;
 	uint64_t last_ms;    /* all moments up to here have been served */
+	uint64_t rewound_ms; /* when the store last went back; 0: never */
+	bool all;	     /* since then nobody has read everything again */
 	struct list waiting; /* of refresh_read.link: CORE_REFRESHES_MAX others are being read */
 	size_t n_waiting;
 };
@@ -57,16 +67,41 @@ static void refresh_on_route(struct refresh *r, struct str value)
 		refresh_read_add(r, RECORD_TUNNEL, str_of(route.tunnel));
 }
 
+static bool refresh_is_rewound(const struct refresh *r)
+{
+	return r->rewound_ms != 0 && ev_now_ms(r->core->ev) - r->rewound_ms < REFRESH_LOST_MS;
+}
+
+bool refresh_is_news(const struct core *c, uint64_t version, uint64_t known)
+{
+	return version > known || (version != known && refresh_is_rewound(c->refresh));
+}
+
+/* It is not there. */
+static void refresh_on_missing(struct core *c, const struct refresh_read *read)
+{
+	struct store_record gone = {.kind = read->kind, .key = read->key};
+
+	if (str_eq(read->kind, RECORD_ROUTE))
+		return;
+	if (refresh_is_rewound(c->refresh)) {
+		grant_on_lost(c, &gone);
+		tunnel_on_lost(c, &gone);
+	}
+	core_on_record(c, &gone); /* for whatever does not end by that */
+}
+
 static void refresh_on_answer(struct core_call *call, const struct store_answer *answer)
 {
 	struct refresh_read *read = (struct refresh_read *)call;
-	struct store_record gone = {.kind = read->kind, .key = read->key};
 
 	/* what cannot be read has not changed */
 	if (answer->e == 0 && str_eq(read->kind, RECORD_ROUTE))
 		refresh_on_route(call->core->refresh, answer->recs[0].value);
-	else if (answer->e == 0 || answer->e == ERR_NOTFOUND)
-		core_on_record(call->core, answer->e == 0 ? &answer->recs[0] : &gone);
+	else if (answer->e == 0)
+		core_on_record(call->core, &answer->recs[0]);
+	else if (answer->e == ERR_NOTFOUND)
+		refresh_on_missing(call->core, read);
 	refresh_end(read);
 }
 
@@ -84,11 +119,15 @@ static void refresh_on_core_gone(struct core_call *call)
 	free(call);
 }
 
+static void refresh_read_all(struct refresh *r);
+
 /* Start what waits, as far as may be. */
 static void refresh_next(struct refresh *r)
 {
 	struct list *link;
 
+	if (r->all && list_empty(&r->waiting))
+		refresh_read_all(r);
 	while (!list_empty(&r->waiting)) {
 		struct refresh_read *read =
 			CONTAINER_OF(r->waiting.next, struct refresh_read, link);
@@ -162,6 +201,36 @@ static uint64_t refresh_map(struct refresh *r, const struct map *m, uint64_t now
 		next = MIN(next, due);
 	}
 	return next;
+}
+
+/* No line behind the one that waits, however often the store goes back. */
+static void refresh_read_all(struct refresh *r)
+{
+	const struct core *c = r->core;
+
+	r->all = false;
+	for (struct map_entry *e = map_next(&c->owners, NULL); e != NULL;
+	     e = map_next(&c->owners, e))
+		refresh_owner(r, e);
+	for (struct map_entry *e = map_next(&c->tunnels, NULL); e != NULL;
+	     e = map_next(&c->tunnels, e))
+		refresh_tunnel(r, e);
+	for (struct map_entry *e = map_next(&c->places, NULL); e != NULL;
+	     e = map_next(&c->places, e))
+		refresh_place(r, e);
+}
+
+/* See store_on_rewind(). */
+static void refresh_on_rewind(void *arg)
+{
+	struct refresh *r = arg;
+
+	log_warn(r->core->opt.log,
+		 "event=store-rewound msg=\"the store may lack what was written last; all that is "
+		 "served here is looked up again\"");
+	r->rewound_ms = MAX(ev_now_ms(r->core->ev), 1);
+	r->all = true;
+	refresh_next(r);
 }
 
 static void refresh_on_timer(void *arg)
@@ -244,6 +313,7 @@ int refresh_new(struct core *c, struct refresh **out)
 	r->core = c;
 	r->timer = (struct ev_timer){.fn = refresh_on_timer, .arg = r};
 	list_init(&r->waiting);
+	store_on_rewind(c->opt.store, refresh_on_rewind, r);
 	*out = r;
 	return 0;
 }
@@ -254,6 +324,7 @@ void refresh_free(struct refresh *r)
 
 	if (r == NULL)
 		return;
+	store_on_rewind(r->core->opt.store, NULL, NULL);
 	ev_timer_stop(r->core->ev, &r->timer);
 	while ((link = list_pop(&r->waiting)) != NULL)
 		free(CONTAINER_OF(link, struct refresh_read, link));

@@ -355,10 +355,10 @@ static void tunnel_follow_agents(struct tunnel *t, const struct record_tunnel *r
 	peer_tell_changed(t);
 }
 
-/* A record that is older than what we know says nothing. */
 static void tunnel_follow(struct tunnel *t, const struct record_tunnel *r, uint64_t version)
 {
-	if (version <= t->settings->version || tunnel_set(t, r, version) != 0)
+	if (!refresh_is_news(t->core, version, t->settings->version) ||
+	    tunnel_set(t, r, version) != 0)
 		return;
 	tunnel_oust_strangers(t);
 	tunnel_follow_agents(t, r);
@@ -373,7 +373,7 @@ void tunnel_on_record(struct core *c, const struct store_record *rec)
 		return;
 	if (rec->version == 0)
 		tunnel_take_all(t, ERR_DELETED, "the tunnel has been deleted");
-	else if (rec->version <= t->settings->version ||
+	else if (!refresh_is_news(c, rec->version, t->settings->version) ||
 		 record_read_tunnel(rec->key, rec->value, &r) != 0)
 		; /* what we know is better */
 	else if (!r.enabled)
@@ -382,6 +382,21 @@ void tunnel_on_record(struct core *c, const struct store_record *rec)
 				"administrator");
 	else
 		tunnel_follow(t, &r, rec->version);
+}
+
+/* The whole session, not this tunnel alone: a stock SSH client comes again only so. */
+void tunnel_on_lost(struct core *c, const struct store_record *rec)
+{
+	struct tunnel *t = str_eq(rec->kind, RECORD_TUNNEL) ? tunnel_find(c, rec->key) : NULL;
+	char reason[CORE_REASON_TEXT];
+
+	if (t == NULL)
+		return;
+	log_warn(c->opt.log, "event=record-lost kind=tunnel tunnel=%s", t->name);
+	str_printf(reason, sizeof reason, "the server's store has lost the tunnel \"%s\"", t->name);
+	while (!list_empty(&t->serving))
+		member_expel(CONTAINER_OF(t->serving.next, struct serving, of_tunnel)->member,
+			     ERR_IO, reason);
 }
 
 /* "a, b and 3 more": who may serve it, for a sentence. */

@@ -46,7 +46,7 @@ struct gateway_kind {
 	const char *logged; /* " kind=ssh", for the log; "": it goes without saying */
 	/* Tell the peer why and end it. */
 	void (*end)(struct gateway_entry *n, int why, struct str reason);
-	/* The node opens no more streams; running ones finish. */
+	/* It is to go elsewhere; until it has gone, visitors are served. */
 	void (*drain)(struct gateway_entry *n);
 	/* Say this control line. NULL: it has none. */
 	void (*tell)(struct gateway_entry *n, struct str line);

@@ -14,6 +14,19 @@
 #define GATEWAY_SSH_HOLD_MS 250
 #define GATEWAY_SSH_LOOK_MS 5000
 
+/*
+ * A stock client cannot be told to go elsewhere first, and its tunnels are gone from the moment its
+ * session ends until it has dialled again, if it does at all. So while the server drains a session
+ * goes on serving whoever comes. It ends when no visitor has been there for a moment and its
+ * tunnels are served by another node as well, for then nobody misses it; or for longer, for then
+ * nobody comes any more, and the sooner its client dials again the better; or when the drain is
+ * over.
+ */
+#define GATEWAY_SSH_QUIET_MS  1000
+#define GATEWAY_SSH_UNUSED_MS 5000
+/* It is looked so often. */
+#define GATEWAY_SSH_LEAVE_MS 250
+
 /* Forwards that were too many, and are kept beside the others until somebody reads that. */
 #define GATEWAY_SSH_EXCESS_MAX 16
 
@@ -26,6 +39,8 @@ struct gateway_ssh {
 	struct ev_timer grace;	    /* for logging in */
 	struct ev_timer hold;	    /* for words to come */
 	struct ev_timer idle;
+	struct ev_timer leave; /* while the server drains */
+	uint64_t used_ms;      /* then: when it was last seen that a visitor was served */
 	bool open; /* it has logged in, and is one of gateway->sessions */
 
 	/* who it is */

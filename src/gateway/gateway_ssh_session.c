@@ -26,6 +26,7 @@ static void gateway_ssh_free(struct gateway_ssh *s)
 	ev_timer_stop(ev, &s->grace);
 	ev_timer_stop(ev, &s->hold);
 	ev_timer_stop(ev, &s->idle);
+	ev_timer_stop(ev, &s->leave);
 	if (s->login != NULL)
 		core_login_cancel(s->login);
 	s->login = NULL;
@@ -70,11 +71,31 @@ static void gateway_ssh_on_end(struct gateway_entry *n, int why, struct str reas
 	gateway_ssh_end(CONTAINER_OF(n, struct gateway_ssh, entry), why, reason);
 }
 
+/* Is it time to go? See GATEWAY_SSH_QUIET_MS. */
+static void gateway_ssh_on_leave(void *arg)
+{
+	struct gateway_ssh *s = arg;
+	const struct session *session = s->entry.session;
+	uint64_t now = ev_now_ms(s->entry.gateway->ev), unused;
+
+	/* a visitor between two looks has left the time of his bytes */
+	s->used_ms = session->n_streams > 0 ? now : MAX(s->used_ms, session->moved_ms);
+	unused = now - MIN(now, s->used_ms);
+	if (unused >= GATEWAY_SSH_UNUSED_MS ||
+	    (unused >= GATEWAY_SSH_QUIET_MS && !member_is_needed(s->entry.member)))
+		gateway_ssh_end(s, ERR_DRAIN, STR("the server is shutting down"));
+	else
+		ev_timer_set(s->entry.gateway->ev, &s->leave, GATEWAY_SSH_LEAVE_MS);
+}
+
 static void gateway_ssh_on_drain(struct gateway_entry *n)
 {
-	gateway_ssh_screen_say(CONTAINER_OF(n, struct gateway_ssh, entry),
-			       "the server is shutting down; running connections finish\n");
+	struct gateway_ssh *s = CONTAINER_OF(n, struct gateway_ssh, entry);
+
+	gateway_ssh_screen_say(s, "the server is shutting down; running connections finish\n");
 	session_drain(n->session);
+	s->used_ms = ev_now_ms(n->gateway->ev);
+	ev_timer_set(n->gateway->ev, &s->leave, GATEWAY_SSH_LEAVE_MS);
 }
 
 static void gateway_ssh_on_recheck(struct gateway_entry *n)
@@ -230,6 +251,7 @@ void gateway_ssh_begin(struct gateway_ssh *s, const struct core_login *login)
 	memcpy(s->number, login->number, sizeof s->number);
 	s->hold = (struct ev_timer){.fn = gateway_ssh_on_hold, .arg = s};
 	s->idle = (struct ev_timer){.fn = gateway_ssh_on_idle, .arg = s};
+	s->leave = (struct ev_timer){.fn = gateway_ssh_on_leave, .arg = s};
 	if ((e = gateway_ssh_join(s, reason)) != 0) {
 		gateway_entry_log_refusal(&s->entry, e);
 		gateway_ssh_end(s, e, str_of(reason));

@@ -189,7 +189,8 @@ void secsh_link_refuse(struct secsh_link *l, ssh_message m);
  */
 void secsh_link_fail(struct secsh_link *l, int why, struct str reason);
 
-/* For session_ops: as session.h has them. close: release() is called, closed() is not. */
+/* For session_ops: as session.h has them. drain: an agent's. close: release() is called, closed()
+ * is not. */
 void secsh_link_ping(struct session *s, uint32_t deadline_ms);
 void secsh_link_drain(struct session *s);
 int secsh_link_tell(struct session *s, struct str line);

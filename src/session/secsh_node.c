@@ -104,11 +104,18 @@ const char *secsh_node_peer(const struct session *s)
 	return secsh_node_of(s)->peer;
 }
 
+/* The protocol has no word for it, so the peer hears nothing: its owner ends it when that does the
+ * least harm. */
+static void secsh_node_drain(struct session *s)
+{
+	s->is_leaving = true;
+}
+
 static const struct session_ops secsh_node_ops = {
 	.open = secsh_forward_open,
 	.tell = secsh_link_tell,
 	.ping = secsh_link_ping,
-	.drain = secsh_link_drain,
+	.drain = secsh_node_drain,
 	.close = secsh_node_close,
 };
 

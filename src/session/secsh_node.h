@@ -98,7 +98,8 @@ struct secsh_node_opt {
  *   fd  a connected TCP socket, non-blocking; the session's on success, untouched on failure.
  * Returns 0 or ERR_NOMEM. session_open() returns ERR_DRAIN, ERR_LIMIT, ERR_NOTFOUND (no forward for
  * this tunnel), ERR_NOMEM; session_tell() ERR_UNSUPPORTED. The owner of the struct session is not
- * used: secsh_node_owner is told instead. session_close()'s reason is shown to the peer: on its
+ * used: secsh_node_owner is told instead. session_drain() only notes it: a stock client cannot be
+ * asked to go elsewhere, and its visitors are served until session_close(). session_close()'s reason is shown to the peer: on its
  * screen, and in the message that ends the connection.
  */
 int secsh_node_new(struct ev *ev, int fd, const struct secsh_node_opt *opt,

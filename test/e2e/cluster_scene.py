@@ -31,15 +31,19 @@ class Cluster:
         self.world.plant(text)
         return file
 
-    def add(self, *options, key=None, **kw):
-        """One more node."""
-        hop = free_port()
+    def add(self, *options, key=None, doors=None, **kw):
+        """One more node; doors: a certificate, for an address of it with TLS at .tls_port, and one
+        of those that speak the PROXY protocol at .proxy_port."""
+        hop, tls, proxy = free_port(), free_port(), free_port()
         i = len(self.nodes)
+        more = () if doors is None else (
+            "--listen", f"tls:127.0.0.1:{tls}", "--listen", f"proxy:127.0.0.1:{proxy}",
+            "--trusted-proxies", "127.0.0.99", "--tls-cert", doors.cert, "--tls-key", doors.key)
         node = self.world.server("--hop-listen", f"127.0.0.1:{hop}",
                                  "--cluster-key-file", key or self.key,
-                                 *self.options, *options, store=self.store,
+                                 *self.options, *options, *more, store=self.store,
                                  **{"state": f"state-{i}", **self.kw, **kw})
-        node.hop = hop
+        node.hop, node.tls_port, node.proxy_port = hop, tls, proxy
         self.nodes.append(node)
         return node
 

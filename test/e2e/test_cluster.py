@@ -24,6 +24,7 @@ def target(world):
 
 @pytest.fixture
 def cluster(world):
+    """Where visitors come is ended first, so that the other need not wait for streams it has kept."""
     return Cluster(world)
 
 
@@ -35,7 +36,7 @@ def served(cluster, agent, nodes=None):
 
 
 def test_a_visitor_of_any_node_is_served(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     agent = world.agent(one, target.port, "--name", "demo")
     served(cluster, agent)
     answer = fetch(two.port, two.host("demo"), "/headers")
@@ -47,7 +48,7 @@ def test_a_visitor_of_any_node_is_served(cluster, world, target):
 
 
 def test_large_bodies_both_ways(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     served(cluster, world.agent(one, target.port, "--name", "demo"))
     size = 32 << 20
     answer = fetch(two.port, two.host("demo"), f"/down/{size}")
@@ -58,7 +59,7 @@ def test_large_bodies_both_ways(cluster, world, target):
 
 
 def test_many_requests_on_one_connection(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     served(cluster, world.agent(one, target.port, "--name", "demo"))
     with Visitor(two.port) as v:
         for _ in range(300):
@@ -105,7 +106,7 @@ def take(target, visitor):
 
 def test_three_nodes(world, target):
     cluster = Cluster(world, 3)
-    agent = world.agent(cluster.nodes[1], target.port, "--name", "demo")
+    agent = world.agent(cluster.nodes[2], target.port, "--name", "demo")
     served(cluster, agent)
     for node in cluster.nodes:
         assert fetch(node.port, node.host("demo")).status == 200
@@ -115,14 +116,14 @@ def test_three_nodes(world, target):
 
 
 def test_a_name_belongs_to_one_account_on_all_nodes(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     world.agent(one, target.port, "--name", "mine", config="one")
     thief = world.agent_unchecked(two, target.port, "--name", "mine", config="two")
     assert thief.wait() == 1 and "taken" in thief.text("err")
 
 
 def test_the_limit_of_sessions_counts_all_nodes(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     anna = one.account("Anna")
     anna.tunnel("demo", transport={"max_connections": 2})
     env = {"KAREZ_TOKEN": anna.credential}
@@ -135,7 +136,7 @@ def test_the_limit_of_sessions_counts_all_nodes(cluster, world, target):
 
 
 def test_a_newer_process_of_an_agent_takes_over_from_the_other_node(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     anna = one.account("Anna")
     env = {"KAREZ_TOKEN": anna.credential}
     old = world.agent(one, target.port, "--name", "demo", "--agent", "home", env=env, config="one")
@@ -150,7 +151,7 @@ def test_a_newer_process_of_an_agent_takes_over_from_the_other_node(cluster, wor
 
 
 def test_a_disconnect_reaches_the_other_node(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     anna = one.account("Anna")
     agent = world.agent(one, target.port, "--name", "demo",
                         env={"KAREZ_TOKEN": anna.credential})
@@ -162,7 +163,7 @@ def test_a_disconnect_reaches_the_other_node(cluster, world, target):
 
 
 def test_a_deleted_tunnel_ends_at_once_on_the_other_node(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     anna = one.account("Anna")
     agent = world.agent(one, target.port, "--name", "demo",
                         env={"KAREZ_TOKEN": anna.credential})
@@ -174,7 +175,7 @@ def test_a_deleted_tunnel_ends_at_once_on_the_other_node(cluster, world, target)
 
 
 def test_nodes_are_listed(cluster):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     nodes = one.api(cluster.token()).get("/v1/admin/nodes").want(200).json()["nodes"]
     assert len(nodes) == 2 and sum(n["this"] for n in nodes) == 1
     assert not any(n["draining"] for n in nodes)
@@ -185,7 +186,7 @@ def test_nodes_are_listed(cluster):
 
 def test_a_node_is_killed(cluster, world, target):
     """B says 503 while nobody serves, and the agent comes to B."""
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     agent = world.agent(one, target.port, "--name", "demo", "--server", two.url)
     served(cluster, agent)
     one.kill()
@@ -194,7 +195,7 @@ def test_a_node_is_killed(cluster, world, target):
 
 
 def test_a_node_is_killed_and_nobody_comes(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     agent = world.agent(one, target.port, "--name", "demo")
     served(cluster, agent)
     one.kill()
@@ -204,7 +205,7 @@ def test_a_node_is_killed_and_nobody_comes(cluster, world, target):
 
 
 def test_a_node_drains_and_loses_nothing(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     agent = world.agent(one, target.port, "--name", "demo", "--server", two.url)
     served(cluster, agent)
     # one download by each node, under way while the first node goes
@@ -230,7 +231,7 @@ def test_a_node_drains_and_loses_nothing(cluster, world, target):
 
 
 def test_a_node_with_another_key_is_nobody(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     agent = world.agent(one, target.port, "--name", "demo")
     served(cluster, agent)
     stranger = cluster.add(key=cluster.key_file("other-key", "ab" * 32))
@@ -241,7 +242,7 @@ def test_a_node_with_another_key_is_nobody(cluster, world, target):
 
 
 def test_replayed_messages_change_nothing(cluster, world, target):
-    one, two = cluster.nodes
+    two, one = cluster.nodes
     heard = record(cluster.redis)
     agent = world.agent(one, target.port, "--name", "demo")
     served(cluster, agent)

@@ -200,7 +200,7 @@ def test_what_it_starts_is_a_command_of_karez(box):
     words = command_of(box.unit.read_text())
     r = subprocess.run([*words, "--show-config"], env={"HOME": str(box.home)}, text=True, capture_output=True, timeout=60)
     assert r.returncode == 0, r.stderr
-    for line in (f'server: "{SERVER}"', 'sessions: 3', 'transport: "websocket"', 'id: "tim"', "index: true"):
+    for line in (f'server: ["{SERVER}"]', 'sessions: 3', 'transport: "websocket"', 'id: "tim"', "index: true"):
         assert line in r.stdout
 
 

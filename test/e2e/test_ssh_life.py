@@ -322,6 +322,24 @@ def test_drain(scene, web):
     assert proc.wait(5) in (1, 255)
 
 
+def test_a_draining_server_serves_whoever_comes(scene, web):
+    """Its doors are closed, but a visitor who is here may open another channel."""
+    proc = scene.session(forward_to(web, "demo:80"))
+    with Visitor(scene.server.port) as slow, Visitor(scene.server.port) as quick:
+        slow.ask("demo.localhost", "/gate")
+        wait_until(lambda: web.waiting == 1, 5, "it waits at the target")
+        quick.ask("demo.localhost", "/")
+        assert quick.answer().status == 200
+        scene.server.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(scene.ssh_port), 5, "nobody new is let in")
+        quick.ask("demo.localhost", "/")
+        assert quick.answer().status == 200
+        web.gate.set()
+        assert slow.answer().text() == "through the gate\n"
+    assert scene.server.wait(10) == 0
+    assert proc.wait(5) in (1, 255)
+
+
 def test_a_drain_without_visitors_is_at_once(scene, echoes):
     proc = scene.quiet(forward_to(echoes, 0))
     scene.server.send_signal(signal.SIGTERM)

@@ -275,8 +275,20 @@ static bool host_port_is_taken(const struct fleet_host *h, const struct fleet_tu
 	return false;
 }
 
+/* Does somebody of another account ask for it? */
+static bool host_has_rival(const struct fleet_host *h, const struct fleet_tunnel *t)
+{
+	for (unsigned i = 0; i < h->fleet->n_hosts; i++)
+		if (h->fleet->hosts[i].account != h->account &&
+		    fleet_host_asks(&h->fleet->hosts[i], t))
+			return true;
+	return false;
+}
+
 bool fleet_host_should(const struct fleet_host *h, const struct fleet_tunnel *t)
 {
+	if (t->freed && host_has_rival(h, t))
+		return false; /* nobody can say which of them has got it */
 	return fleet_host_asks(h, t) && !t->off && !host_port_is_taken(h, t) &&
 	       (t->account == h->account || t->account == FLEET_NOBODY || t->freed);
 }
@@ -299,8 +311,8 @@ void fleet_host_look(struct fleet_host *h)
 	bool again = false;
 
 	for (unsigned i = 0; i < h->n_seats; i++)
-		again = again || (fleet_host_should(h, h->seats[i]) &&
-				  (h->run == NULL || h->run->lost[i]));
+		again = again ||
+			(fleet_host_should(h, h->seats[i]) && (h->run == NULL || h->run->lost[i]));
 	if (!again || ev_timer_is_set(&h->start))
 		return;
 	if (h->run != NULL)

@@ -11,7 +11,7 @@
 /* Node i is to be dialled at this port and i more; at port 80, any of them. */
 #define FLEET_NODE_PORT 8000
 /* So long what a dark machine had open is silent, in milliseconds. */
-#define FLEET_DARK_MS	60000
+#define FLEET_DARK_MS 60000
 
 struct fleet;
 struct fleet_tunnel;

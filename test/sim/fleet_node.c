@@ -133,13 +133,14 @@ static void node_set_cluster(struct fleet_node *n, struct net_addr *listen,
 	struct roster_node *self = &out->self;
 	char text[32];
 
-	str_printf(n->id, sizeof n->id, "%016llx",
-		   (unsigned long long)dice_next(&f->stage.dice));
+	str_printf(n->id, sizeof n->id, "%016llx", (unsigned long long)dice_next(&f->stage.dice));
 	CHECK(lossy_bus_new(f->bus, n->id, &n->bus) == 0);
 	str_printf(text, sizeof text, "10.9.0.%u:7000", n->index + 1);
 	CHECK(net_addr_parse(str_of(text), listen) == 0);
-	*out = (struct node_cluster){
-		.bus = n->bus, .net = &f->hops.net, .key = f->key, .listen = listen};
+	*out = (struct node_cluster){.bus = n->bus,
+				     .net = &f->hops.net,
+				     .key = f->key,
+				     .listen = listen};
 	memcpy(self->id, n->id, sizeof self->id);
 	str_printf(self->version, sizeof self->version, "1");
 	if (f->workers) {

@@ -94,7 +94,8 @@ static void conn_run(struct target_conn *c)
 		wire_shut(c->wire);
 		conn_end(c, 0);
 	} else {
-		wire_want(c->wire, (c->answered ? 0 : WIRE_READ) | (c->out.len > 0 ? WIRE_WRITE : 0));
+		wire_want(c->wire,
+			  (c->answered ? 0 : WIRE_READ) | (c->out.len > 0 ? WIRE_WRITE : 0));
 	}
 }
 

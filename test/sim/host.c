@@ -301,6 +301,12 @@ static void run_change(struct run *r, size_t seat)
 	CHECK(agent_change(r->agent, r->id[seat], &t) == 0);
 }
 
+/* It serves on what the newest run removes: only who wants the same takes its place. */
+static bool host_has_twin(const struct host *h)
+{
+	return h->runs.next != h->runs.prev;
+}
+
 void host_edit(struct host *h)
 {
 	struct dice *d = &h->world->stage.dice;
@@ -312,7 +318,7 @@ void host_edit(struct host *h)
 	if (r->id[seat] == 0) {
 		stage_note(&h->world->stage, "run %u.%u adds seat %zu", h->index, r->number, seat);
 		run_add(r, seat);
-	} else if (dice_chance(d, 40)) {
+	} else if (dice_chance(d, 40) && !host_has_twin(h)) {
 		stage_note(&h->world->stage, "run %u.%u removes seat %zu", h->index, r->number,
 			   seat);
 		agent_remove(r->agent, r->id[seat]);

@@ -4,8 +4,9 @@
  *	sim [--seeds N] [--first S] [--jobs J]      N worlds from seed S on
  *	sim --seed X [--verbose]                    one world again, with all that happens in it
  *
- * An odd seed makes a world of HTTP tunnels, an even one a pool of agents behind ports. About every
- * tenth is lived twice: the second time must be the same to the last event.
+ * Of three seeds in a row one makes a cluster of nodes (it can be divided by three), the next one a
+ * world of HTTP tunnels, and one a pool of agents behind ports. About every tenth is lived twice:
+ * the second time must be the same to the last event.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +16,12 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "sim/fleet.h"
 #include "sim/pool.h"
 #include "sim/world.h"
 
 #define SEEDS	    1000
-#define TWICE_EVERY 11 /* odd, so that both kinds are */
+#define TWICE_EVERY 11 /* no multiple of three, so that all kinds are */
 #define JOBS_MAX    64
 
 struct sim_opt {
@@ -38,7 +40,11 @@ struct sim_job {
 
 static bool sim_live(uint64_t seed, bool verbose, struct stage_result *out)
 {
-	return seed % 2 == 1 ? world_run(seed, verbose, out) : pool_run(seed, verbose, out);
+	switch (seed % 3) {
+	case 0: return fleet_run(seed, verbose, out);
+	case 1: return world_run(seed, verbose, out);
+	default: return pool_run(seed, verbose, out);
+	}
 }
 
 static bool sim_one(uint64_t seed, bool twice, struct stage_result *result)

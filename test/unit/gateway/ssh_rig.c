@@ -56,7 +56,7 @@ static void peer_ping(struct session *s, uint32_t deadline_ms)
 
 static void peer_drain(struct session *s)
 {
-	s->is_draining = true;
+	s->is_leaving = true;
 	peer_of(s)->n_drained++;
 }
 
