@@ -343,6 +343,12 @@ static void roster_hear(struct roster_peer *p, const struct node_message *m)
 	}
 }
 
+/* Sent before the answer by which we know it, and come after that: nobody's fault. */
+static bool roster_is_early(const struct roster_peer *p, const struct node_message *m)
+{
+	return m->count < p->met_count && ev_now_ms(p->r->ev) - p->met_ms < BUS_GONE_MS;
+}
+
 static void roster_on_heard(void *arg, struct str message)
 {
 	struct roster *r = arg;
@@ -372,6 +378,8 @@ static void roster_on_heard(void *arg, struct str message)
 		roster_meet(r, &m);
 	else if (m.epoch < p->said.epoch)
 		roster_refuse(r, &r->counts.old, "old", m.from);
+	else if (roster_is_early(p, &m))
+		r->counts.strange++; /* was on its way when it was not known yet */
 	else if (!roster_window_take(&p->heard, m.count))
 		roster_refuse(r, &r->counts.replayed, "replayed", m.from);
 	else

@@ -116,6 +116,7 @@ struct roster_peer {
 	struct roster_node said;
 	uint64_t said_count; /* number of the message that said so */
 	struct roster_window heard, orders;
+	uint64_t met_ms, met_count; /* when its answer came that proved it alive, and its number */
 	struct roster_copy copy;
 	struct roster_feed feed; /* of our list, to it */
 	struct list turn;	 /* r->wanting, while the feed is used */

@@ -138,6 +138,8 @@ static int roster_peer_new(struct roster *r, const struct node_message *m)
 	p->said_count = m->count;
 	p->by_id.key = str_of(p->said.id);
 	roster_window_from(&p->heard, m->count);
+	p->met_ms = ev_now_ms(r->ev);
+	p->met_count = m->count;
 	if ((e = map_put(&r->peers, &p->by_id)) != 0)
 		goto out;
 	roster_copy_init(p);

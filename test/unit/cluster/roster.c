@@ -209,7 +209,7 @@ static void test_replayed(void **state)
 	t = tape_new(&g);
 	a = rig_join(&g, NULL);
 	b = rig_join(&g, NULL);
-	run(&g, 5000);
+	run(&g, BUS_GONE_MS + 2000);
 	for (size_t i = 0; i < 8; i++) {
 		rig_tell(a, i, true);
 		run(&g, 10);
