@@ -43,6 +43,7 @@ bench:
 	$(MAKE) all
 	$(PYTHON) bench/run.py
 	$(PYTHON) bench/api.py
+	$(PYTHON) bench/nodes.py
 
 format:
 	scripts/deps.sh format

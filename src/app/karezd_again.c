@@ -17,7 +17,8 @@ static void karezd_again_on_differs(void *arg, const struct config_option *row)
 	struct karezd_again *a = arg;
 
 	if (row->offset == offsetof(struct karezd_settings, log_level) ||
-	    row->offset == offsetof(struct karezd_settings, drain_ms))
+	    row->offset == offsetof(struct karezd_settings, drain_ms) ||
+	    row->offset == offsetof(struct karezd_settings, drain_delay_ms))
 		return;
 	a->len += str_printf(a->names + a->len, sizeof a->names - a->len, "%s--%s",
 			     a->len > 0 ? ", " : "", row->name);
@@ -39,6 +40,7 @@ int karezd_again(const struct config_input *in, struct karezd_settings *set, str
 	settings_diff(&karezd_program, set, &now->set, karezd_again_on_differs, &a);
 	set->log_level = now->set.log_level;
 	set->drain_ms = now->set.drain_ms;
+	set->drain_delay_ms = now->set.drain_delay_ms;
 	log->level = (enum log_level)set->log_level;
 	if (a.len > 0)
 		log_warn(log, "event=reload msg=\"what has changed needs a restart: %s\"", a.names);

@@ -11,7 +11,7 @@
 /*
  * Read it and judge it as at a start; what can follow does, and one line of the log names what
  * needs a restart.
- *   set  what is in force; log_level and drain_ms are changed.
+ *   set  what is in force; log_level, drain_ms and drain_delay_ms are changed.
  *   why  [KAREZD_AGAIN_WHY] set on failure, and logged: then nothing changes.
  * Returns 0, ERR_INVAL, ERR_NOMEM.
  */

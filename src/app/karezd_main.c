@@ -18,6 +18,7 @@
 #include "app/notify.h"
 #include "app/pid_file.h"
 #include "app/resolver.h"
+#include "app/run_dir.h"
 #include "app/socket_plan.h"
 #include "app/state_dir.h"
 #include "app/supervisor.h"
@@ -70,9 +71,9 @@ struct karezd {
 	uint16_t tls_port;  /* of tls tunnels; 0: there are none */
 	struct admin_token admin;
 	int code; /* of the process */
-	/* owned; of a worker interrupt is SIGUSR1, and the last two are NULL */
+	/* owned; of a worker interrupt is SIGUSR1, hangup NULL, replace see karezd_on_announce() */
 	struct ev_signal *term, *interrupt, *hangup, *replace;
-	struct ev_timer drain_deadline;
+	struct ev_timer drain_deadline, leave;
 	struct ev_timer look; /* of a worker: may the doors be opened? */
 	uint64_t open_by_ms;  /* at the latest */
 	bool open, started;
@@ -106,12 +107,11 @@ static void karezd_on_drain_deadline(void *arg)
 	ev_stop(k->ev);
 }
 
-static void karezd_drain(struct karezd *k)
+/* Nobody new is let in. */
+static void karezd_leave(void *arg)
 {
-	k->stopping = true;
-	ev_timer_stop(k->ev, &k->look);
-	log_info(&k->log, "event=drain timeout_ms=%llu", (unsigned long long)k->set.drain_ms);
-	notify_stopping(&k->notify, k->set.drain_ms);
+	struct karezd *k = arg;
+
 	for (size_t i = 0; i < k->n_doors; i++)
 		door_leave(k->doors[i]);
 	if (k->ssh != NULL)
@@ -120,6 +120,33 @@ static void karezd_drain(struct karezd *k)
 		port_socket_stop(k->ports);
 	ev_timer_set(k->ev, &k->drain_deadline, k->set.drain_ms);
 	node_drain(k->node, karezd_on_drained, k);
+}
+
+/* A worker's delay is over already: its supervisor has had it, see karezd_on_announce(). */
+static void karezd_drain(struct karezd *k)
+{
+	uint64_t delay_ms = k->worker.on || !k->open ? 0 : k->set.drain_delay_ms;
+
+	k->stopping = true;
+	ev_timer_stop(k->ev, &k->look);
+	log_info(&k->log, "event=drain delay_ms=%llu timeout_ms=%llu", (unsigned long long)delay_ms,
+		 (unsigned long long)k->set.drain_ms);
+	notify_stopping(&k->notify, delay_ms + k->set.drain_ms);
+	if (delay_ms == 0) {
+		karezd_leave(k);
+		return;
+	}
+	node_announce(k->node);
+	ev_timer_set(k->ev, &k->leave, delay_ms);
+}
+
+/* See supervisor_children_announce(). */
+static void karezd_on_announce(void *arg)
+{
+	struct karezd *k = arg;
+
+	log_info(&k->log, "event=drain-announced");
+	node_announce(k->node);
 }
 
 /* A worker may be told twice, by its supervisor and by whoever ends a whole group of processes. */
@@ -167,6 +194,7 @@ static void karezd_free(struct karezd *k)
 {
 	if (k->ev != NULL) {
 		ev_timer_stop(k->ev, &k->drain_deadline);
+		ev_timer_stop(k->ev, &k->leave);
 		ev_timer_stop(k->ev, &k->look);
 		notify_end(&k->notify);
 		karezd_close_doors(k);
@@ -699,16 +727,22 @@ static int karezd_open_signals(struct karezd *k)
 				  alone ? karezd_on_signal : karezd_on_cut, k, &k->interrupt);
 	if (e == 0 && alone)
 		e = ev_signal_new(k->ev, SIGHUP, karezd_on_hangup, k, &k->hangup);
-	if (e == 0 && alone)
-		e = ev_signal_new(k->ev, SIGUSR2, karezd_on_replace, k, &k->replace);
+	if (e == 0)
+		e = ev_signal_new(k->ev, SIGUSR2, alone ? karezd_on_replace : karezd_on_announce, k,
+				  &k->replace);
 	return e == 0 ? 0 : karezd_fail(k, "cannot start", "no signal handlers");
 }
 
 static int karezd_serve(struct karezd *k)
 {
+	char dir[1024];
 	int code;
 
 	worker_log(&k->worker, &k->log);
+	if (!k->worker.on) {
+		state_dir_find(k->set.state_dir, dir, sizeof dir);
+		run_dir_sweep(dir); /* with --workers it was another one's before */
+	}
 	if ((code = karezd_open_store(k)) != 0 || (code = karezd_open_node(k)) != 0 ||
 	    (code = karezd_open_tls(k)) != 0 || (code = karezd_open_pass(k)) != 0 ||
 	    (code = karezd_open_signals(k)) != 0 ||
@@ -765,6 +799,7 @@ int main(int argc, char **argv, char **envp)
 	k->in = (struct config_input){argc, argv, envp};
 	k->admin.fd = k->pid.fd = -1;
 	k->drain_deadline = (struct ev_timer){.fn = karezd_on_drain_deadline, .arg = k};
+	k->leave = (struct ev_timer){.fn = karezd_leave, .arg = k};
 	k->look = (struct ev_timer){.fn = karezd_on_look, .arg = k};
 	if (worker_begin(&k->worker, why) != 0) {
 		code = karezd_fail(k, "cannot start", why);

@@ -239,8 +239,8 @@ static const struct config_option rows[] = {
 	 .help = "Where accounts and tunnels are kept: memory: (lost at exit), sqlite:/path, "
 		 "redis://HOST:PORT[,HOST:PORT...]/DB, redis+sentinel://HOST:PORT[,...]/MASTER/DB "
 		 "or redis+unix:///path?db=N; a password is taken from KAREZ_REDIS_PASSWORD, and "
-		 "?wait=N lets a write count only when N replicas have it; by default a SQLite "
-		 "file in --state-dir",
+		 "?wait=N lets a write count only when N replicas have it (1 with "
+		 "redis+sentinel, else 0); by default a SQLite file in --state-dir",
 	 MEMBER(store)},
 	{.name = "state-dir",
 	 .type = CONFIG_TEXT,
@@ -339,6 +339,14 @@ static const struct config_option rows[] = {
 	 .group = "Deadlines",
 	 .help = "How long running visitors may go on after SIGTERM",
 	 MEMBER(drain_ms)},
+	{.name = "drain-delay",
+	 .type = CONFIG_DURATION,
+	 .initial = "0",
+	 .group = "Deadlines",
+	 .help = "After SIGTERM go on accepting for so long while /v1/ready says no and agents go "
+		 "elsewhere: load balancers take a moment to notice; --drain-timeout begins after "
+		 "it",
+	 MEMBER(drain_delay_ms)},
 
 	{.name = "max-sessions",
 	 .type = CONFIG_NUM,
@@ -437,13 +445,15 @@ const struct config_program karezd_program = {
 		"agent, a request for the domain itself is the server's own.\n",
 	.manual_after =
 		".Sh SIGNALS\n.Bl -tag -width SIGTERM\n.It Dv SIGTERM , SIGINT\n"
-		"Take no new visitors, let running ones finish, exit. A second one exits at "
+		"After\n.Fl -drain-delay\ntake no new visitors, let running ones finish, exit. A "
+		"second one exits at "
 		"once.\n"
 		".It Dv SIGHUP\n"
 		"Read the configuration again, check it as a whole, and if nothing is wrong begin "
 		"to "
 		"serve by it:\nwith\n.Fl -workers\nnew ones are started, and the old ones drain "
-		"when those are ready. Without, only\n.Fl -log-level\nand\n.Fl -drain-timeout\n"
+		"when those are ready. Without, only\n.Fl -log-level ,\n.Fl -drain-timeout\nand\n"
+		".Fl -drain-delay\n"
 		"follow, and the log says what needs a restart.\n"
 		"The files of certificates and of revoked ones are read in any case; when they "
 		"change this happens\nwithin seconds anyway.\n"

@@ -43,7 +43,7 @@ struct karezd_settings {
 	char *auth_url;
 	struct config_list auth_hosts;
 	struct config_list trusted_proxies;
-	uint64_t head_ms, idle_ms, handshake_ms, drain_ms, tcp_idle_ms;
+	uint64_t head_ms, idle_ms, handshake_ms, drain_ms, drain_delay_ms, tcp_idle_ms;
 	uint64_t sessions_max, window_total;
 	char *workers;	  /* NULL: no supervisor; see karezd_workers() */
 	char *hop_listen; /* NULL: no other node sends visitors here; IP:PORT, of worker n PORT+n */

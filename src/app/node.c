@@ -234,19 +234,26 @@ static void node_on_drain_check(void *arg)
 	n->drained(n->drained_arg);
 }
 
-void node_drain(struct node *n, void (*done)(void *arg), void *arg)
+void node_announce(struct node *n)
 {
 	if (n->draining)
 		return;
 	n->draining = true;
-	n->drained = done;
-	n->drained_arg = arg;
 	core_drain_begin(n->core);
 	node_others_drain(&n->others);
 	gateway_drain(n->gateway);
 	LIST_FOR_EACH (link, &n->conns)
 		http_conn_drain(CONTAINER_OF(link, struct node_conn, link)->http,
 				node_drain_idle_ms(n));
+}
+
+void node_drain(struct node *n, void (*done)(void *arg), void *arg)
+{
+	if (n->drained != NULL)
+		return;
+	node_announce(n);
+	n->drained = done;
+	n->drained_arg = arg;
 	ev_timer_set(n->ev, &n->drain_check, NODE_DRAIN_LEAST_MS);
 }
 

@@ -56,7 +56,7 @@ struct node_opt {
 	size_t n_trusted;
 	const struct gateway_ssh_opt *ssh; /* borrowed, as all in it; NULL: no SSH */
 	const struct api_ssh *api_ssh;	   /* what the API tells of it; borrowed, NULL the same */
-	struct node_cluster *cluster;	   /* borrowed for node_new(); NULL: there is no other node */
+	struct node_cluster *cluster; /* borrowed for node_new(); NULL: there is no other node */
 	struct http_deadlines deadlines;
 	uint32_t drain_ms;     /* so long the process lets a drain take; 0: not known */
 	size_t sessions_max;   /* agents' sessions, at most */
@@ -110,6 +110,12 @@ void node_serve_ssh(struct node *n, int fd, const struct visit_end *peer);
 
 /* Certificates may have been revoked, or the authorities changed: see gateway_recheck(). */
 void node_recheck(struct node *n);
+
+/*
+ * It will drain soon: readiness says no, agents are told to go elsewhere and no new ones are taken,
+ * connections end with an answer that says so. The doors are still open. Harmless when it drains.
+ */
+void node_announce(struct node *n);
 
 /*
  * No new sessions; agents are told to go elsewhere, and their sessions serve until they end. What

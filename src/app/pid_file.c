@@ -51,7 +51,7 @@ static bool pid_file_is_there(int fd, const char *path)
 static int pid_file_lock(struct pid_file *p)
 {
 	for (int i = 0; i < TRIES_MAX; i++) {
-		p->fd = open(p->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		p->fd = open(p->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (p->fd < 0)
 			return ERR_IO;
 		if (flock(p->fd, LOCK_EX | LOCK_NB) != 0) {

@@ -9,10 +9,16 @@
  * $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR, /run, the state directory or /tmp, the first that will do.
  *   state_dir  NUL-terminated; need not be there.
  *   out        set on success.
+ *   held       a descriptor: as long as it is open, in this process or in one that was started by
+ *              it, run_dir_sweep() leaves the directory; -1 on failure. The caller's.
  *   why        [SOCKET_TABLE_WHY] set on failure.
- * Returns 0 or ERR_IO.
+ * Returns 0 or ERR_IO. Sweeps first.
  */
-int run_dir_make(const char *state_dir, char out[WORKER_DIR_TEXT], char *why) MUST_CHECK;
+int run_dir_make(const char *state_dir, char out[WORKER_DIR_TEXT], int *held, char *why) MUST_CHECK;
+
+/* Remove what processes of this user have left there that were killed: directories that nobody
+ * holds. */
+void run_dir_sweep(const char *state_dir);
 
 /* Remove it with all files in it. "" is allowed. */
 void run_dir_remove(const char *dir);

@@ -51,6 +51,7 @@ struct supervisor {
 	struct notify notify;
 	struct pid_file pid;
 	char dir[WORKER_DIR_TEXT];
+	int dir_held; /* owned: see run_dir_make(); -1: inherited, and not known */
 	enum supervisor_step step;
 	enum supervisor_wish doing, wish;
 	/* What is in force; config NULL: before the first one, or it cannot be read */
@@ -60,7 +61,8 @@ struct supervisor {
 	/* What will be, while STARTING or RENEWING */
 	struct supervisor_config *next;	  /* owned */
 	struct socket_table next_sockets; /* those that `sockets` has not are owned */
-	struct ev_timer deadline;	  /* of RENEWING; of the moment before DRAINING goes on */
+	struct ev_timer deadline;	  /* of RENEWING; of the moments before DRAINING goes on */
+	bool leaves;			  /* DRAINING: the doors are still to be closed */
 	struct ev_signal *signals[5];	  /* owned */
 	struct ev_timer stay;		  /* the loop ends when nothing but signals could come */
 	int code;
@@ -202,6 +204,7 @@ static void supervisor_on_ready(void *arg, unsigned generation)
 }
 
 static void supervisor_drain(struct supervisor *s);
+static void supervisor_hide(struct supervisor *s, struct socket_table *t);
 
 static void supervisor_on_failed(void *arg, unsigned generation, int code)
 {
@@ -231,6 +234,10 @@ static void supervisor_on_deadline(void *arg)
 
 	if (s->step == SUPERVISOR_RENEWING) {
 		supervisor_give_up(s, "the new workers are not ready in time");
+	} else if (s->step == SUPERVISOR_DRAINING && s->leaves) {
+		s->leaves = false;
+		supervisor_hide(s, &s->sockets);
+		ev_timer_set(s->ev, &s->deadline, NODE_DRAIN_LEAST_MS);
 	} else if (s->step == SUPERVISOR_DRAINING) {
 		supervisor_children_retire(s->children, UINT32_MAX);
 		supervisor_on_gone(s);
@@ -385,6 +392,7 @@ static void supervisor_hide(struct supervisor *s, struct socket_table *t)
 static void supervisor_drain(struct supervisor *s)
 {
 	bool started = s->step != SUPERVISOR_STARTING;
+	uint64_t delay_ms;
 
 	supervisor_check_free(s->check);
 	s->check = NULL;
@@ -393,12 +401,14 @@ static void supervisor_drain(struct supervisor *s)
 		supervisor_forget_next(s);
 	}
 	s->step = SUPERVISOR_DRAINING;
-	log_info(&s->log, "event=drain timeout_ms=%llu",
+	delay_ms = started && s->config != NULL ? s->config->set.drain_delay_ms : 0;
+	log_info(&s->log, "event=drain delay_ms=%llu timeout_ms=%llu", (unsigned long long)delay_ms,
 		 (unsigned long long)supervisor_drain_ms(s));
-	notify_stopping(&s->notify, supervisor_drain_ms(s) + LEAVE_GRACE_MS);
-	if (started)
-		supervisor_hide(s, &s->sockets);
-	ev_timer_set(s->ev, &s->deadline, started ? NODE_DRAIN_LEAST_MS : 0);
+	notify_stopping(&s->notify, delay_ms + supervisor_drain_ms(s) + LEAVE_GRACE_MS);
+	s->leaves = started;
+	if (delay_ms > 0)
+		supervisor_children_announce(s->children);
+	ev_timer_set(s->ev, &s->deadline, delay_ms);
 }
 
 static void supervisor_on_term(void *arg)
@@ -504,7 +514,8 @@ static int supervisor_start(struct supervisor *s)
 	supervisor_config_free(now);
 	s->sockets = s->opt.given->sockets;
 	s->opt.given->sockets.n = 0;
-	if (run_dir_make(state_dir, s->dir, why) != 0 || supervisor_begin(s, true, why) != 0)
+	if (run_dir_make(state_dir, s->dir, &s->dir_held, why) != 0 ||
+	    supervisor_begin(s, true, why) != 0)
 		return supervisor_fail(why);
 	supervisor_take_pid(s, state_dir);
 	notify_status(&s->notify, "waiting for the workers");
@@ -587,6 +598,8 @@ static void supervisor_free(struct supervisor *s)
 	supervisor_config_free(s->next);
 	supervisor_config_free(s->config);
 	run_dir_remove(s->dir);
+	if (s->dir_held >= 0)
+		close(s->dir_held);
 	pid_file_drop(&s->pid);
 	free(s);
 }
@@ -603,7 +616,7 @@ int supervisor_run(const struct supervisor_opt *opt)
 
 	s->opt = *opt;
 	s->in = (struct config_input){opt->argc, opt->argv, opt->envp};
-	s->pid.fd = -1;
+	s->pid.fd = s->dir_held = -1;
 	s->deadline = (struct ev_timer){.fn = supervisor_on_deadline, .arg = s};
 	s->stay = (struct ev_timer){.fn = supervisor_on_stay, .arg = s};
 	log_init_stderr(&s->log, LOG_INFO);

@@ -331,6 +331,14 @@ void supervisor_children_abort(struct supervisor_children *c, unsigned generatio
 			child_tell(child_of(link));
 }
 
+/* One that is not far enough to hear it has ignored this signal since before it was started. */
+void supervisor_children_announce(struct supervisor_children *c)
+{
+	LIST_FOR_EACH (link, &c->children)
+		if (child_of(link)->pid > 0 && child_of(link)->state != CHILD_LEAVING)
+			kill(child_of(link)->pid, SIGUSR2);
+}
+
 void supervisor_children_cut(struct supervisor_children *c)
 {
 	LIST_FOR_EACH (link, &c->children)

@@ -63,6 +63,9 @@ int supervisor_children_begin(struct supervisor_children *c,
 void supervisor_children_retire(struct supervisor_children *c, unsigned generation);
 void supervisor_children_abort(struct supervisor_children *c, unsigned generation);
 
+/* All that were not told to end are told that they will be soon: see node_announce(). */
+void supervisor_children_announce(struct supervisor_children *c);
+
 /* Those that still run are told to end at once. */
 void supervisor_children_cut(struct supervisor_children *c);
 

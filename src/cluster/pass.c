@@ -1,7 +1,6 @@
 /*
- * A message is one line of text, with the descriptor beside it: "1 <door> <tls> <peer ip> <port>
- * <local ip> <port> <tunnel>", "-" for what is empty. Two generations of workers may be of
- * different versions; a line that is not understood costs that one connection, and is logged.
+ * A message is one line of text (pass_line.h), with the descriptor beside it. One that is not
+ * understood costs that one connection, and is logged.
  */
 #include "cluster/pass.h"
 
@@ -10,15 +9,12 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/num.h"
+#include "cluster/pass_line.h"
 #include "ev/log_pace.h"
 #include "net/net_fd.h"
 #include "net/net_sock.h"
 
-#define PASS_VERSION "1"
-
-/* Bytes of a line, and of a path, NUL included. */
-#define PASS_LINE (2 * CIDR_IP_TEXT_MAX + HOSTNAME_MAX + 64)
+/* Bytes of a path, NUL included. */
 #define PASS_PATH 108
 
 /* Messages taken in one go before others have a say. */
@@ -45,57 +41,6 @@ struct pass_link {
 	struct ev_io *io;      /* owned; NULL: we only send */
 	char id[NODE_ID_TEXT]; /* where it goes to */
 };
-
-static const char *const pass_doors[PASS_DOORS] = {"http", "tls", "port", "listen"};
-
-/* ---- lines ---- */
-
-static const char *pass_word(const char *text)
-{
-	return text[0] == '\0' ? "-" : text;
-}
-
-static size_t pass_format(const struct pass_visitor *v, char out[PASS_LINE])
-{
-	return str_printf(out, PASS_LINE, PASS_VERSION " %s %d %s %u %s %u %s", pass_doors[v->door],
-			  v->tls, pass_word(v->peer.ip), v->peer.port, pass_word(v->local.ip),
-			  v->local.port, pass_word(v->tunnel));
-}
-
-static bool pass_read_end(struct str *rest, struct visit_end *end)
-{
-	struct str ip, port;
-	uint64_t n;
-
-	if (!str_next(rest, ' ', &ip) || !str_next(rest, ' ', &port) ||
-	    num_parse(port, 65535, &n) != 0)
-		return false;
-	return str_eq(ip, STR("-")) ? n == 0 : visit_end_set(end, ip, (uint16_t)n) == 0;
-}
-
-/* Returns 0, ERR_UNSUPPORTED (a version or a door that we do not know) or ERR_PROTO. */
-static int pass_parse(struct str line, struct pass_visitor *v)
-{
-	struct str version, door, tls, tunnel;
-
-	*v = (struct pass_visitor){.door = PASS_DOORS};
-	if (!str_next(&line, ' ', &version) || !str_eq(version, STR(PASS_VERSION)) ||
-	    !str_next(&line, ' ', &door))
-		return ERR_UNSUPPORTED;
-	for (int i = 0; i < PASS_DOORS; i++)
-		if (str_eq(door, str_of(pass_doors[i])))
-			v->door = (enum pass_kind)i;
-	if (v->door == PASS_DOORS)
-		return ERR_UNSUPPORTED;
-	if (!str_next(&line, ' ', &tls) || tls.len != 1 || (tls.p[0] != '0' && tls.p[0] != '1') ||
-	    !pass_read_end(&line, &v->peer) || !pass_read_end(&line, &v->local) ||
-	    !str_next(&line, ' ', &tunnel) || line.p != NULL)
-		return ERR_PROTO;
-	v->tls = tls.p[0] == '1';
-	if (str_eq(tunnel, STR("-")))
-		return v->door == PASS_PORT || v->door == PASS_LISTEN ? ERR_PROTO : 0;
-	return hostname_tunnel(tunnel, v->tunnel) == 0 ? 0 : ERR_PROTO;
-}
 
 /* ---- connections ---- */
 
@@ -148,7 +93,7 @@ static int pass_link_take(struct pass_link *l)
 	}
 	if (e != 0)
 		return e;
-	e = m.fd < 0 ? ERR_PROTO : pass_parse((struct str){m.bytes, m.len}, &v);
+	e = m.fd < 0 ? ERR_PROTO : pass_line_parse((struct str){m.bytes, m.len}, &v);
 	if (e != 0) {
 		pass_complain(p, e);
 		net_close(m.fd, true);
@@ -254,7 +199,7 @@ int pass_to(struct pass *p, const char *id, int fd, const struct pass_visitor *v
 
 	if (!pass_is_id(id) || strcmp(id, p->self) == 0 || v->door >= PASS_DOORS)
 		return ERR_INVAL;
-	len = pass_format(v, line);
+	len = pass_line_format(v, line);
 	if ((l = pass_find(p, id)) == NULL && (e = pass_dial(p, id, &l)) != 0)
 		return e;
 	if ((e = net_fd_send(l->fd, fd, line, len)) == 0) {

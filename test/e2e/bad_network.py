@@ -67,6 +67,13 @@ class Namespace:
             os.close(home)
         self.ip("link", "set", "lo", "up")
 
+    @classmethod
+    def here(cls):
+        """The one in which the calling thread lives, to come back to."""
+        one = cls.__new__(cls)
+        one.fd = _here()
+        return one
+
     def close(self):
         os.close(self.fd)
 

@@ -9,8 +9,10 @@ import time
 class RequestLoad:
     """`rate` requests a second in all; what failed is in .failures, a sentence each."""
 
-    def __init__(self, port, host, rate=1000, kept=3, fresh=1, path="/", want=b" 200 "):
+    def __init__(self, port, host, rate=1000, kept=3, fresh=1, path="/", want=b" 200 ",
+                 address="127.0.0.1"):
         self.port, self.path, self.host, self.want = port, path, host, want
+        self.address = address
         self.request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n".encode()
         self.failures = []
         self.done = 0
@@ -51,7 +53,7 @@ class RequestLoad:
             began = time.monotonic()
             try:
                 if sock is None:
-                    sock = socket.create_connection(("127.0.0.1", self.port), 30)
+                    sock = socket.create_connection((self.address, self.port), 30)
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     file = sock.makefile("rb")
                 sock.sendall(self.request + (b"\r\n" if kept else b"Connection: close\r\n\r\n"))

@@ -49,7 +49,7 @@ def test_the_first_start_prints_one_login_line_that_works(world):
     assert (server.state / "admin-token").read_text() == token
     assert again.admin().account()["id"] == account["id"]
     assert sorted(p.name for p in server.state.iterdir() if not p.name.startswith("karez.db")) \
-        == ["admin-token"], "nothing else is left there"
+        == ["admin-token", "karezd.pid"], "nothing else is left there"
 
 
 def test_without_the_file_there_is_no_second_administrator(world):

@@ -143,3 +143,25 @@ def test_connections_of_a_port_are_not_cut(world):
         assert runs.recv(100) == b"after"
         assert refuses(agent.port)
     assert server.wait(5) == 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_doors_stay_open_for_the_delay(world, target, workers):
+    """Load balancers notice only after a moment: until then whoever they send is served."""
+    server = world.server("--drain-delay", "1500ms", *(["--workers", str(workers)] if workers else []),
+                          drain="10s")
+    agent = world.agent(server, target.port)
+    began = time.monotonic()
+    server.send_signal(signal.SIGTERM)
+    wait_until(lambda: ready_status(server) == 503, 1, "it says that it is not ready")
+    while time.monotonic() < began + 1.2:
+        with Visitor(server.port) as v:
+            assert v.get(agent.host, "/headers").status == 200
+    wait_until(lambda: refuses(server.port), 2, "the doors are closed")
+    assert time.monotonic() - began >= 1.5
+    assert server.wait(10) == 0
+
+
+def ready_status(server):
+    with Visitor(server.port) as v:
+        return v.get("localhost", "/v1/ready").status

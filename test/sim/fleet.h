@@ -40,20 +40,13 @@ struct fleet_tunnel {
 	bool tcp;
 	uint16_t port; /* of a tcp tunnel: the one that is asked for */
 	int account;   /* whose it is; FLEET_NOBODY: nobody's yet */
+	uint64_t known_ms; /* since when it is there; 0: it never was */
 	bool freed;    /* it was deleted: anybody may have it */
 	bool freed_ever;
 	int account_was;     /* before it changed hands */
 	uint64_t moved_ms;   /* then; 0: never */
 	uint64_t touched_ms; /* when somebody last began to take it away; 0: never */
 	bool off;	     /* switched off, or about to be */
-};
-
-/* A port that a node holds: see core_ports. */
-struct port {
-	struct list link; /* in fleet_node.ports */
-	struct fleet_node *node;
-	uint16_t number;
-	char tunnel[HOSTNAME_MAX + 1]; /* "": it refuses */
 };
 
 /* A server. */
@@ -63,7 +56,7 @@ struct fleet_node {
 	char id[NODE_ID_TEXT];
 	struct node *node; /* NULL while it is down */
 	struct bus *bus;   /* borrowed: the node's */
-	struct list ports; /* of port.link */
+	struct list ports; /* of port.link: that it holds */
 	bool draining;
 	uint64_t dark_ms;    /* until then whoever dials it gets no answer */
 	uint64_t cut_ms;     /* until then it does not reach the bus; 0: it does */
@@ -164,8 +157,8 @@ struct fleet_node *fleet_node_find(struct fleet *f, const char *id);
 /* Is the bus there, and does this node reach it? */
 bool fleet_node_on_bus(const struct fleet_node *n);
 
-/* NULL: it does not hold it, or refuses visitors. */
-struct port *fleet_node_port(struct fleet_node *n, uint16_t number);
+/* Whose visitors come to this port of it? NULL: it does not hold it, or refuses them. */
+const char *fleet_node_port(const struct fleet_node *n, uint16_t number);
 
 /* The bus and the ways between nodes, as they are to be now. */
 void fleet_net_init(struct fleet *f);

@@ -338,8 +338,7 @@ static void host_add_server(struct fleet_host *h, int node)
 	if (node < 0)
 		str_printf(text, sizeof text, "http://" FLEET_DOMAIN);
 	else
-		str_printf(text, sizeof text, "http://node%d." FLEET_DOMAIN ":%d", node,
-			   FLEET_NODE_PORT + node);
+		str_printf(text, sizeof text, "http://" FLEET_DOMAIN ":%d", FLEET_NODE_PORT + node);
 	CHECK(url_parse(str_of(text), &h->servers[h->n_servers++], NULL) == 0);
 }
 
@@ -367,7 +366,7 @@ static struct fleet_tunnel *host_draw_tunnel(struct fleet_host *h)
 	struct fleet_tunnel *t;
 	char name[32];
 
-	str_printf(name, sizeof name, "%s%u.a%d", tcp ? "port" : "web", which, owner);
+	str_printf(name, sizeof name, "%s%u-a%d", tcp ? "port" : "web", which, owner);
 	for (unsigned i = 0; i < f->n_tunnels; i++)
 		if (strcmp(f->tunnels[i].name, name) == 0)
 			return &f->tunnels[i];

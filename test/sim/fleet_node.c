@@ -10,6 +10,14 @@
  * any more: its last words are on their way. */
 #define DRAINED_MS 1000
 
+/* A port that a node holds: see core_ports. */
+struct port {
+	struct list link; /* in fleet_node.ports */
+	struct fleet_node *node;
+	uint16_t number;
+	char tunnel[HOSTNAME_MAX + 1]; /* "": it refuses */
+};
+
 static const struct access_ports fleet_ports = {FLEET_PORT_FIRST,
 						FLEET_PORT_FIRST + FLEET_PORTS - 1};
 
@@ -55,13 +63,13 @@ static void node_give_up_port(struct port *p)
 	free(p);
 }
 
-struct port *fleet_node_port(struct fleet_node *n, uint16_t number)
+const char *fleet_node_port(const struct fleet_node *n, uint16_t number)
 {
 	LIST_FOR_EACH (link, &n->ports) {
-		struct port *p = CONTAINER_OF(link, struct port, link);
+		const struct port *p = CONTAINER_OF(link, struct port, link);
 
 		if (p->number == number && p->tunnel[0] != '\0')
-			return p;
+			return p->tunnel;
 	}
 	return NULL;
 }
@@ -148,8 +156,8 @@ static void node_set_cluster(struct fleet_node *n, struct net_addr *listen,
 		str_printf(self->local, sizeof self->local, "/run/%s.hop", n->id);
 	}
 	if (f->urls)
-		str_printf(self->agents, sizeof self->agents, "http://node%u." FLEET_DOMAIN ":%u",
-			   n->index, FLEET_NODE_PORT + n->index);
+		str_printf(self->agents, sizeof self->agents, "http://" FLEET_DOMAIN ":%u",
+			   FLEET_NODE_PORT + n->index);
 }
 
 void fleet_node_start(struct fleet_node *n)
@@ -322,6 +330,14 @@ void fleet_net_init(struct fleet *f)
 		f->key[i] = (uint8_t)dice_next(d);
 }
 
+/* Whoever was off the bus gives all others a whole lease again. */
+static void net_note_bus(struct fleet *f, struct fleet_node *n)
+{
+	for (unsigned i = 0; i < f->n_nodes; i++)
+		if (n == NULL || n == &f->nodes[i])
+			f->nodes[i].off_bus_ms = ev_now_ms(f->stage.ev);
+}
+
 static void net_open_way(struct fleet *f, unsigned a, unsigned b)
 {
 	f->ways[a][b] = f->ways[b][a] = (struct fleet_way){.way = MEM_OPEN};
@@ -337,6 +353,7 @@ static void net_heal(struct fleet *f, bool calm)
 	if (f->away_ms != 0 && (calm || now >= f->away_ms)) {
 		stage_note(&f->stage, "the bus is back");
 		f->away_ms = 0;
+		net_note_bus(f, NULL);
 		lossy_net_away(f->bus, false);
 	}
 	for (unsigned i = 0; i < f->n_nodes; i++) {
@@ -345,6 +362,7 @@ static void net_heal(struct fleet *f, bool calm)
 		if (n->cut_ms != 0 && (calm || now >= n->cut_ms)) {
 			stage_note(&f->stage, "node %u reaches the bus", n->index);
 			n->cut_ms = 0;
+			net_note_bus(f, n);
 			lossy_bus_cut(n->bus, false);
 		}
 		for (unsigned k = 0; k < i; k++)

@@ -69,13 +69,14 @@ void fleet_script_heal(struct fleet *f, uint32_t *heal_ms)
 		script_wait(f, LOOK_MS);
 	}
 	*heal_ms = MAX(*heal_ms, (uint32_t)(script_now(f) - since));
+	script_wait(f, FLEET_TICK_MS + 1); /* what is served now has been seen */
 	while (!f->stage.failed && script_now(f) < f->steady_ms + STEADY_MS) {
 		if (script_now(f) - since > 3 * HEAL_MS)
 			stage_fail(&f->stage, "agents do not come to rest");
 		script_wait(f, LOOK_MS);
 	}
-	if (!f->stage.failed && !fleet_rules_all_know(f, true))
-		return;
+	if (!f->stage.failed)
+		(void)!fleet_rules_all_know(f, true);
 }
 
 /* ---- each act ---- */

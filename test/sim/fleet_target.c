@@ -49,7 +49,7 @@ static void conn_answer(struct target_conn *c, const struct http_request *req)
 	if (!fleet_visitor_wants(h->fleet->visits[id], h->seats[c->seat]))
 		stage_fail(conn_stage(c), "visit %u of %s came to a target of %s", id,
 			   fleet_visitor_tunnel(h->fleet->visits[id]), h->seats[c->seat]->name);
-	CHECK(buf_printf(&c->out, SIZE_MAX,
+	CHECK(buf_printf(&c->out, 1000,
 			 "HTTP/1.1 200 OK\r\nX-Site: %u.%u\r\nX-Visit: %u\r\n"
 			 "Content-Length: %u\r\nConnection: close\r\n\r\n",
 			 h->index, c->seat, id, down) == 0);

@@ -157,16 +157,16 @@ static void visit_on_bound(void *arg)
 /* By the port, if the node lets visitors in there. */
 static bool visit_dial_port(struct fleet_visitor *v, struct fleet_node *n)
 {
-	struct port *p = fleet_node_port(n, v->tunnel->port);
+	const char *tunnel = fleet_node_port(n, v->tunnel->port);
 	struct visit who = {.ingress = VISIT_TCP};
 	struct wire *far;
 
-	if (p == NULL)
+	if (tunnel == NULL)
 		return false;
-	CHECK(visit_end_set(&who.peer, STR("10.1.1.1"), 40000) == 0);
+	CHECK(visit_end_set(&who.visitor, STR("10.1.1.1"), 40000) == 0);
 	CHECK(visit_end_set(&who.local, STR("192.0.2.1"), v->tunnel->port) == 0);
 	cable_new(visit_stage(v), CABLE_VISITOR, fleet_cable_host(n, 0), &v->wire, &far);
-	node_serve_port(n->node, far, &who, p->tunnel);
+	node_serve_port(n->node, far, &who, tunnel);
 	return true;
 }
 

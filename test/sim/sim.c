@@ -1,12 +1,13 @@
 /*
  * Lives through many seeds, a process for each batch, so that a crash names its seed too.
  *
- *	sim [--seeds N] [--first S] [--jobs J]      N worlds from seed S on
- *	sim --seed X [--verbose]                    one world again, with all that happens in it
+ *	sim [--seeds N] [--first S] [--jobs J] [--only KIND]   N worlds from seed S on
+ *	sim --seed X [--verbose] [--only KIND]      one world again, with all that happens in it
  *
  * Of three seeds in a row one makes a cluster of nodes (it can be divided by three), the next one a
  * world of HTTP tunnels, and one a pool of agents behind ports. About every tenth is lived twice:
- * the second time must be the same to the last event.
+ * the second time must be the same to the last event. A KIND is fleet, world or pool: then each
+ *seed makes one of these.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +25,14 @@
 #define TWICE_EVERY 11 /* no multiple of three, so that all kinds are */
 #define JOBS_MAX    64
 
+static const struct sim_kind {
+	const char *name;
+	bool (*run)(uint64_t seed, bool verbose, struct stage_result *out);
+} kinds[] = {{"fleet", fleet_run}, {"world", world_run}, {"pool", pool_run}};
+
 struct sim_opt {
 	uint64_t n_seeds, first, jobs;
+	const struct sim_kind *only; /* NULL: as the seed says */
 	bool one, verbose;
 	const char *program;
 };
@@ -38,24 +45,26 @@ struct sim_job {
 	bool failed;
 };
 
-static bool sim_live(uint64_t seed, bool verbose, struct stage_result *out)
+static bool sim_live(const struct sim_opt *opt, uint64_t seed, bool verbose,
+		     struct stage_result *out)
 {
-	switch (seed % 3) {
-	case 0: return fleet_run(seed, verbose, out);
-	case 1: return world_run(seed, verbose, out);
-	default: return pool_run(seed, verbose, out);
-	}
+	const struct sim_kind *kind = opt->only;
+
+	if (kind == NULL)
+		kind = &kinds[seed % ARRAY_LEN(kinds)];
+	return kind->run(seed, verbose, out);
 }
 
-static bool sim_one(uint64_t seed, bool twice, struct stage_result *result)
+static bool sim_one(const struct sim_opt *opt, uint64_t seed, bool twice,
+		    struct stage_result *result)
 {
 	struct stage_result again;
 
-	if (!sim_live(seed, false, result))
+	if (!sim_live(opt, seed, false, result))
 		return false;
 	if (!twice)
 		return true;
-	if (!sim_live(seed, false, &again))
+	if (!sim_live(opt, seed, false, &again))
 		return false;
 	if (again.trace == result->trace)
 		return true;
@@ -69,7 +78,7 @@ static void sim_job(const struct sim_opt *opt, uint64_t number, struct sim_job *
 		struct stage_result r = {0};
 
 		job->seed = opt->first + i;
-		job->failed = !sim_one(job->seed, i % TWICE_EVERY == 0, &r);
+		job->failed = !sim_one(opt, job->seed, i % TWICE_EVERY == 0, &r);
 		job->n_done += !job->failed;
 		job->n_visits += r.n_visits;
 		job->virtual_ms += r.virtual_ms;
@@ -87,7 +96,9 @@ static bool sim_wait(const struct sim_opt *opt, pid_t pid, const struct sim_job 
 	if (WIFSIGNALED(status))
 		printf("seed %llu: ended by signal %d\n", (unsigned long long)job->seed,
 		       WTERMSIG(status));
-	printf("again: %s --seed %llu --verbose\n", opt->program, (unsigned long long)job->seed);
+	printf("again: %s%s%s --seed %llu --verbose\n", opt->program,
+	       opt->only == NULL ? "" : " --only ", opt->only == NULL ? "" : opt->only->name,
+	       (unsigned long long)job->seed);
 	return false;
 }
 
@@ -131,6 +142,14 @@ static bool sim_number(const char *text, uint64_t max, uint64_t *out)
 	return text != NULL && num_parse(str_of(text), max, out) == 0;
 }
 
+static const struct sim_kind *sim_kind(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (name != NULL && strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	return NULL;
+}
+
 /* Returns false when the arguments are wrong. */
 static bool sim_parse(int argc, char **argv, struct sim_opt *opt)
 {
@@ -148,12 +167,14 @@ static bool sim_parse(int argc, char **argv, struct sim_opt *opt)
 		if (strcmp(argv[i - 1], "--jobs") == 0 && sim_number(value, JOBS_MAX, &opt->jobs) &&
 		    opt->jobs > 0)
 			continue;
-		opt->one = strcmp(argv[i - 1], "--seed") == 0;
-		if ((opt->one || strcmp(argv[i - 1], "--first") == 0) &&
+		if (strcmp(argv[i - 1], "--only") == 0 && (opt->only = sim_kind(value)) != NULL)
+			continue;
+		opt->one = opt->one || strcmp(argv[i - 1], "--seed") == 0;
+		if ((strcmp(argv[i - 1], "--seed") == 0 || strcmp(argv[i - 1], "--first") == 0) &&
 		    sim_number(value, UINT32_MAX, &opt->first))
 			continue;
-		fprintf(stderr, "usage: sim [--seeds N] [--first S] [--jobs J]\n"
-				"       sim --seed X [--verbose]\n");
+		fprintf(stderr, "usage: sim [--seeds N] [--first S] [--jobs J] [--only KIND]\n"
+				"       sim --seed X [--verbose] [--only KIND]\n");
 		return false;
 	}
 	return true;
@@ -169,7 +190,7 @@ int main(int argc, char **argv)
 	if (!opt.one)
 		return sim_many(&opt) == 0 ? 0 : 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!sim_live(opt.first, opt.verbose, &r)) {
+	if (!sim_live(&opt, opt.first, opt.verbose, &r)) {
 		fflush(stdout);
 		_exit(1); /* the world lies about, and is no leak */
 	}

@@ -18,6 +18,9 @@
 /* A descriptor: whoever finds it there says on it that he hears no SIGTERM, and is never ready. */
 #define HANG_ENV "SUPERVISOR_CHILDREN_HANG"
 
+/* Seconds, and longer than any test. */
+#define WORKER_LIFE 30
+
 struct scene {
 	struct ev *ev;
 	struct supervisor_children *all;
@@ -41,6 +44,7 @@ static int worker_run(const char *numbers)
 	const char *hang = getenv(HANG_ENV), *ready = strrchr(numbers, ' ') + 1;
 	int fd = worker_fd(hang != NULL ? hang : ready);
 
+	alarm(WORKER_LIFE); /* a test that has failed ends nobody */
 	if (hang != NULL)
 		signal(SIGTERM, SIG_IGN);
 	if (write(fd, "1", 1) != 1)

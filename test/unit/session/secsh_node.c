@@ -633,7 +633,10 @@ static void test_drain(void **state)
 	session_drain(r->node);
 	assert_true(r->node->is_leaving);
 	assert_false(r->node->is_draining);
+	rig_run_ms(r, 20); /* the channel is confirmed by then */
+	assert_false(r->over);
 	assert_int_equal(wire_write(w, &iov, 1, &taken), 0);
+	assert_int_equal(taken, 2);
 	wire_close(w, 0);
 	r->arg = &far;
 	rig_run(r, until_eof);
