@@ -13,6 +13,7 @@
 #include "app/karezd_options.h"
 #include "app/karezd_ssh.h"
 #include "app/karezd_store.h"
+#include "app/karezd_tls.h"
 #include "app/karezd_try.h"
 #include "app/nofile.h"
 #include "app/notify.h"
@@ -29,7 +30,6 @@
 #include "ingress/port_socket.h"
 #include "proto/url.h"
 #include "store/store_redis_url.h"
-#include "wire/tls_reload.h"
 
 #define DOORS_MAX 64
 
@@ -45,14 +45,11 @@ struct karezd {
 	struct karezd_settings set;
 	struct config *config; /* owned */
 	struct log log;
-	struct ev *ev;		       /* owned */
-	struct store *store;	       /* owned */
-	struct tls_context *tls;       /* owned, NULL without addresses for TLS */
-	char tls_key[KEY_PIN_TEXT];    /* its fingerprint, as it was told last */
-	struct tls_context *manage;    /* owned, NULL without --manage-listen */
-	struct tls_reload *reloads[2]; /* owned, of those two */
-	struct proxy_reader *proxy;    /* owned */
-	struct port_socket *ports;     /* owned, NULL without tcp tunnels */
+	struct ev *ev;	     /* owned */
+	struct store *store; /* owned */
+	struct karezd_tls tls;
+	struct proxy_reader *proxy; /* owned */
+	struct port_socket *ports;  /* owned, NULL without tcp tunnels */
 	struct worker_pass pass;
 	struct access_ports *tcp_ports;	   /* owned */
 	struct net_dns *dns;		   /* owned, NULL: there is none */
@@ -63,8 +60,6 @@ struct karezd {
 	size_t n_doors;
 	struct cidr *trusted; /* owned */
 	char domain[HOSTNAME_MAX + 1], api_host[HOSTNAME_MAX + 1];
-	const char
-		*asked[3]; /* names under which clients are asked for certificates; NULL: the end */
 	char store_kind[32];
 	const char *scheme; /* of public URLs */
 	uint16_t port;	    /* the same; 0: the scheme's */
@@ -177,9 +172,7 @@ static void karezd_on_hangup(void *arg)
 
 	notify_reloading(&k->notify);
 	e = karezd_again(&k->in, &k->set, &k->log, why);
-	for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
-		if (k->reloads[i] != NULL)
-			tls_reload_now(k->reloads[i]);
+	karezd_tls_reload(&k->tls);
 	pid_file_tell(&k->pid, e == 0 ? "ok" : why);
 	notify_reloaded(&k->notify);
 }
@@ -199,8 +192,7 @@ static void karezd_free(struct karezd *k)
 		notify_end(&k->notify);
 		karezd_close_doors(k);
 		worker_pass_close(&k->pass);
-		for (size_t i = 0; i < ARRAY_LEN(k->reloads); i++)
-			tls_reload_free(k->reloads[i]);
+		karezd_tls_stop(&k->tls);
 		node_free(k->node);
 		karezd_ssh_free(k->ssh);
 		port_socket_free(k->ports);
@@ -217,8 +209,7 @@ static void karezd_free(struct karezd *k)
 	pid_file_drop(&k->pid);
 	worker_end(&k->worker);
 	admin_token_drop(&k->admin);
-	tls_context_free(k->tls);
-	tls_context_free(k->manage);
+	karezd_tls_free(&k->tls);
 	free(k->trusted);
 	free(k->tcp_ports);
 	config_free(k->config);
@@ -265,91 +256,16 @@ static int karezd_open_store(struct karezd *k)
 	return 0;
 }
 
-/* What an agent that trusts no authority compares (--server-fingerprint of karez): told at the
- * start and when it changes. */
-static void karezd_say_tls_key(struct karezd *k)
-{
-	uint8_t sha256[KEY_PIN_LEN];
-	char text[KEY_PIN_TEXT];
-	bool first;
-
-	if (k->tls == NULL || tls_context_fingerprint(k->tls, k->domain, sha256) != 0)
-		return; /* no certificate for our own name: agents find none either */
-	key_pin_format(sha256, text);
-	if (strcmp(text, k->tls_key) == 0)
-		return;
-	first = k->tls_key[0] == '\0';
-	memcpy(k->tls_key, text, sizeof k->tls_key);
-	if (first ? !k->worker.says : k->worker.on && k->worker.index != 0)
-		return; /* one is enough */
-	printf("tls key %s (%s)\n", text, k->domain);
-	fflush(stdout);
-}
-
-/* See tls_reload_opt.recheck. */
-static void karezd_on_recheck(void *arg)
-{
-	struct karezd *k = arg;
-
-	karezd_say_tls_key(k);
-	node_recheck(k->node);
-}
-
-/* A context with the certificates of the options, that follows its files. */
-static int karezd_new_tls(struct karezd *k, const char *const *asked, struct tls_context **out,
-			  struct tls_reload **reload)
-{
-	struct tls_context_server opt;
-	struct tls_reload_opt follow = {.recheck = karezd_on_recheck, .arg = k};
-	char why[TLS_CONTEXT_WHY];
-	int e;
-
-	karezd_try_tls(&k->set, asked, &k->log, &opt);
-	if (tls_context_new_server(&opt, out, why) != 0)
-		return karezd_fail(k, "TLS", why);
-	follow.ctx = *out;
-	if ((e = tls_reload_new(k->ev, &follow, reload)) != 0)
-		return karezd_fail(k, "TLS", err_text(e));
-	return 0;
-}
-
-/*
- * Is there an address where TLS is spoken?
- *   *port  set to the first one's; 0 when it has none; left alone when there is no such address.
- */
-static bool karezd_find_tls(const struct karezd *k, uint16_t *port)
-{
-	for (size_t i = 0; i < k->set.listen.n; i++) {
-		struct door_where where;
-
-		if (door_parse(str_of(k->set.listen.v[i]), &where) == 0 &&
-		    karezd_serves_tls(&k->set, &where)) {
-			*port = net_addr_port(&where.addr);
-			return true;
-		}
-	}
-	return false;
-}
-
 static int karezd_open_tls(struct karezd *k)
 {
-	uint16_t port;
-	int code, e;
+	char why[TLS_CONTEXT_WHY];
 
-	(void)!str_copy(k->api_host, sizeof k->api_host, str_of(node_api_host(k->node)));
-	k->asked[0] = k->domain;
-	k->asked[1] = k->api_host;
-	if (k->set.manage_listen != NULL &&
-	    (code = karezd_new_tls(k, NULL, &k->manage, &k->reloads[0])) != 0)
-		return code;
-	if (!karezd_find_tls(k, &port))
-		return 0;
-	if ((code = karezd_new_tls(k, k->asked, &k->tls, &k->reloads[1])) != 0)
-		return code;
-	if ((e = node_open_tls(k->node, k->tls, (uint32_t)k->set.handshake_ms)) != 0)
-		return karezd_fail(k, "TLS", err_text(e));
-	karezd_say_tls_key(k);
-	return 0;
+	k->tls.set = &k->set;
+	k->tls.worker = &k->worker;
+	k->tls.log = &k->log;
+	k->tls.node = k->node;
+	k->tls.domain = k->domain;
+	return karezd_tls_open(&k->tls, k->ev, why) == 0 ? 0 : karezd_fail(k, "TLS", why);
 }
 
 static int karezd_open_door(struct karezd *k, const char *listen, struct tls_context *manage)
@@ -358,7 +274,7 @@ static int karezd_open_door(struct karezd *k, const char *listen, struct tls_con
 			       .node = k->node,
 			       .proxy = k->proxy,
 			       .ssh = k->ssh != NULL && k->set.ssh_auto == KAREZD_SSH_AUTO_ON,
-			       .tls = k->tls != NULL,
+			       .tls = k->tls.serve != NULL,
 			       .manage = manage,
 			       .way = worker_pass_way(&k->pass),
 			       .handshake_ms = (uint32_t)k->set.handshake_ms,
@@ -398,7 +314,7 @@ static int karezd_open_pass(struct karezd *k)
 				      .ports = k->ports,
 				      .domain = k->domain,
 				      .api_host = node_api_host(k->node),
-				      .tls = k->tls != NULL};
+				      .tls = k->tls.serve != NULL};
 	int e = k->worker.on ? worker_pass_open(&k->pass, &k->worker, &opt) : 0;
 
 	return e == 0 ? 0 : karezd_fail(k, "cannot start", err_text(e));
@@ -435,7 +351,7 @@ static int karezd_open_doors(struct karezd *k)
 	for (size_t i = 0; i < k->set.listen.n && i < DOORS_MAX && code == 0; i++)
 		code = karezd_open_door(k, k->set.listen.v[i], NULL);
 	if (code == 0 && k->set.manage_listen != NULL)
-		code = karezd_open_door(k, k->set.manage_listen, k->manage);
+		code = karezd_open_door(k, k->set.manage_listen, k->tls.manage);
 	if (code == 0)
 		code = karezd_open_ssh_doors(k);
 	worker_close_rest(&k->worker);
@@ -454,7 +370,7 @@ static void karezd_set_public(struct karezd *k)
 		tls = karezd_serves_tls(&k->set, &where);
 		k->port = net_addr_port(&where.addr);
 	}
-	karezd_find_tls(k, &k->tls_port);
+	karezd_tls_find(&k->set, &k->tls_port);
 	if (k->set.public_url != NULL && url_parse(str_of(k->set.public_url), &url, NULL) == 0) {
 		tls = url_is_tls(&url);
 		k->port = url.port;

@@ -42,11 +42,12 @@ int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
 	core_map_init(c, &c->members);
 	core_map_init(c, &c->grants);
 	core_map_init(c, &c->owners);
-	core_map_init(c, &c->places);
 	core_map_init(c, &c->ports);
 	core_map_init(c, &c->snis);
 	core_map_init(c, &c->agents);
 	map_init(&c->remotes, (const uint8_t *)c->tunnels.seed); /* the same names */
+	/* the same, and one moment for both: a tunnel that comes or goes is not passed over */
+	map_init(&c->places, (const uint8_t *)c->tunnels.seed);
 	ev_random(ev, c->loop_key, sizeof c->loop_key);
 	ev_random(ev, c->secret.key, sizeof c->secret.key);
 	list_init(&c->visitors);

@@ -113,7 +113,9 @@ static int hostname_split_as(struct str s, unsigned allowed, struct hostname_aut
 	uint8_t ip[16];
 	bool numeric;
 
-	if (s.len > 0 && s.p[0] == '[')
+	if (s.len == 0)
+		return ERR_PROTO; /* s.p may be NULL */
+	if (s.p[0] == '[')
 		return hostname_split_v6(s, out);
 	host_len = str_find(s, ':');
 	if (hostname_port((struct str){s.p + host_len, s.len - host_len}, &out->port) != 0)

@@ -427,8 +427,8 @@ class Server(Proc):
         self.wait_files(self.base_files + self.sessions() + self.kept_files)
 
     def wait_files(self, most, seconds=8):
-        # the store opens its files when they are first needed
-        wait_until(lambda: self.n_files() <= most + 4, seconds,
+        # it was counted at the first door: others, the pid file and the store's files are opened after that
+        wait_until(lambda: self.n_files() <= most + 8, seconds,
                    f"{self.name} gives back its descriptors ({most} wanted, {self.n_files()} now)")
 
 

@@ -410,3 +410,6 @@ def test_a_herd_comes_to_the_node_that_is_left(world, target):
     attempts = sum(counting.seconds.values())
     assert attempts >= HERD
     assert max(counting.seconds.values()) <= attempts / 4, sorted(counting.seconds.items())
+    for agent in herd:  # not one after the other
+        agent.send_signal(signal.SIGINT)
+    assert [agent.wait(20) for agent in herd] == [0] * HERD

@@ -150,6 +150,8 @@ def test_doors_stay_open_for_the_delay(world, target, workers):
     """Load balancers notice only after a moment: until then whoever they send is served."""
     server = world.server("--drain-delay", "1500ms", *(["--workers", str(workers)] if workers else []),
                           drain="10s")
+    if workers:
+        server.wait_line("event=ready workers=", 30)
     agent = world.agent(server, target.port)
     began = time.monotonic()
     server.send_signal(signal.SIGTERM)

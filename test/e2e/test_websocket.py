@@ -26,7 +26,7 @@ def target(world):
 
 def transports(agent):
     """By what the sessions of this agent were carried, in their order."""
-    return [line.rpartition("transport=")[2] for line in agent.said("err")
+    return [line.rpartition("transport=")[2].split()[0] for line in agent.said("err")
             if "event=session-open" in line]
 
 

@@ -38,10 +38,10 @@
 struct fleet_tunnel {
 	char name[32];
 	bool tcp;
-	uint16_t port; /* of a tcp tunnel: the one that is asked for */
-	int account;   /* whose it is; FLEET_NOBODY: nobody's yet */
+	uint16_t port;	   /* of a tcp tunnel: the one that is asked for */
+	int account;	   /* whose it is; FLEET_NOBODY: nobody's yet */
 	uint64_t known_ms; /* since when it is there; 0: it never was */
-	bool freed;    /* it was deleted: anybody may have it */
+	bool freed;	   /* it was deleted: anybody may have it */
 	bool freed_ever;
 	int account_was;     /* before it changed hands */
 	uint64_t moved_ms;   /* then; 0: never */

@@ -263,14 +263,14 @@ bool fleet_host_asks(const struct fleet_host *h, const struct fleet_tunnel *t)
 	return false;
 }
 
-/* Does a tunnel of somebody else have its port? */
+/* Does another tunnel have its port, or may it, after it was deleted? */
 static bool host_port_is_taken(const struct fleet_host *h, const struct fleet_tunnel *t)
 {
 	const struct fleet *f = h->fleet;
 
 	for (unsigned i = 0; i < f->n_tunnels; i++)
 		if (&f->tunnels[i] != t && t->tcp && f->tunnels[i].port == t->port &&
-		    f->tunnels[i].account != FLEET_NOBODY && !f->tunnels[i].freed)
+		    f->tunnels[i].account != FLEET_NOBODY)
 			return true;
 	return false;
 }

@@ -72,15 +72,27 @@ static bool rules_has_rival(const struct fleet_host *h, const struct fleet_tunne
 	return false;
 }
 
+/* Has somebody taken it away, or is the news of that under way? */
+static bool rules_was_touched(const struct fleet *f, const struct fleet_tunnel *t)
+{
+	return t->off || (t->touched_ms != 0 && rules_now(f) <= t->touched_ms + LATE_MS);
+}
+
+/* The same of any that the host serves: who is disconnected loses them all. */
+static bool rules_was_any_touched(const struct fleet_host *h)
+{
+	for (unsigned i = 0; i < h->n_seats; i++)
+		if (rules_was_touched(h->fleet, h->seats[i]))
+			return true;
+	return false;
+}
+
 bool fleet_rules_may_lose(const struct fleet_host *h, const struct fleet_tunnel *t, int code)
 {
-	bool touched =
-		t->off || (t->touched_ms != 0 && rules_now(h->fleet) <= t->touched_ms + LATE_MS);
-
 	switch (code) {
 	case ERR_DISABLED:
-	case ERR_DELETED:
-	case ERR_DISCONNECTED: return touched;
+	case ERR_DELETED: return rules_was_touched(h->fleet, t);
+	case ERR_DISCONNECTED: return rules_was_any_touched(h);
 	case ERR_EXISTS:
 	case ERR_INUSE: return rules_has_rival(h, t);
 	default: return false;
@@ -108,7 +120,8 @@ void fleet_rules_judge_page(const struct fleet_visitor *v)
 	const struct fleet_tunnel *t = v->tunnel;
 	bool touched = t->off || t->touched_ms != 0;
 
-	if (v->status == 404 && (t->account == FLEET_NOBODY || v->asked_ms <= t->known_ms || t->freed_ever))
+	if (v->status == 404 &&
+	    (t->account == FLEET_NOBODY || v->asked_ms <= t->known_ms || t->freed_ever))
 		return;
 	if (v->status == 403 && touched)
 		return;

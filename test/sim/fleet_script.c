@@ -17,7 +17,7 @@
 /* All is served, and so it stays: the beats have come. */
 #define STEADY_MS 6000
 /* An answer in calm, and after a node has died. */
-#define CALM_MS	 1500
+#define CALM_MS	 3000
 #define DEATH_MS 1000
 /* News from node to node, and from there to an agent on a slow cable. */
 #define NEWS_MS 2000
@@ -42,6 +42,16 @@ static void script_wait_visitors(struct fleet *f)
 
 /* ---- healing ---- */
 
+/* Has every node heard of the last change, even of one that no message has told? */
+static bool script_all_heard(const struct fleet *f)
+{
+	for (unsigned i = 0; i < f->n_tunnels; i++)
+		if (f->tunnels[i].touched_ms != 0 &&
+		    script_now(f) < f->tunnels[i].touched_ms + CORE_REFRESH_MS + NEWS_MS)
+			return false;
+	return true;
+}
+
 /* Returns the first host that does not serve what it should; NULL: all do. */
 static const struct fleet_host *script_missing(struct fleet *f, const char **what)
 {
@@ -61,8 +71,8 @@ void fleet_script_heal(struct fleet *f, uint32_t *heal_ms)
 	const struct fleet_host *h;
 	const char *what = "";
 
-	while (!f->stage.failed &&
-	       ((h = script_missing(f, &what)) != NULL || f->clerk.caller.busy)) {
+	while (!f->stage.failed && ((h = script_missing(f, &what)) != NULL ||
+				    f->clerk.caller.busy || !script_all_heard(f))) {
 		if (script_now(f) - since > HEAL_MS)
 			stage_fail(&f->stage, "host %d does not serve %s %d s after the last fault",
 				   h == NULL ? -1 : (int)h->index, what, HEAL_MS / 1000);

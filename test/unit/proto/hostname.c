@@ -131,6 +131,7 @@ static void test_split(void **state)
 				 STR_ARG(a.host), a.port);
 	}
 	assert_false(hostname_authority_ok(STR("[::1\0]")));
+	assert_false(hostname_authority_ok((struct str){NULL, 0}));
 }
 
 static void test_split_resolvable(void **state)
