@@ -291,20 +291,30 @@ static size_t local_path(const struct bus_local *l, const char *id, const char *
 	return str_printf(out, cap, "%s/%s%s", l->dir, id, suffix);
 }
 
+/* Whatever in the folder begins with the id of a process that is dead was its own. */
+static void local_sweep(const struct bus_local *l, const char *id)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(l->dir);
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		if (strncmp(entry->d_name, id, ID_LEN) == 0 && entry->d_name[ID_LEN] == '.')
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir != NULL)
+		closedir(dir);
+}
+
 static void local_on_connected(void *arg, int e, int fd)
 {
 	struct local_peer *p = arg;
-	char path[2 * sizeof p->bus->dir];
 
 	p->connect = NULL;
 	if (e == 0) {
 		local_begin(p, fd);
 		return;
 	}
-	if (e == ERR_REFUSED) { /* nobody has it any more */
-		local_path(p->bus, p->id, SUFFIX, path, sizeof path);
-		unlink(path);
-	}
+	if (e == ERR_REFUSED) /* nobody has it any more */
+		local_sweep(p->bus, p->id);
 	local_cut(p);
 }
 

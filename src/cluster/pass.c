@@ -19,6 +19,9 @@
 
 /* Messages taken in one go before others have a say. */
 #define PASS_BATCH 32
+
+/* Out of descriptors: so long nobody is accepted, in milliseconds. */
+#define PASS_REST_MS 100
 /* The same at the end: more than a socket holds. */
 #define PASS_LAST 4096
 
@@ -29,6 +32,7 @@ struct pass {
 	char dir[PASS_PATH], path[PASS_PATH], self[NODE_ID_TEXT];
 	int fd;		      /* owned: listens */
 	struct ev_io *io;     /* owned */
+	struct ev_timer rest; /* set: nobody is accepted now */
 	struct list to, from; /* owned: of pass_link.link */
 	size_t n_to, n_from;
 };
@@ -138,15 +142,26 @@ static void pass_admit(struct pass *p, int fd)
 static void pass_on_ready(void *arg, int events)
 {
 	struct pass *p = arg;
-	int fd, e;
+	int fd, e = 0;
 
 	for (int i = 0; i < PASS_BATCH; i++) {
 		e = net_fd_accept(p->fd, &fd);
 		if (e == 0)
 			pass_admit(p, fd);
 		else if (e != ERR_DENIED)
-			return;
+			break;
 	}
+	if (e != 0 && e != ERR_AGAIN && e != ERR_DENIED) { /* who waits waits a little longer */
+		ev_io_want(p->io, 0);
+		ev_timer_set(p->ev, &p->rest, PASS_REST_MS);
+	}
+}
+
+static void pass_on_rested(void *arg)
+{
+	struct pass *p = arg;
+
+	ev_io_want(p->io, EV_READ);
 }
 
 /* ---- handing over ---- */
@@ -239,6 +254,7 @@ int pass_new(struct ev *ev, const struct pass_opt *opt, struct pass **out)
 	p->ev = ev;
 	p->opt = *opt;
 	p->fd = -1;
+	p->rest = (struct ev_timer){.fn = pass_on_rested, .arg = p};
 	list_init(&p->to);
 	list_init(&p->from);
 	(void)!str_copy(p->self, sizeof p->self, str_of(opt->self));
@@ -276,6 +292,7 @@ void pass_free(struct pass *p)
 	}
 	LIST_FOR_EACH_SAFE (link, &p->to)
 		pass_link_free(CONTAINER_OF(link, struct pass_link, link));
+	ev_timer_stop(p->ev, &p->rest);
 	ev_io_free(p->io);
 	net_close(p->fd, false);
 	p->fd = -1;

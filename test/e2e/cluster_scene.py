@@ -9,7 +9,8 @@ from visitor import fetch
 
 
 class Cluster:
-    """Nodes with one store and one key: node i is .nodes[i], node 0 has the administrator's token."""
+    """Nodes with one store and one key: .nodes[0] is the first, whose state has the
+    administrator's token."""
 
     def __init__(self, world, n=2, store=None, options=(), **kw):
         self.world, self.options, self.kw = world, list(options), kw

@@ -4,17 +4,16 @@ import hashlib
 import signal
 import socket
 import threading
-import time
 
 import pytest
 
 from cluster_scene import Cluster
-from karez import PATIENCE, Failure, free_port, wait_until
+from karez import free_port, wait_until
 from proxy_header import read_v2
-from raw_servers import RawTarget, echo, named
+from raw_servers import RawTarget
 from servers import Target, digest_of
-from tunnel_scene import refuses, tcp, wait_open
-from visitor import Broken, Visitor, fetch
+from tunnel_scene import wait_open
+from visitor import Visitor, fetch
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def target(world):
 
 @pytest.fixture
 def cluster(world):
-    """Where visitors come is ended first, so that the other need not wait for streams it has kept."""
+    """Where visitors come is ended first: the other need not wait for streams it has kept."""
     return Cluster(world)
 
 

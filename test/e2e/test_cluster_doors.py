@@ -95,7 +95,8 @@ def test_an_upgrade(doors, web):
     doors.agent(web, "--name", "web")
     doors.connected("web")
     with Visitor(doors.two.port) as v:
-        v.ask(doors.host("web"), "/upgrade", fields=[("Connection", "Upgrade"), ("Upgrade", "echo")])
+        v.ask(doors.host("web"), "/upgrade",
+              fields=[("Connection", "Upgrade"), ("Upgrade", "echo")])
         assert v.answer().status == 101
         assert v.until(b";") == b"early from target"
         v.send(b"more")

@@ -1,7 +1,6 @@
 """Nodes die, hang and lose each other, Redis goes away: what that costs is counted, not guessed."""
 
 import collections
-import os
 import signal
 import socket
 import threading
@@ -14,7 +13,7 @@ from karez import PATIENCE, SANITIZED, free_port, wait_until
 from redis_server import Redis, Sentinel, replica
 from servers import Target
 from tunnel_scene import tcp
-from visitor import Broken, Visitor, fetch
+from visitor import Broken, fetch
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 # How long Redis is paused; the registry's leases are over long before.
@@ -396,8 +395,8 @@ def test_a_herd_comes_to_the_node_that_is_left(world, target):
                         {"quota": {"tunnels": HERD + 1, "sessions": 4 * HERD}}).want(200)
     counting = world.closes(Counting(two.port))
     herd = [world.agent_unchecked(one, target.port, "--name", f"a{i}", "--agent", f"a{i}",
-                                  "--server", f"http://127.0.0.1:{counting.port}", env=cluster.env(),
-                                  config=f"a{i}", sessions=1)
+                                  "--server", f"http://127.0.0.1:{counting.port}",
+                                  env=cluster.env(), config=f"a{i}", sessions=1)
             for i in range(HERD)]
     for agent in herd:
         agent.wait_online(60)

@@ -30,6 +30,16 @@ static void test_an_idle_node_sleeps(void **state)
 	core_rig_free(&r);
 }
 
+/* Else one that loses its last session between the two is read by neither in its time. */
+static void test_a_tunnel_has_one_moment_with_sessions_and_without(void **state)
+{
+	struct core_rig r;
+
+	core_rig_new(&r, true);
+	assert_memory_equal(r.core->tunnels.seed, r.core->places.seed, sizeof r.core->tunnels.seed);
+	core_rig_free(&r);
+}
+
 static void test_reads_are_spread(void **state)
 {
 	static const struct core_agent laptop = {.id = "laptop"};
@@ -115,6 +125,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_idle_node_sleeps),
+		cmocka_unit_test(test_a_tunnel_has_one_moment_with_sessions_and_without),
 		cmocka_unit_test(test_reads_are_spread),
 		cmocka_unit_test(test_a_slow_store_makes_no_second_line),
 		cmocka_unit_test(test_core_goes_while_reading),
