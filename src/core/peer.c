@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "core/peer_internal.h"
-#include "core/place.h"
+#include "core/place_internal.h"
 
 _Static_assert(NODE_ENTRY_AGENTS_MAX <= UINT8_MAX, "remote.n_agents");
 
@@ -243,8 +243,12 @@ int core_peer_serves(struct core_peer *p, struct str tunnel, const struct node_e
 	e = ERR_LIMIT;
 	if (old == NULL && p->n_remotes >= CORE_PEER_TUNNELS_MAX)
 		goto drop;
-	if ((e = peer_set(p, str_of(name), entry)) == 0)
+	if ((e = peer_set(p, str_of(name), entry)) == 0) {
+		/* we may not have heard when its record was written */
+		if (entry->route && place_find(p->core, tunnel) == NULL)
+			refresh_add(p->core, RECORD_TUNNEL, tunnel);
 		return 0;
+	}
 drop:
 	if (old != NULL)
 		peer_drop(old);

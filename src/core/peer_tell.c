@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "core/peer_internal.h"
+#include "core/place_internal.h"
 
 /* ---- what is served ---- */
 
@@ -30,6 +31,7 @@ static void peer_tell_add_agent(struct node_entry *e, const struct member *m)
 static void peer_tell_entry(const struct tunnel *t, struct node_entry *e)
 {
 	e->up = t->n_up > 0;
+	e->route = place_find(t->core, t->entry.key) != NULL;
 	e->priority = UINT32_MAX;
 	e->n_agents = 0;
 	LIST_FOR_EACH (link, &t->serving) {

@@ -35,7 +35,8 @@ size_t node_entry_format(const struct node_entry *e, char out[NODE_ENTRY_TEXT])
 	size_t n;
 
 	CHECK(e->n_agents > 0 && e->n_agents <= NODE_ENTRY_AGENTS_MAX);
-	n = str_printf(out, NODE_ENTRY_TEXT, "%d;%lx;", e->up, (unsigned long)e->priority);
+	n = str_printf(out, NODE_ENTRY_TEXT, "%d;%lx;", e->up + 2 * e->route,
+		       (unsigned long)e->priority);
 	for (unsigned i = 0; i < e->n_agents; i++)
 		n += str_printf(out + n, NODE_ENTRY_TEXT - n, "%s%llx:%llx:%llx", i > 0 ? "," : "",
 				(unsigned long long)e->agents[i].agent,
@@ -68,16 +69,17 @@ static bool node_entry_has(const struct node_entry *e, const struct node_entry_a
 
 int node_entry_parse(struct str s, struct node_entry *out)
 {
-	struct str up, priority, agent;
+	struct str flags, priority, agent;
 	uint64_t n;
 
-	if (!str_next(&s, ';', &up) || !str_next(&s, ';', &priority) || s.p == NULL)
+	if (!str_next(&s, ';', &flags) || !str_next(&s, ';', &priority) || s.p == NULL)
 		return ERR_PROTO;
-	if (!str_eq(up, STR("0")) && !str_eq(up, STR("1")))
+	if (flags.len != 1 || flags.p[0] < '0' || flags.p[0] > '3')
 		return ERR_PROTO;
 	if (num_parse_hex_exact(priority, &n) != 0 || n > UINT32_MAX)
 		return ERR_PROTO;
-	out->up = up.p[0] == '1';
+	out->up = ((flags.p[0] - '0') & 1) != 0;
+	out->route = ((flags.p[0] - '0') & 2) != 0;
 	out->priority = (uint32_t)n;
 	out->n_agents = 0;
 	while (str_next(&s, ',', &agent)) {

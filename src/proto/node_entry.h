@@ -23,6 +23,9 @@ struct node_entry_agent {
 /* A value; only the first n_agents of the array are set. */
 struct node_entry {
 	bool up; /* the target of at least one session works */
+	/* It has a route (core/record.h): those who do not know its record have to read it before a
+	 * visitor comes. */
+	bool route;
 	/* Of the best of its sessions that work, or of all when none does: less is better. */
 	uint32_t priority;
 	unsigned n_agents; /* > 0 */
@@ -35,8 +38,8 @@ uint64_t node_entry_agent_id(const char *account, const char *id);
 /* How many sessions an entry stands for. */
 unsigned node_entry_sessions(const struct node_entry *e);
 
-/* "<up 0|1>;<priority>;<agent>:<epoch>:<carriers>[,...]", all numbers hex without leading zeros.
- * Returns its bytes. */
+/* "<up 1 + route 2>;<priority>;<agent>:<epoch>:<carriers>[,...]", all numbers hex without leading
+ * zeros. Returns its bytes. */
 size_t node_entry_format(const struct node_entry *e, char out[NODE_ENTRY_TEXT]);
 
 /* Returns 0 or ERR_PROTO (anything that node_entry_format() would not write; an agent's process

@@ -36,6 +36,8 @@ class Cluster:
         """One more node; doors: a certificate, for an address of it with TLS at .tls_port, and one
         of those that speak the PROXY protocol at .proxy_port."""
         hop, tls, proxy = free_port(), free_port(), free_port()
+        if self.nodes:
+            self.wait_token()  # of two that begin at once either may make it
         i = len(self.nodes)
         more = () if doors is None else (
             "--listen", f"tls:127.0.0.1:{tls}", "--listen", f"proxy:127.0.0.1:{proxy}",
@@ -78,6 +80,10 @@ class Cluster:
         token = next(self.world.path.glob("state-*/admin-token")).read_text().strip()
         return next(n for n in self.nodes if n.alive()).api(token)
 
+    def wait_token(self):
+        wait_until(lambda: list(self.world.path.glob("state-*/admin-token")), 10,
+                   "the administrator's token is written")
+
     def token(self):
         return next(self.world.path.glob("state-*/admin-token")).read_text().strip()
 
@@ -91,8 +97,7 @@ class Cluster:
         live = [node for node in self.nodes if node.alive()]
         if not live:
             return
-        wait_until(lambda: list(self.world.path.glob("state-*/admin-token")), 10,
-                   "the administrator's token is written")
+        self.wait_token()
         for node in live:
             wait_until(lambda: self.known(node) == (n or len(live)), seconds,
                        f"{node.name} knows {n or len(live)} nodes")

@@ -3,6 +3,7 @@
 import collections
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -376,14 +377,17 @@ def test_a_clock_that_jumps(world, target):
 
 
 class Counting(Relay):
-    """Counts connections by the second in which they came."""
+    """Counts connections by the second in which they came to the kernel: this process, on a busy
+    machine, may be late."""
 
     def __init__(self, port):
         self.seconds = collections.Counter()
         super().__init__(port)
 
     def _one(self, near):
-        self.seconds[int(time.monotonic())] += 1
+        info = near.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
+        silent = int.from_bytes(info[44:48], sys.byteorder)  # tcpi_last_data_sent, in ms
+        self.seconds[int(time.monotonic() - silent / 1000)] += 1
         super()._one(near)
 
 
@@ -406,8 +410,8 @@ def test_a_herd_comes_to_the_node_that_is_left(world, target):
         agent.server = two
     wait_until(lambda: all(fetch(two.port, two.host(f"a{i}")).status == 200
                            for i in range(0, HERD, 10)), 60, "they serve at the other node")
+    wait_until(lambda: sum(counting.seconds.values()) >= HERD, 30, "all have tried")
     attempts = sum(counting.seconds.values())
-    assert attempts >= HERD
     assert max(counting.seconds.values()) <= attempts / 4, sorted(counting.seconds.items())
     for agent in herd:  # not one after the other
         agent.send_signal(signal.SIGINT)

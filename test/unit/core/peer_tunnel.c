@@ -186,6 +186,27 @@ static void test_ports_open_everywhere(void **state)
 	peer_rig_free(&w);
 }
 
+/* The message that tells of a new record may be lost, or have come before its node was known. */
+static void test_a_route_nobody_has_told_of(void **state)
+{
+	struct node_entry e;
+	struct peer_rig w;
+	struct peer_node *a = &w.node[0];
+
+	peer_rig_new(&w);
+	peer_rig_put(&w, "demo", "\"kind\":\"tcp\",\"port\":9000");
+	put_route(&w, "tcp/9000", "demo");
+	e = peer_rig_entry(&w, "laptop", 1, 1);
+	assert_int_equal(core_peer_serves(a->way[1].peer, STR("demo"), &e), 0);
+	peer_rig_run(&w, 5);
+	assert_string_equal(a->let, ""); /* as if it were an http tunnel */
+	e.route = true;
+	assert_int_equal(core_peer_serves(a->way[1].peer, STR("demo"), &e), 0);
+	peer_rig_run(&w, 5);
+	assert_string_equal(a->let, "demo");
+	peer_rig_free(&w);
+}
+
 /* What one node changes counts on the others in the same moment. */
 static void test_a_revoked_account(void **state)
 {
@@ -303,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_read_before_is_old),
 		cmocka_unit_test(test_custom_domain_elsewhere),
 		cmocka_unit_test(test_ports_open_everywhere),
+		cmocka_unit_test(test_a_route_nobody_has_told_of),
 		cmocka_unit_test(test_a_revoked_account),
 		cmocka_unit_test(test_temporary),
 		cmocka_unit_test(test_temporary_at_a_start),
