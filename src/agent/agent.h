@@ -49,10 +49,10 @@
  * has none: so often within so long, after a wait of up to AGENT_MOVE_MS, and of up to
  * AGENT_MOVE_GROWTH times as long each time.
  */
-#define AGENT_MOVES_MAX	  4
+#define AGENT_MOVES_MAX	  6
 #define AGENT_MOVES_MS	  600000
 #define AGENT_MOVE_MS	  8000
-#define AGENT_MOVE_GROWTH 3
+#define AGENT_MOVE_GROWTH 2
 
 /* A node that drains asks us to come again; the address is a load balancer's, which may send us to
  * it once more. Then we ask again, so often, after so long and up to twice as long more. */
