@@ -98,6 +98,14 @@ size_t core_n_remote(const struct core *c)
 	return c->remotes.n;
 }
 
+void peer_new_places(struct core *c, struct str tunnel)
+{
+	struct remotes *rs = peer_find(c, tunnel);
+
+	for (struct remote *r = rs == NULL ? NULL : rs->first; r != NULL; r = r->next)
+		r->place = ++c->place_number;
+}
+
 /* ---- what a peer serves ---- */
 
 /* As it was before a change, so that what hangs on it follows. */

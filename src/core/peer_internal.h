@@ -82,4 +82,8 @@ void peer_tell_gone(struct tunnel *t);
 /* This node has written or dropped a record. */
 void peer_tell_wrote(struct core *c, const struct store_record *rec);
 
+/* The name has changed hands: streams that were kept to those who serve it elsewhere are not used
+ * any more. */
+void peer_new_places(struct core *c, struct str tunnel);
+
 #endif

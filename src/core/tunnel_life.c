@@ -63,6 +63,8 @@ int tunnel_set(struct tunnel *t, const struct record_tunnel *r, uint64_t version
 	t->sessions_max = r->sessions_max; /* those who serve already stay */
 	t->port = r->port;
 	t->temporary = r->temporary;
+	if (t->account[0] != '\0' && strcmp(t->account, r->account) != 0)
+		peer_new_places(t->core, t->entry.key);
 	memcpy(t->account, r->account, sizeof t->account);
 	LIST_FOR_EACH_SAFE (link, &t->hosts) {
 		struct tunnel_host *h = CONTAINER_OF(link, struct tunnel_host, link);

@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "core/peer_internal.h"
 
+_Static_assert((int)CORE_ID_TEXT == (int)VISIT_OWNER_TEXT, "an account's id");
+
 /* A session that has lately moved so much more than another is busy with something large. */
 #define BULK_BYTES (2 * 1024 * 1024)
 
@@ -241,13 +243,15 @@ void tunnel_used(struct tunnel *t, uint64_t place)
 /* A stream to a session. Who has passed the visit on is nothing to its agent. */
 static int pool_open(struct tunnel *t, struct serving *s, struct visit *visit, struct wire **out)
 {
-	char via[VISIT_VIA_TEXT];
+	char via[VISIT_VIA_TEXT], owner[VISIT_OWNER_TEXT];
 	int e;
 
 	memcpy(via, visit->via, sizeof via);
-	visit->via[0] = '\0';
+	memcpy(owner, visit->owner, sizeof owner);
+	visit->via[0] = visit->owner[0] = '\0';
 	e = session_open(s->member->opt.session, visit, out);
 	memcpy(visit->via, via, sizeof via);
+	memcpy(visit->owner, owner, sizeof owner);
 	if (e != 0)
 		return e;
 	pool_to_end(t, s);
@@ -263,6 +267,8 @@ static int pool_pass_on(struct tunnel *t, struct remote *r, const struct visit *
 	struct visit hop = *visit;
 	int e = visit_via_add(&hop, t->core->opt.cluster.self);
 
+	/* who knows of a record later than we do, or not yet, must not take ours for his */
+	memcpy(hop.owner, t->account, sizeof hop.owner);
 	if (e == 0)
 		e = p->opt.open(p->opt.arg, &hop, out);
 	if (e == 0)
@@ -283,6 +289,13 @@ static int pool_try(struct tunnel *t, const struct pool_choice *choice, struct v
 	return e == ERR_DRAIN || e == ERR_NOSESSION || e == ERR_UNREACH ? ERR_AGAIN : e;
 }
 
+/* Is it the tunnel that the visitor's first node has found? A name may have changed hands, which
+ * one of the two has not heard of yet. */
+static bool pool_is_meant(const struct tunnel *t, const struct visit *visit)
+{
+	return visit->owner[0] == '\0' || strcmp(visit->owner, t->account) == 0;
+}
+
 int tunnel_dial_next(struct tunnel *t, struct visit *visit, struct tunnel_tried *tried,
 		     struct wire **out)
 {
@@ -292,7 +305,7 @@ int tunnel_dial_next(struct tunnel *t, struct visit *visit, struct tunnel_tried 
 	uint64_t dial = ++t->dials;
 	bool down = false;
 
-	if (tried->n == TUNNEL_TRIES_MAX)
+	if (tried->n == TUNNEL_TRIES_MAX || !pool_is_meant(t, visit))
 		return ERR_NOSESSION;
 	pool_mark(t, tried, dial);
 	memcpy(visit->tunnel, t->name, sizeof visit->tunnel);

@@ -19,7 +19,8 @@ enum {
 			VISIT_END_MAX + sizeof "; host=\"\"" - 1 + HOSTNAME_AUTHORITY_MAX +
 			sizeof "; sni=" - 1 + HOSTNAME_MAX + sizeof "; service=" - 1 +
 			VISIT_SERVICE_TEXT - 1 + sizeof "; tls=1" - 1 + sizeof "; via=\"\"" - 1 +
-			VISIT_VIA_TEXT - 1, /* 1040 */
+			VISIT_VIA_TEXT - 1 + sizeof "; owner=" - 1 + VISIT_OWNER_TEXT -
+			1, /* 1063 */
 };
 _Static_assert((int)VISIT_LONGEST <= (int)VISIT_MAX, "a valid visit does not fit");
 
@@ -83,6 +84,11 @@ static bool visit_via_ok(struct str via)
 		first = id;
 	}
 	return n <= VISIT_VIA_MAX;
+}
+
+static bool visit_owner_ok(struct str s)
+{
+	return s.len < VISIT_OWNER_TEXT && ident_ok(s);
 }
 
 size_t visit_via_n(const struct visit *v)
@@ -153,11 +159,12 @@ int visit_format(const struct visit *v, char out[VISIT_MAX + 1], size_t *len)
 	struct str sni = {v->sni, strnlen(v->sni, sizeof v->sni)};
 	struct str service = {v->service, strnlen(v->service, sizeof v->service)};
 	struct str via = visit_via(v);
+	struct str owner = {v->owner, strnlen(v->owner, sizeof v->owner)};
 	struct pen pen = pen_on(out, VISIT_MAX);
 
 	if (!visit_tunnel_ok(tunnel) || (host.len > 0 && !hostname_authority_ok(host)) ||
 	    (sni.len > 0 && !hostname_resolvable(sni)) || (service.len > 0 && !ident_ok(service)) ||
-	    (via.len > 0 && !visit_via_ok(via)))
+	    (via.len > 0 && !visit_via_ok(via)) || (owner.len > 0 && !visit_owner_ok(owner)))
 		return ERR_INVAL;
 	pen_str(&pen, STR("in="));
 	pen_str(&pen, str_of(visit_ingress_name(v->ingress)));
@@ -185,6 +192,10 @@ int visit_format(const struct visit *v, char out[VISIT_MAX + 1], size_t *len)
 		pen_str(&pen, STR("; via=\""));
 		pen_str(&pen, via);
 		pen_char(&pen, '"');
+	}
+	if (owner.len > 0) {
+		pen_str(&pen, STR("; owner="));
+		pen_str(&pen, owner);
 	}
 	CHECK(!pen.full);
 	*pen.at = '\0';
@@ -257,6 +268,11 @@ static int visit_set_via(struct visit *v, struct str value)
 	return visit_via_ok(value) ? str_copy(v->via, sizeof v->via, value) : ERR_PROTO;
 }
 
+static int visit_set_owner(struct visit *v, struct str value)
+{
+	return visit_owner_ok(value) ? str_copy(v->owner, sizeof v->owner, value) : ERR_PROTO;
+}
+
 static const struct visit_key {
 	const char *name;
 	int (*set)(struct visit *v, struct str value);
@@ -265,6 +281,7 @@ static const struct visit_key {
 	{"in", visit_set_ingress},	{"tunnel", visit_set_tunnel}, {"for", visit_set_for},
 	{"by", visit_set_by},		{"host", visit_set_host},     {"sni", visit_set_sni},
 	{"service", visit_set_service}, {"tls", visit_set_tls},	      {"via", visit_set_via},
+	{"owner", visit_set_owner},
 };
 
 enum { VISIT_REQUIRED = 3 };

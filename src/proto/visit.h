@@ -8,12 +8,13 @@
 #include "proto/node_entry.h"
 
 enum {
-	/* Bytes of the header value. The longest valid visit has 1040, see visit.c; the rest is for
+	/* Bytes of the header value. The longest valid visit has 1063, see visit.c; the rest is for
 	 * members of later versions. */
 	VISIT_MAX = 1280,
 	VISIT_SERVICE_TEXT = IDENT_TEXT, /* a service's name, NUL included */
 	VISIT_VIA_MAX = 2,		 /* nodes that may pass a visit on, one after the other */
 	VISIT_VIA_TEXT = VISIT_VIA_MAX * NODE_ID_TEXT, /* their ids, NUL included */
+	VISIT_OWNER_TEXT = 16,			       /* an account's id, NUL included */
 };
 
 /* The door the visitor came through. */
@@ -39,6 +40,8 @@ struct visit {
 	char service[VISIT_SERVICE_TEXT];
 	/* Between nodes: the ids of those that have passed it on, "," between them; or empty. */
 	char via[VISIT_VIA_TEXT];
+	/* Between nodes: whose tunnel the first of them has found under this name; or empty. */
+	char owner[VISIT_OWNER_TEXT];
 };
 
 /* "http", "sni", "tcp", "udp". */
@@ -62,7 +65,7 @@ int visit_via_add(struct visit *v, const char *id) MUST_CHECK;
 
 /*
  * Write the value: in=http; tunnel=a; for="192.0.2.1:4711"; by="[::1]:443"; host="a.example";
- * sni=a.example; service=web; tls=1; via="0123456789abcdef"
+ * sni=a.example; service=web; tls=1; via="0123456789abcdef"; owner=abc
  *   out   gets the NUL-terminated text; empty members are left out.
  *   *len  set to the bytes written, without the NUL.
  * Returns 0, or ERR_INVAL when visit_parse() would not read it back (a member that is not what its

@@ -341,6 +341,34 @@ static void test_two_hops(void **state)
 	peer_rig_free(&w);
 }
 
+/* The name has been deleted, and made anew by somebody else: one of two nodes has not heard of it.
+ */
+static void test_a_name_that_has_changed_hands(void **state)
+{
+	struct visit v = {.ingress = VISIT_TCP};
+	struct wire *wire;
+	uint64_t place;
+	struct peer_rig w;
+	struct fake f;
+
+	peer_rig_new(&w);
+	peer_rig_serve(&w, &f, 2, "laptop");
+	assert_int_equal(peer_rig_lookup(&w, 0, "demo", NULL), 0);
+	w.node[2].through = true;
+	assert_int_equal(tunnel_dial(peer_rig_demo(&w, 0), &v, &place, &wire), 0);
+	assert_int_equal(f.n_opened, 1);
+	assert_string_equal(w.node[2].visit.owner, w.ann.account);
+	assert_string_equal(v.owner, "");
+
+	/* as a node would ask that knows of the new owner already */
+	v = w.node[2].visit;
+	str_printf(v.owner, sizeof v.owner, "somebody");
+	assert_int_equal(tunnel_dial(peer_rig_demo(&w, 2), &v, &place, &wire), ERR_NOSESSION);
+	assert_int_equal(f.n_opened, 1);
+	fake_leave(&f);
+	peer_rig_free(&w);
+}
+
 static void test_a_node_dies_while_it_is_dialled(void **state)
 {
 	struct tunnel_tried tried = {.n = 0};
@@ -367,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_where_to),
 		cmocka_unit_test(test_equals_share),
 		cmocka_unit_test(test_two_hops),
+		cmocka_unit_test(test_a_name_that_has_changed_hands),
 		cmocka_unit_test(test_a_node_dies_while_it_is_dialled),
 	};
 

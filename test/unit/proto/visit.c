@@ -36,6 +36,7 @@ static void assert_same(const struct visit *a, const struct visit *b)
 	assert_string_equal(a->sni, b->sni);
 	assert_string_equal(a->service, b->service);
 	assert_string_equal(a->via, b->via);
+	assert_string_equal(a->owner, b->owner);
 }
 
 static void test_format(void **state)
@@ -81,6 +82,10 @@ static void test_format(void **state)
 		{"and by another one",
 		 {.ingress = VISIT_TCP, .tls = true, .tunnel = "a", .via = ID1 "," ID2},
 		 "in=tcp; tunnel=a; tls=1; via=\"" ID1 "," ID2 "\""},
+		{"meant for somebody's tunnel",
+		 {.ingress = VISIT_TCP, .tunnel = "a", .via = ID1, .owner = "abc"},
+		 "in=tcp; tunnel=a; via=\"" ID1 "\"; owner=abc"},
+		{"an owner that is none", {.tunnel = "a", .owner = "a b"}, NULL},
 		{"passed on by half a node", {.tunnel = "a", .via = "0123"}, NULL},
 		{"passed on by a node that ends the value",
 		 {.tunnel = "a", .via = "012345678\"; tls="},
@@ -128,13 +133,14 @@ static void test_longest(void **state)
 		.sni = N253,
 		.service = L63 "d",
 		.via = ID1 "," ID2,
+		.owner = "123456789012345",
 	};
 	struct visit want = v, back;
 	char out[VISIT_MAX + 1];
 	size_t len;
 
 	assert_int_equal(visit_format(&v, out, &len), 0);
-	assert_int_equal(len, 1040); /* as the header says */
+	assert_int_equal(len, 1063); /* as the header says */
 	assert_int_equal(visit_parse((struct str){out, len}, &back), 0);
 	strcpy(want.visitor.ip, V6);
 	strcpy(want.local.ip, V6);
@@ -156,6 +162,9 @@ static void test_unterminated(void **state)
 	memset(v.via, 'a', sizeof v.via);
 	assert_int_equal(visit_format(&v, out, &len), ERR_INVAL);
 	memset(v.via, 0, sizeof v.via);
+	memset(v.owner, 'a', sizeof v.owner);
+	assert_int_equal(visit_format(&v, out, &len), ERR_INVAL);
+	memset(v.owner, 0, sizeof v.owner);
 	memset(v.visitor.ip, '1', sizeof v.visitor.ip);
 	assert_int_equal(visit_format(&v, out, &len), ERR_INVAL);
 }
@@ -238,6 +247,9 @@ static void test_parse_refused(void **state)
 		{"an empty service", "in=http; tunnel=a; service=\"\"", ERR_PROTO},
 		{"a service of 65 letters", "in=http; tunnel=a; service=" L63 "de", ERR_PROTO},
 		{"two services", "in=http; tunnel=a; service=a; service=b", ERR_PROTO},
+		{"an owner whose id is too long", "in=http; tunnel=a; owner=1234567890123456",
+		 ERR_PROTO},
+		{"nobody's tunnel", "in=http; tunnel=a; owner=", ERR_PROTO},
 		{"via nobody", "in=http; tunnel=a; via=\"\"", ERR_PROTO},
 		{"an id in upper case", "in=http; tunnel=a; via=0123456789ABCDEF", ERR_PROTO},
 		{"an id that is too short", "in=http; tunnel=a; via=0123456789abcde", ERR_PROTO},
