@@ -137,6 +137,15 @@ static void cluster_on_node(void *arg, const struct roster_node *n)
 	cluster_tell_changed(c);
 }
 
+/* Also when it is what it was: those whom we have sent there since are counted anew. */
+static void cluster_on_carries(void *arg, const struct roster_node *n)
+{
+	struct cluster_peer *p = cluster_find(arg, n->id);
+
+	if (p != NULL && p->core != NULL)
+		core_peer_set_load(p->core, n->visitors);
+}
+
 static void cluster_on_gone(void *arg, const char *id)
 {
 	struct cluster *c = arg;
@@ -185,6 +194,7 @@ static void cluster_on_load(void *arg, uint32_t *sessions, uint32_t *visitors)
 
 static const struct roster_owner cluster_roster_owner = {
 	.node = cluster_on_node,
+	.carries = cluster_on_carries,
 	.gone = cluster_on_gone,
 	.serves = cluster_on_serves,
 	.wrote = cluster_on_wrote,

@@ -44,6 +44,8 @@ struct roster_node {
 struct roster_owner {
 	/* A node has come, or what it says of itself has changed. Borrowed for the call. */
 	void (*node)(void *arg, const struct roster_node *n);
+	/* It says what it carries, perhaps the same as before. May be NULL. */
+	void (*carries)(void *arg, const struct roster_node *n);
 	/* It is gone; afterwards its id is free again. */
 	void (*gone)(void *arg, const char *id);
 	/* It serves a tunnel so; entry NULL: not any more. Only between node() and gone(). */

@@ -120,6 +120,8 @@ int roster_hear_said(struct roster_peer *p, const struct node_message *m)
 		p->said = n;
 		r->owner->node(r->arg, &p->said);
 	}
+	if (r->owner->carries != NULL)
+		r->owner->carries(r->arg, &p->said);
 	return 0;
 }
 

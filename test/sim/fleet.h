@@ -11,6 +11,7 @@
 #define KAREZ_SIM_FLEET_H
 
 #include "app/node.h"
+#include "proto/node_message.h"
 #include "sim/cable.h"
 #include "sim/caller.h"
 #include "sim/fleet_host.h"
@@ -27,7 +28,7 @@
 #define FLEET_PORT_FIRST  9000
 #define FLEET_PORTS	  8
 #define FLEET_DEAD_MAX	  128
-#define FLEET_TAPE	  64 /* messages that may be sent again */
+#define FLEET_TAPE	  64 /* messages of a kind that may be sent again */
 #define FLEET_VISITS_MAX  8192
 #define FLEET_NOBODY	  (-1)
 
@@ -76,6 +77,15 @@ struct fleet_dead {
 	uint64_t at_ms;
 };
 
+/* The last messages of a kind. */
+struct fleet_tape {
+	struct fleet_taped {
+		char from[NODE_ID_TEXT], to[NODE_ID_TEXT]; /* to "": all */
+		struct buf message;			   /* owned; empty: none */
+	} all[FLEET_TAPE];
+	unsigned n; /* so far */
+};
+
 enum fleet_act { FLEET_KICK, FLEET_DROP, FLEET_OFF, FLEET_ON, FLEET_ACTS };
 
 /* Whoever changes records: one call of the API after another, at some node. */
@@ -105,11 +115,7 @@ struct fleet {
 	uint64_t away_ms; /* until then the bus is away; 0: it is there */
 	struct fleet_dead dead[FLEET_DEAD_MAX];
 	unsigned n_dead;
-	struct {
-		char to[NODE_ID_TEXT];
-		struct buf message; /* owned */
-	} tape[FLEET_TAPE];
-	unsigned n_taped;
+	struct fleet_tape tapes[NODE_MESSAGE_OTHER];	/* by kind */
 	struct fleet_visitor *visits[FLEET_VISITS_MAX]; /* owned */
 	unsigned n_visits, n_visiting;
 	bool calm;	    /* no faults any more */
@@ -165,6 +171,24 @@ void fleet_net_init(struct fleet *f);
 void fleet_net_tick(struct fleet *f);
 void fleet_net_calm(struct fleet *f);
 void fleet_net_free(struct fleet *f);
+
+/* Nothing passes between two nodes until then; what is open is silent, or breaks. */
+void fleet_net_part(struct fleet *f, unsigned a, unsigned b, enum mem_way way, uint64_t until_ms);
+
+/* ---- fleet_tape.c ---- */
+
+/* A message was sent. */
+void fleet_tape_add(struct fleet *f, struct str message);
+
+/* So many of them, by chance, come again; or all of them, to every node that they were meant for.
+ */
+void fleet_tape_some(struct fleet *f, unsigned many);
+void fleet_tape_all(struct fleet *f);
+
+/* Messages are lost no more. Orders of those who live are forgotten: one that a node has not heard
+ * yet is not said again when it comes late. */
+void fleet_tape_calm(struct fleet *f);
+void fleet_tape_free(struct fleet *f);
 
 /* ---- fleet_clerk.c ---- */
 

@@ -43,21 +43,6 @@ static void fault_end_node(struct fleet *f)
 		fleet_node_drain(n, 1000 + dice_length(&f->stage.dice, 20000), back_ms);
 }
 
-static void fault_part(struct fleet *f, unsigned a, unsigned b, enum mem_way way, uint64_t until)
-{
-	const char *ia = f->nodes[a].id, *ib = f->nodes[b].id;
-
-	stage_note(&f->stage, "nodes %u and %u are parted way=%d until=%llu", a, b, way,
-		   (unsigned long long)until);
-	f->ways[a][b] = f->ways[b][a] = (struct fleet_way){way, until};
-	if (f->nodes[a].node == NULL || f->nodes[b].node == NULL)
-		return;
-	if (way == MEM_REFUSED)
-		mem_hop_cut_between(&f->hops, ia, ib);
-	else
-		mem_hop_freeze_between(&f->hops, ia, ib, true);
-}
-
 static void fault_hops(struct fleet *f)
 {
 	unsigned a = dice_range(&f->stage.dice, 0, f->n_nodes - 1);
@@ -66,8 +51,8 @@ static void fault_hops(struct fleet *f)
 	if (dice_chance(&f->stage.dice, 40))
 		mem_hop_cut(&f->hops);
 	else
-		fault_part(f, a, b, dice_chance(&f->stage.dice, 50) ? MEM_REFUSED : MEM_SILENT,
-			   fault_until(f, 40000));
+		fleet_net_part(f, a, b, dice_chance(&f->stage.dice, 50) ? MEM_REFUSED : MEM_SILENT,
+			       fault_until(f, 40000));
 }
 
 static void fault_bus(struct fleet *f)
@@ -101,23 +86,16 @@ static void fault_slow_node(struct fleet *f)
 	}
 	for (unsigned i = 0; i < f->n_nodes; i++)
 		if (i != n->index)
-			fault_part(f, n->index, i, MEM_SILENT, until);
+			fleet_net_part(f, n->index, i, MEM_SILENT, until);
 }
 
 /* What somebody has said, perhaps a process that is no more, is said again. */
 static void fault_replay(struct fleet *f)
 {
-	unsigned n = MIN(f->n_taped, FLEET_TAPE);
-	unsigned many = dice_range(&f->stage.dice, 1, 20);
-
-	stage_note(&f->stage, "%u messages come again", many);
-	for (unsigned i = 0; i < many && n > 0; i++) {
-		unsigned which = dice_range(&f->stage.dice, 0, n - 1);
-		const struct fleet_node *to = fault_node(f);
-
-		if (to->node != NULL)
-			lossy_net_inject(f->bus, to->id, buf_str(&f->tape[which].message));
-	}
+	if (dice_chance(&f->stage.dice, 50))
+		fleet_tape_some(f, dice_range(&f->stage.dice, 1, 20));
+	else
+		fleet_tape_all(f);
 }
 
 static void fault_agent(struct fleet *f)
@@ -125,9 +103,10 @@ static void fault_agent(struct fleet *f)
 	struct fleet_host *h = fault_host(f);
 	uint32_t back_ms = dice_length(&f->stage.dice, 10000);
 
-	switch (dice_range(&f->stage.dice, 0, 3)) {
+	switch (dice_range(&f->stage.dice, 0, 4)) {
 	case 0: fleet_host_stop(h, back_ms); break;
 	case 1: fleet_host_unplug(h, dice_range(&f->stage.dice, 1, 40000)); break;
+	case 2: fleet_host_vanish(h, back_ms); break;
 	default: fleet_host_kill(h, back_ms);
 	}
 }

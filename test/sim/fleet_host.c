@@ -217,20 +217,39 @@ static bool host_has_cable(const struct fleet_host *h, const struct cable *c)
 	return c->kind == CABLE_SESSION && c->host % FLEET_HOSTS_MAX == h->index;
 }
 
-void fleet_host_kill(struct fleet_host *h, uint32_t back_ms)
+/* silent: nobody hears that its sessions have ended. */
+static void host_end_run(struct fleet_host *h, bool silent, uint32_t back_ms)
 {
-	if (h->run == NULL)
-		return;
-	stage_note(host_stage(h), "kill run %u.%u back_ms=%u", h->index, h->run->number, back_ms);
 	LIST_FOR_EACH_SAFE (link, &host_stage(h)->cables) {
 		struct cable *c = CONTAINER_OF(link, struct cable, link);
 
-		if (host_has_cable(h, c))
+		if (!host_has_cable(h, c))
+			continue;
+		if (silent && c->kind == CABLE_SESSION)
+			cable_freeze(c, FLEET_DARK_MS);
+		else
 			cable_cut(c);
 	}
 	run_release(h->run);
 	/* A process that starts within the same millisecond has no newer epoch. */
 	ev_timer_set(host_stage(h)->ev, &h->start, 1 + back_ms);
+}
+
+void fleet_host_kill(struct fleet_host *h, uint32_t back_ms)
+{
+	if (h->run == NULL)
+		return;
+	stage_note(host_stage(h), "kill run %u.%u back_ms=%u", h->index, h->run->number, back_ms);
+	host_end_run(h, false, back_ms);
+}
+
+void fleet_host_vanish(struct fleet_host *h, uint32_t back_ms)
+{
+	if (h->run == NULL)
+		return;
+	stage_note(host_stage(h), "run %u.%u vanishes back_ms=%u", h->index, h->run->number,
+		   back_ms);
+	host_end_run(h, true, back_ms);
 }
 
 void fleet_host_stop(struct fleet_host *h, uint32_t back_ms)

@@ -50,6 +50,10 @@ void fleet_host_init(struct fleet *f, unsigned index);
 /* kill -9: whatever it had open resets at once. It is started again after so long. */
 void fleet_host_kill(struct fleet_host *h, uint32_t back_ms);
 
+/* Its machine is gone without a word, and all that it had open is silent. Another one is there
+ * after so long. */
+void fleet_host_vanish(struct fleet_host *h, uint32_t back_ms);
+
 /* Ctrl-C, and started again after so long. */
 void fleet_host_stop(struct fleet_host *h, uint32_t back_ms);
 

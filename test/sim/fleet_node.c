@@ -298,12 +298,7 @@ static enum mem_way net_way(void *arg, const char *from, const char *to)
 
 static void net_tap(void *arg, const char *from, const char *to, struct str message)
 {
-	struct fleet *f = arg;
-	unsigned i = f->n_taped++ % FLEET_TAPE;
-
-	buf_free(&f->tape[i].message);
-	str_printf(f->tape[i].to, sizeof f->tape[i].to, "%s", to == NULL ? "" : to);
-	CHECK(buf_add(&f->tape[i].message, message.p, message.len, BUS_MESSAGE_MAX) == 0);
+	fleet_tape_add(arg, message);
 }
 
 void fleet_net_init(struct fleet *f)
@@ -336,6 +331,21 @@ static void net_note_bus(struct fleet *f, struct fleet_node *n)
 	for (unsigned i = 0; i < f->n_nodes; i++)
 		if (n == NULL || n == &f->nodes[i])
 			f->nodes[i].off_bus_ms = ev_now_ms(f->stage.ev);
+}
+
+void fleet_net_part(struct fleet *f, unsigned a, unsigned b, enum mem_way way, uint64_t until_ms)
+{
+	const char *ia = f->nodes[a].id, *ib = f->nodes[b].id;
+
+	stage_note(&f->stage, "nodes %u and %u are parted way=%d until=%llu", a, b, way,
+		   (unsigned long long)until_ms);
+	f->ways[a][b] = f->ways[b][a] = (struct fleet_way){way, until_ms};
+	if (f->nodes[a].node == NULL || f->nodes[b].node == NULL)
+		return;
+	if (way == MEM_REFUSED)
+		mem_hop_cut_between(&f->hops, ia, ib);
+	else
+		mem_hop_freeze_between(&f->hops, ia, ib, true);
 }
 
 static void net_open_way(struct fleet *f, unsigned a, unsigned b)
@@ -382,15 +392,17 @@ void fleet_net_tick(struct fleet *f)
 
 void fleet_net_calm(struct fleet *f)
 {
-	struct lossy_rules rules = {.delay_ms = dice_length(&f->stage.dice, 20)};
+	struct lossy_rules rules = {.delay_ms = dice_length(&f->stage.dice, 20),
+				    .tap = net_tap,
+				    .arg = f};
 
 	net_heal(f, true);
+	fleet_tape_calm(f);
 	lossy_net_rule(f->bus, &rules);
 }
 
 void fleet_net_free(struct fleet *f)
 {
 	lossy_net_free(f->bus);
-	for (size_t i = 0; i < FLEET_TAPE; i++)
-		buf_free(&f->tape[i].message);
+	fleet_tape_free(f);
 }

@@ -281,6 +281,62 @@ static void rules_tick_dead(struct fleet *f)
 		}
 }
 
+bool fleet_rules_know_dead(const struct fleet *f)
+{
+	for (unsigned i = 0; i < f->n_dead; i++)
+		for (unsigned a = 0; a < f->n_nodes; a++)
+			if (f->nodes[a].node != NULL &&
+			    rules_peer(&f->nodes[a], f->dead[i].id) != NULL)
+				return true;
+	return false;
+}
+
+/* ---- agents' older processes ---- */
+
+/* Does this node serve the tunnel for a newer process of the same agent? */
+static bool rules_has_newer(const struct fleet_node *n, const struct serving *old)
+{
+	struct map_entry *e = map_get(&rules_core(n)->tunnels, old->tunnel->entry.key);
+
+	if (e == NULL)
+		return false;
+	LIST_FOR_EACH (link, &CONTAINER_OF(e, struct tunnel, entry)->serving) {
+		const struct member *m = CONTAINER_OF(link, struct serving, of_tunnel)->member;
+
+		if (m->agent_number == old->member->agent_number &&
+		    m->opt.agent.epoch > old->member->opt.agent.epoch)
+			return true;
+	}
+	return false;
+}
+
+static void rules_look_older(struct fleet *f, const struct fleet_node *n, const struct tunnel *t)
+{
+	LIST_FOR_EACH (link, &t->serving) {
+		const struct serving *s = CONTAINER_OF(link, struct serving, of_tunnel);
+
+		for (unsigned i = 0; i < f->n_nodes; i++)
+			if (f->nodes[i].node != NULL && rules_has_newer(&f->nodes[i], s))
+				stage_fail(&f->stage,
+					   "%s is served at node %u by an older process of an "
+					   "agent, at node %u by a newer one",
+					   t->name, n->index, i);
+	}
+}
+
+static void rules_tick_older(struct fleet *f)
+{
+	if (rules_now(f) <= f->steady_ms + KNOWN_MS)
+		return;
+	for (unsigned i = 0; i < f->n_nodes; i++) {
+		const struct core *c = f->nodes[i].node == NULL ? NULL : rules_core(&f->nodes[i]);
+		struct map_entry *e = c == NULL ? NULL : map_next(&c->tunnels, NULL);
+
+		for (; e != NULL; e = map_next(&c->tunnels, e))
+			rules_look_older(f, &f->nodes[i], CONTAINER_OF(e, struct tunnel, entry));
+	}
+}
+
 /* ---- passing on ---- */
 
 static void rules_tick_hops(struct fleet *f)
@@ -307,6 +363,7 @@ void fleet_rules_tick(struct fleet *f)
 {
 	rules_tick_known(f);
 	rules_tick_dead(f);
+	rules_tick_older(f);
 	rules_tick_hops(f);
 }
 

@@ -4,6 +4,7 @@
  * - a name and a port have one owner, and all nodes mean the same one;
  * - a visitor is answered by a target of the tunnel that it asked for, at whatever node it comes
  * in;
+ * - an older process of an agent serves nothing any more, at no node, once a newer one does;
  * - a node that has died is known to nobody any more once its lease is over and two beats have
  *   passed, and nothing that it once said brings it back;
  * - when nothing changes and nothing is lost, every node knows exactly what every other one serves
@@ -38,6 +39,9 @@ void fleet_rules_tick(struct fleet *f);
 
 /* Does every node know every other one, and exactly what it serves? tell: say so if not. */
 bool fleet_rules_all_know(struct fleet *f, bool tell);
+
+/* Does a node still know a process that is no more? */
+bool fleet_rules_know_dead(const struct fleet *f);
 
 /* Nothing changes and nobody asks: all that is known is the same everywhere, and nothing is left
  * over. */

@@ -1,12 +1,14 @@
 /*
  * What must work when all is well: everything that is served answers at every node; an order and a
- * change reach every node at once; a node that dies, or drains, costs no visitor of what others
- * serve as well.
+ * change reach every node at once; a node that dies, drains, or cannot be reached, costs no visitor
+ * of what others serve as well; an agent that vanishes is served at once by its next process,
+ * wherever its sessions were; and what was said before changes nothing when it is said again.
  */
 #include <string.h>
 
 #include "base/err.h"
 #include "core/core_internal.h"
+#include "session/session.h"
 #include "sim/fleet.h"
 #include "sim/fleet_rules.h"
 
@@ -14,13 +16,20 @@
 #define HEAL_MS 40000
 /* How often that is looked at. */
 #define LOOK_MS 100
-/* All is served, and so it stays: the beats have come. */
-#define STEADY_MS 6000
+/* All is served, and so it stays: the beats have come, and a node that was out of reach is tried
+ * again, HOP_CONNECT_MS and the longest time for which it is avoided after the last fault. */
+#define STEADY_MS 7000
 /* An answer in calm, and after a node has died. */
-#define CALM_MS	 3000
+#define CALM_MS	 1000
 #define DEATH_MS 1000
 /* News from node to node, and from there to an agent on a slow cable. */
 #define NEWS_MS 2000
+/* Two nodes are parted for so long. Within QUIET_MS what is between them falls quiet enough to be
+ * asked for a sign of life, and beats say that nobody is being served; within FOUND_MS it is found
+ * out that there is none. Connections die later than what is tried then ends. */
+#define PART_MS	 12000
+#define QUIET_MS (BUS_BEAT_MS + 500)
+#define FOUND_MS 1500
 
 static uint64_t script_now(const struct fleet *f)
 {
@@ -80,13 +89,14 @@ void fleet_script_heal(struct fleet *f, uint32_t *heal_ms)
 	}
 	*heal_ms = MAX(*heal_ms, (uint32_t)(script_now(f) - since));
 	script_wait(f, FLEET_TICK_MS + 1); /* what is served now has been seen */
-	while (!f->stage.failed && script_now(f) < f->steady_ms + STEADY_MS) {
+	/* who comes while a node that has died without a word is not missed yet may be sent there,
+	 * and waits until its lease is over and its connection has not shown that it lives */
+	while (!f->stage.failed &&
+	       (script_now(f) < f->steady_ms + STEADY_MS || fleet_rules_know_dead(f))) {
 		if (script_now(f) - since > 3 * HEAL_MS)
 			stage_fail(&f->stage, "agents do not come to rest");
 		script_wait(f, LOOK_MS);
 	}
-	if (!f->stage.failed)
-		(void)!fleet_rules_all_know(f, true);
 }
 
 /* ---- each act ---- */
@@ -153,20 +163,23 @@ static void script_act(struct fleet *f, enum fleet_act act)
 	f->calm = true;
 }
 
+static bool script_node_serves(const struct fleet_node *n, const struct fleet_tunnel *t)
+{
+	struct map_entry *e;
+
+	if (n->node == NULL)
+		return false;
+	e = map_get(&node_core(n->node)->tunnels, str_of(t->name));
+	return e != NULL && CONTAINER_OF(e, struct tunnel, entry)->n_serving > 0;
+}
+
 /* Does another node than n serve it? */
 static bool script_has_other(const struct fleet *f, const struct fleet_node *n,
 			     const struct fleet_tunnel *t)
 {
-	for (unsigned i = 0; i < f->n_nodes; i++) {
-		const struct fleet_node *o = &f->nodes[i];
-		struct map_entry *e;
-
-		if (o == n || o->node == NULL)
-			continue;
-		e = map_get(&node_core(o->node)->tunnels, str_of(t->name));
-		if (e != NULL && CONTAINER_OF(e, struct tunnel, entry)->n_serving > 0)
+	for (unsigned i = 0; i < f->n_nodes; i++)
+		if (&f->nodes[i] != n && script_node_serves(&f->nodes[i], t))
 			return true;
-	}
 	return false;
 }
 
@@ -195,19 +208,124 @@ static void script_lose(struct fleet *f, enum fleet_end how, bool drains)
 		script_wait(f, 1000);
 }
 
+/* An agent's machine is gone without a word, and it runs on another one: what its old sessions held
+ * does not wait until somebody finds out that they are silent. */
+static void script_vanish(struct fleet *f)
+{
+	struct fleet_host *h = &f->hosts[dice_range(&f->stage.dice, 0, f->n_hosts - 1)];
+	uint64_t since = script_now(f);
+	const char *what = "";
+
+	fleet_host_vanish(h, 0);
+	while (!f->stage.failed && script_missing(f, &what) != NULL) {
+		if (script_now(f) - since > HEAL_MS)
+			stage_fail(&f->stage, "nobody serves %s in place of who has vanished",
+				   what);
+		script_wait(f, LOOK_MS);
+	}
+	script_wait(f, NEWS_MS);
+	script_visit_all(f);
+}
+
+/* Node a passes on visitors of it; b is one of those to whom. */
+static bool script_passes_on(const struct fleet *f, const struct fleet_tunnel *t, unsigned a,
+			     unsigned b)
+{
+	return a != b && script_is_served(f, t) && !script_node_serves(&f->nodes[a], t) &&
+	       script_node_serves(&f->nodes[b], t) && script_has_other(f, &f->nodes[b], t);
+}
+
+/* Two nodes, such that one passes on visitors of some tunnels, and the other is not the only one to
+ * whom: these. Returns how many there are. */
+static size_t script_pick_part(struct fleet *f, unsigned *a, unsigned *b,
+			       struct fleet_tunnel *out[FLEET_TUNNELS_MAX])
+{
+	unsigned n = f->n_nodes * f->n_nodes, first = dice_range(&f->stage.dice, 0, n - 1);
+	size_t found = 0;
+
+	for (unsigned i = 0; i < n && found == 0; i++) {
+		*a = (first + i) % n / f->n_nodes;
+		*b = (first + i) % f->n_nodes;
+		for (unsigned k = 0; k < f->n_tunnels; k++)
+			if (script_passes_on(f, &f->tunnels[k], *a, *b))
+				out[found++] = &f->tunnels[k];
+	}
+	return found;
+}
+
+/* The same number of visitors for each of them, at the same time. */
+static void script_visit(struct fleet *f, struct fleet_node *n, struct fleet_tunnel *const *t,
+			 size_t n_tunnels, uint32_t within_ms)
+{
+	for (unsigned i = 0; i < 3 * n_tunnels && !f->stage.failed; i++)
+		fleet_visitor_come(n, t[i % n_tunnels], within_ms);
+}
+
+/* One node does not reach another any more, and does not hear so: as soon as it has found out, its
+ * visitors go to others. Returns false when there are no such nodes. */
+static bool script_part(struct fleet *f)
+{
+	struct fleet_tunnel *t[FLEET_TUNNELS_MAX];
+	unsigned a, b;
+	size_t n = script_pick_part(f, &a, &b, t);
+
+	if (n == 0)
+		return false;
+	script_visit(f, &f->nodes[a], t, n, CALM_MS);
+	script_wait_visitors(f);
+	if (f->stage.failed || !mem_hop_has(&f->hops, f->nodes[a].id, f->nodes[b].id))
+		return false;
+	fleet_net_part(f, a, b, MEM_SILENT, script_now(f) + PART_MS);
+	script_wait(f, QUIET_MS);
+	script_visit(f, &f->nodes[a], t, n, 0);
+	script_wait(f, FOUND_MS);
+	for (unsigned round = 0; round < 6 && !f->stage.failed; round++) {
+		script_visit(f, &f->nodes[a], t, n, DEATH_MS);
+		script_wait(f, dice_length(&f->stage.dice, 500));
+	}
+	script_wait_visitors(f);
+	return true;
+}
+
+/* Nothing of what was ever said counts when it is said again: nobody loses what it serves, and the
+ * rules see that nobody comes back. */
+static void script_replay(struct fleet *f)
+{
+	unsigned before[FLEET_HOSTS_MAX] = {0};
+
+	for (unsigned i = 0; i < f->n_hosts; i++)
+		if (f->hosts[i].run != NULL)
+			before[i] = f->hosts[i].run->number;
+	fleet_tape_all(f);
+	script_wait(f, NEWS_MS);
+	for (unsigned i = 0; i < f->n_hosts && !f->stage.failed; i++)
+		if (before[i] != 0 &&
+		    (f->hosts[i].run == NULL || f->hosts[i].run->number != before[i]))
+			stage_fail(&f->stage, "host %u ended by what was said before", i);
+	if (!f->stage.failed && fleet_rules_know_dead(f))
+		stage_fail(&f->stage, "what was said before brings back a node that is dead");
+}
+
 void fleet_script(struct fleet *f)
 {
 	uint32_t ms = 0;
 
 	script_visit_all(f);
-	switch (dice_range(&f->stage.dice, 0, 4)) {
+	switch (dice_range(&f->stage.dice, 0, 6)) {
 	case 0: script_act(f, FLEET_KICK); break;
 	case 1: script_act(f, FLEET_OFF); break;
 	case 2: script_lose(f, FLEET_STOPS, false); break;
 	case 3: script_lose(f, FLEET_DIES, false); break;
+	case 4: script_vanish(f); break;
+	case 5:
+		if (!script_part(f))
+			script_act(f, FLEET_KICK);
+		break;
 	default: script_lose(f, FLEET_STOPS, true);
 	}
 	if (!f->stage.failed)
 		fleet_script_heal(f, &ms);
+	if (!f->stage.failed)
+		script_replay(f);
 	script_visit_all(f);
 }

@@ -254,3 +254,14 @@ size_t mem_hop_n(const struct mem_hop *m)
 		n++;
 	return n;
 }
+
+bool mem_hop_has(const struct mem_hop *m, const char *from, const char *to)
+{
+	LIST_FOR_EACH (link, &m->conns) {
+		const struct mem_conn *c = CONTAINER_OF(link, struct mem_conn, link);
+
+		if (strcmp(c->name, from) == 0 && strcmp(c->to, to) == 0)
+			return true;
+	}
+	return false;
+}

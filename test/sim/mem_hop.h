@@ -39,6 +39,9 @@ void mem_hop_freeze_between(struct mem_hop *m, const char *a, const char *b, boo
 /* How many connections are there now. */
 size_t mem_hop_n(const struct mem_hop *m);
 
+/* Has one node a connection to another that it has dialled itself? By their ids. */
+bool mem_hop_has(const struct mem_hop *m, const char *from, const char *to);
+
 /* As a stranger: a raw wire to whoever listens at addr; NULL: nobody does. */
 struct wire *mem_hop_connect(struct mem_hop *m, struct ev *ev, const char *addr, const char *name);
 

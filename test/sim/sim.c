@@ -7,7 +7,7 @@
  * Of three seeds in a row one makes a cluster of nodes (it can be divided by three), the next one a
  * world of HTTP tunnels, and one a pool of agents behind ports. About every tenth is lived twice:
  * the second time must be the same to the last event. A KIND is fleet, world or pool: then each
- *seed makes one of these.
+ * seed makes one of these.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@
 #include "sim/pool.h"
 #include "sim/world.h"
 
-#define SEEDS	    1000
+#define SEEDS	    1500
 #define TWICE_EVERY 11 /* no multiple of three, so that all kinds are */
 #define JOBS_MAX    64
 

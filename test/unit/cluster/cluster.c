@@ -304,6 +304,10 @@ static void test_peers(void **state)
 	print_message("the load comes with the beats\n");
 	ev_sim_run_for(g.ev, BUS_BEAT_MS + 10);
 	assert_int_equal(b->core.peer->load, 100);
+	print_message("also when it is as before: whom the core has sent there since is in it\n");
+	b->core.peer->load += 5;
+	ev_sim_run_for(g.ev, BUS_BEAT_MS + 10);
+	assert_int_equal(b->core.peer->load, 100);
 
 	print_message("who leaves is gone, and with it its peer of core and hop\n");
 	cluster_free(a->cluster);
