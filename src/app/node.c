@@ -40,6 +40,7 @@ struct node {
 	void (*on_started)(void *arg, const struct core_started *result);
 	void *on_started_arg;
 	struct ev_timer drain_check;
+	uint64_t drain_agents_ms; /* so long the drain waits for agents to be elsewhere */
 	void (*drained)(void *arg);
 	void *drained_arg;
 };
@@ -223,11 +224,20 @@ static size_t node_n_tcp(const struct node *n)
 
 /* ---- draining ---- */
 
+/* Others are there, but the agents have not come to them yet: whoever visits their tunnels at
+ * another node is sent here until they have. */
+static bool node_waits_for_agents(const struct node *n)
+{
+	return n->others.cluster != NULL && cluster_n(n->others.cluster) > 0 &&
+	       ev_now_ms(n->ev) < n->drain_agents_ms && gateway_is_needed(n->gateway);
+}
+
 static void node_on_drain_check(void *arg)
 {
 	struct node *n = arg;
 
-	if (http_ingress_load(n->ingress) > 0 || node_n_tcp(n) > 0 || !list_empty(&n->conns)) {
+	if (http_ingress_load(n->ingress) > 0 || node_n_tcp(n) > 0 || !list_empty(&n->conns) ||
+	    node_waits_for_agents(n)) {
 		ev_timer_set(n->ev, &n->drain_check, DRAIN_CHECK_MS);
 		return;
 	}
@@ -254,6 +264,7 @@ void node_drain(struct node *n, void (*done)(void *arg), void *arg)
 	node_announce(n);
 	n->drained = done;
 	n->drained_arg = arg;
+	n->drain_agents_ms = ev_now_ms(n->ev) + node_drain_idle_ms(n);
 	ev_timer_set(n->ev, &n->drain_check, NODE_DRAIN_LEAST_MS);
 }
 

@@ -102,6 +102,9 @@ void gateway_recheck(struct gateway *g);
 /* What opt->nodes says may have changed: agents that are here are told, if it has. */
 void gateway_nodes_changed(struct gateway *g);
 
+/* Does a session serve a tunnel that no other node serves? See member_is_needed(). */
+bool gateway_is_needed(const struct gateway *g);
+
 /* Sessions that are open now. */
 size_t gateway_n_sessions(const struct gateway *g);
 

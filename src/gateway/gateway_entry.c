@@ -95,6 +95,17 @@ void gateway_entry_tell_all(struct gateway *g, struct str line)
 	}
 }
 
+bool gateway_is_needed(const struct gateway *g)
+{
+	LIST_FOR_EACH (link, &g->sessions) {
+		const struct gateway_entry *n = gateway_entry_of(link);
+
+		if (n->member != NULL && member_is_needed(n->member))
+			return true;
+	}
+	return false;
+}
+
 size_t gateway_n_sessions(const struct gateway *g)
 {
 	return g->n_sessions;
