@@ -464,6 +464,8 @@ int node_message_parse(struct str s, struct node_message *out)
 	}
 	if (e == 0 && (seen & node_message_needs[m.kind]) != node_message_needs[m.kind])
 		e = ERR_PROTO;
+	if (e == 0 && (seen & NODE_WORD_AT) != 0 && (seen & NODE_WORD_SPAN) != 0)
+		e = ERR_PROTO; /* both say where the list ends */
 	if (e == 0)
 		*out = m;
 	return e;

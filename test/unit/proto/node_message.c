@@ -171,6 +171,8 @@ static void test_parse(void **state)
 		{"a challenge without one", "karez/1 hello " A " 0 1 " B "\n", ERR_PROTO},
 		{"a short nonce", "karez/1 hello " A " 0 1 " B "\nnonce 12\n", ERR_PROTO},
 		{"a word twice", "karez/1 beat " A " 0 1 *\nat 0 0 0 0\nat 0 0 0 0\n", ERR_PROTO},
+		{"the list ends in two places",
+		 "karez/1 beat " A " 0 1 *\nat 4 0 1\nspan 0 0 0 0\n", ERR_PROTO},
 		{"a number too few", "karez/1 beat " A " 0 1 *\nat 0 0 0\n", ERR_PROTO},
 		{"a number too many", "karez/1 beat " A " 0 1 *\nat 0 0 0 0 0\n", ERR_PROTO},
 		{"more told than there is", "karez/1 beat " A " 0 1 *\nat 2 1 0 0\n", ERR_PROTO},
