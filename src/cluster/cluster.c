@@ -390,8 +390,3 @@ size_t cluster_load(const struct cluster *c)
 {
 	return hop_load(c->hop);
 }
-
-const struct roster_counts *cluster_counts(const struct cluster *c)
-{
-	return roster_counts(c->roster);
-}

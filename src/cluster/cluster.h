@@ -60,10 +60,9 @@ void cluster_free(struct cluster *c);
 const struct roster_node *cluster_self(const struct cluster *c);
 void cluster_each(const struct cluster *c, void (*fn)(void *arg, const struct roster_node *n),
 		  void *arg);
-size_t cluster_n(const struct cluster *c);    /* the others */
+size_t cluster_n(const struct cluster *c); /* the others */
 /* Are at least n others there, and is all known that those who are there serve? */
 bool cluster_knows(const struct cluster *c, size_t n);
 size_t cluster_load(const struct cluster *c); /* streams of other nodes that run here */
-const struct roster_counts *cluster_counts(const struct cluster *c);
 
 #endif

@@ -15,11 +15,6 @@ static const char *const node_message_names[] = {
 	[NODE_MESSAGE_ORDER] = "order",	    [NODE_MESSAGE_BYE] = "bye",
 };
 
-const char *node_message_name(enum node_message_kind kind)
-{
-	return kind < ARRAY_LEN(node_message_names) ? node_message_names[kind] : "other";
-}
-
 bool node_message_id_ok(struct str id)
 {
 	for (size_t i = 0; i < id.len; i++)

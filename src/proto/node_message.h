@@ -84,9 +84,6 @@ struct node_message_item {
 	struct str text; /* NODE_ITEM_SERVES: its entry; NODE_ITEM_WROTE: the record's key */
 };
 
-/* "beat", "hello", ... */
-const char *node_message_name(enum node_message_kind kind);
-
 /* Is it 16 of 0-9 a-f? */
 bool node_message_id_ok(struct str id);
 

@@ -12,8 +12,28 @@
  */
 #include "store/store_redis_script.h"
 
+/* keep(a, version): do the line of a batch that begins at ARGV[a]; of a put with this version. */
+#define SCRIPT_KEEP                                                            \
+	"local function keep(a, version)\n"                                    \
+	"  local kind, key, expires = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]\n" \
+	"  local id = kind .. '/' .. key\n"                                    \
+	"  if ARGV[a] == 'p' then\n"                                           \
+	"    redis.call('SET', P .. 'r:' .. id,\n"                             \
+	"               version .. ' ' .. expires .. ' ' .. ARGV[a + 5])\n"    \
+	"    redis.call('ZADD', P .. 'i:' .. kind, 0, key)\n"                  \
+	"  else\n"                                                             \
+	"    redis.call('DEL', P .. 'r:' .. id)\n"                             \
+	"    redis.call('ZREM', P .. 'i:' .. kind, key)\n"                     \
+	"  end\n"                                                              \
+	"  if ARGV[a] == 'p' and expires ~= '0' then\n"                        \
+	"    redis.call('ZADD', P .. 'expires', expires, id)\n"                \
+	"  else\n"                                                             \
+	"    redis.call('ZREM', P .. 'expires', id)\n"                         \
+	"  end\n"                                                              \
+	"end\n"
+
 const char store_redis_script_write[] =
-	"local P, now, run = '" STORE_REDIS_KEYS "', tonumber(ARGV[1]), ARGV[2]\n"
+	"local P, now, run = '" STORE_REDIS_KEYS "', tonumber(ARGV[1]), ARGV[2]\n" SCRIPT_KEEP
 	"local function over(x) x = tonumber(x) return x ~= 0 and x <= now end\n"
 	"local function text(n) return string.format('%.0f', n) end\n"
 	"local last, was = 0, redis.call('GET', KEYS[1])\n"
@@ -73,28 +93,14 @@ const char store_redis_script_write[] =
 	"  redis.call('LTRIM', P .. 'breaks', 0, 15)\n"
 	"end\n"
 	"for a = 3, #ARGV, 6 do\n"
-	"  local kind, key, expires = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]\n"
-	"  local id = kind .. '/' .. key\n"
-	"  if ARGV[a] == 'p' then\n"
-	"    redis.call('SET', P .. 'r:' .. id,\n"
-	"               text(out[(a - 3) / 6 + 2]) .. ' ' .. expires .. ' ' .. ARGV[a + 5])\n"
-	"    redis.call('ZADD', P .. 'i:' .. kind, 0, key)\n"
-	"  else\n"
-	"    redis.call('DEL', P .. 'r:' .. id)\n"
-	"    redis.call('ZREM', P .. 'i:' .. kind, key)\n"
-	"  end\n"
-	"  if ARGV[a] == 'p' and expires ~= '0' then\n"
-	"    redis.call('ZADD', P .. 'expires', expires, id)\n"
-	"  else\n"
-	"    redis.call('ZREM', P .. 'expires', id)\n"
-	"  end\n"
+	"  keep(a, text(out[(a - 3) / 6 + 2]))\n"
 	"end\n"
 	/* more than the batch can have added */
 	"sweep(16 + (#ARGV - 2) / 3)\n"
 	"return out\n";
 
 const char store_redis_script_redo[] =
-	"local P, run = '" STORE_REDIS_KEYS "', ARGV[1]\n"
+	"local P, run = '" STORE_REDIS_KEYS "', ARGV[1]\n" SCRIPT_KEEP
 	"local function text(n) return string.format('%.0f', n) end\n"
 	"local last, by, was = 0, '', redis.call('GET', KEYS[1])\n"
 	"if was then\n"
@@ -136,21 +142,7 @@ const char store_redis_script_redo[] =
 	"  redis.call('LTRIM', P .. 'breaks', 0, 15)\n"
 	"end\n"
 	"for _, a in ipairs(todo) do\n"
-	"  local kind, key, expires = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]\n"
-	"  local id = kind .. '/' .. key\n"
-	"  if ARGV[a] == 'p' then\n"
-	"    redis.call('SET', P .. 'r:' .. id,\n"
-	"               ARGV[a + 3] .. ' ' .. expires .. ' ' .. ARGV[a + 5])\n"
-	"    redis.call('ZADD', P .. 'i:' .. kind, 0, key)\n"
-	"  else\n"
-	"    redis.call('DEL', P .. 'r:' .. id)\n"
-	"    redis.call('ZREM', P .. 'i:' .. kind, key)\n"
-	"  end\n"
-	"  if ARGV[a] == 'p' and expires ~= '0' then\n"
-	"    redis.call('ZADD', P .. 'expires', expires, id)\n"
-	"  else\n"
-	"    redis.call('ZREM', P .. 'expires', id)\n"
-	"  end\n"
+	"  keep(a, ARGV[a + 3])\n"
 	"end\n"
 	"return 1\n";
 
