@@ -228,6 +228,11 @@ bool until_over(struct stage *s)
 	return (s->a.eof || s->a.end != 0) && (s->b.eof || s->b.end != 0);
 }
 
+bool until_a_full(struct stage *s)
+{
+	return wire_room(s->a.w) == 0;
+}
+
 bool until_a_over(struct stage *s)
 {
 	return s->a.eof || s->a.end != 0;

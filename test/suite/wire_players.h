@@ -76,6 +76,7 @@ bool until_quiet(struct stage *s);
 bool until_over(struct stage *s);
 bool until_a_over(struct stage *s);
 bool until_b_over(struct stage *s);
+bool until_a_full(struct stage *s);
 bool until_a_ended(struct stage *s);
 bool until_a_broken(struct stage *s);
 bool until_b_ready(struct stage *s);
