@@ -62,7 +62,8 @@ struct port {
 	uint16_t number;
 	bool claimed;
 	bool stands_by; /* another worker has it: n is 0 */
-	bool adopted;	/* its sockets were given by another one */
+	bool adopted;	/* its sockets were given by another one, */
+	bool partial;	/* perhaps not all of them */
 	size_t n, room;
 	struct port_listener at[]; /* [n], of [room] */
 };
@@ -264,7 +265,20 @@ static int port_listen_any_v4(const struct net_listen_opt *opt, struct port_list
 	return e != 0 ? e : net_listen(l->port->ps->ev, &v4, &l->listener);
 }
 
-/* Take one more address. v6_alone: see net_listen_opt. */
+/* Is it listened on there? Where there is no IPv6, "0.0.0.0" stands for "::". */
+static bool port_has(const struct port *p, const struct net_addr *addr)
+{
+	char ip[NET_ADDR_TEXT], other[NET_ADDR_TEXT];
+
+	for (size_t i = 0; i < p->n; i++)
+		if (strcmp(net_addr_ip(addr, ip),
+			   net_addr_ip(net_listener_addr(p->at[i].listener), other)) == 0 ||
+		    (net_addr_is_any(addr) && p->at[i].is_any))
+			return true;
+	return false;
+}
+
+/* Take one more address, if it is not there. v6_alone: see net_listen_opt. */
 static int port_add(struct port *p, const struct net_addr *addr, bool v6_alone)
 {
 	struct port_listener *l = &p->at[p->n];
@@ -277,6 +291,8 @@ static int port_add(struct port *p, const struct net_addr *addr, bool v6_alone)
 				     .log = p->ps->opt.log};
 	int e;
 
+	if (p->n == p->room || (p->partial && port_has(p, addr)))
+		return 0;
 	if (addr->sa.sa_family == AF_INET6)
 		opt.addr.in6.sin6_port = htons(p->number);
 	else
@@ -448,13 +464,30 @@ static int port_socket_let(struct port *p, const char *tunnel)
 
 /* ---- other workers ---- */
 
-/* One that stands by, or has no claim, looks again. Returns true when it has to once more. */
+/* Whoever had it could not give all of its sockets away, or one was lost on the way: the rest is
+ * taken as soon as that is closed. */
+static void port_complete(struct port *p)
+{
+	int e;
+
+	port_share(p->ps, p->number, true);
+	e = port_add_all(p, p->bind);
+	port_share(p->ps, p->number, false);
+	if (p->tunnel != NULL && e == 0)
+		e = port_listen(p);
+	p->partial = e == ERR_INUSE || e == ERR_NOFILE || e == ERR_NOMEM;
+}
+
+/* One that stands by, has no claim, or not all of its sockets, looks again. Returns true when it
+ * has to once more. */
 static bool port_try_again(struct port *p)
 {
 	if (!p->stands_by) {
 		if (p->n > 0 && !p->claimed)
 			(void)!port_claim(p);
-		return p->n > 0 && !p->claimed;
+		if (p->partial)
+			port_complete(p);
+		return p->n > 0 && (!p->claimed || p->partial);
 	}
 	if (port_claim(p) != 0)
 		return true;
@@ -515,17 +548,22 @@ void port_socket_adopt(struct port_socket *ps, int fd)
 	net_listener_own(l->listener);
 	p->n++;
 	p->stands_by = false;
-	p->adopted = true;
+	p->adopted = p->partial = true;
 	if (p->tunnel == NULL)
 		net_listener_pause(l->listener);
-	if (port_claim(p) != 0)
-		ev_timer_set(ps->ev, &ps->again, PORT_AGAIN_MS);
+	(void)!port_claim(p); /* whoever had it may be about to give it up */
+	ev_timer_set(ps->ev, &ps->again, PORT_AGAIN_MS);
 }
 
-/* Another worker goes on with its sockets, and with all who wait there. */
+/*
+ * Another worker goes on with its sockets, and with all who wait there; false if with none of them.
+ * What it has not got stays open here, until we end and it can have the address: its visitors are
+ * handed on one by one.
+ */
 static bool port_hand_over(struct port *p)
 {
 	const struct port_socket_opt *opt = &p->ps->opt;
+	size_t had = p->n;
 
 	if (opt->hand_over == NULL || p->tunnel == NULL || ev_timer_is_set(&p->leaving))
 		return false;
@@ -534,16 +572,16 @@ static bool port_hand_over(struct port *p)
 		int fd = net_fd_copy(net_listener_fd(p->at[p->n - 1].listener));
 
 		if (fd < 0)
-			return false;
+			break;
 		if (!opt->hand_over(opt->elsewhere_arg, fd, p->tunnel)) {
 			net_close(fd, false);
-			return false;
+			break;
 		}
 		p->n--;
 		net_listener_free(p->at[p->n].listener);
 		p->at[p->n].listener = NULL;
 	}
-	return true;
+	return p->n < had || had == 0;
 }
 
 /* Nobody new finds it. Where that cannot be had, those who are on the way are refused as well. */

@@ -63,8 +63,11 @@ void port_socket_ports(struct port_socket *ps, struct core_ports *out);
  */
 void port_socket_adopt(struct port_socket *ps, int fd);
 
-/* No port is found by new visitors any more, whatever the core says: the node is draining. Who had
- * begun to connect comes in still. */
+/*
+ * No port is found by new visitors any more, whatever the core says: the node is draining. Who had
+ * begun to connect comes in still. Of a port of which another worker has got some sockets, but not
+ * all, the others stay open as long as we live: there it would be found by nobody meanwhile.
+ */
 void port_socket_stop(struct port_socket *ps);
 
 /* All ports must have been given up. NULL is allowed. */

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,9 @@ struct machine {
 	char dir[32], claims[64];
 	struct worker one, two;
 	uint16_t port;
-	bool hands_over, passes;
+	size_t n_at;	     /* addresses */
+	unsigned hands_over; /* so many sockets */
+	bool passes;
 	unsigned stop_at;
 };
 
@@ -73,9 +76,11 @@ static bool on_hand_over(void *arg, int fd, const char *tunnel)
 	struct machine *m = k->machine;
 
 	assert_string_equal(tunnel, "db");
-	if (m->hands_over)
-		port_socket_adopt(k == &m->one ? m->two.ps : m->one.ps, fd);
-	return m->hands_over;
+	if (m->hands_over == 0)
+		return false;
+	m->hands_over--;
+	port_socket_adopt(k == &m->one ? m->two.ps : m->one.ps, fd);
+	return true;
 }
 
 static void on_log(void *arg, enum log_level level, const char *line, size_t len)
@@ -84,9 +89,9 @@ static void on_log(void *arg, enum log_level level, const char *line, size_t len
 
 static void worker_open(struct machine *m, struct worker *k)
 {
-	static const char *const at[] = {"127.0.0.1"};
+	static const char *const at[] = {"127.0.0.1", "127.0.0.2"};
 	struct port_socket_opt opt = {.bind = at,
-				      .n_bind = 1,
+				      .n_bind = m->n_at,
 				      .accepted = on_accepted,
 				      .arg = k,
 				      .elsewhere = on_elsewhere,
@@ -127,9 +132,9 @@ static int listen_at(uint16_t *port)
 	return fd;
 }
 
-static void machine_open(struct machine *m)
+static void machine_open(struct machine *m, size_t n_at)
 {
-	*m = (struct machine){.dir = "/tmp/ports-XXXXXX", .hands_over = true};
+	*m = (struct machine){.dir = "/tmp/ports-XXXXXX", .n_at = n_at, .hands_over = UINT_MAX};
 	m->log = (struct log){.level = LOG_ERROR, .write = on_log};
 	assert_non_null(mkdtemp(m->dir));
 	snprintf(m->claims, sizeof m->claims, "%s/ports", m->dir);
@@ -158,16 +163,21 @@ static void both_serve(struct machine *m)
 	assert_int_equal(m->two.ports.let(m->two.port, "db"), 0);
 }
 
-static bool visit(struct machine *m)
+static bool visit_at(struct machine *m, uint32_t ip)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				 .sin_addr.s_addr = htonl(ip),
 				 .sin_port = htons(m->port)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool ok = connect(fd, (struct sockaddr *)&in, sizeof in) == 0;
 
 	close(fd);
 	return ok;
+}
+
+static bool visit(struct machine *m)
+{
+	return visit_at(m, INADDR_LOOPBACK);
 }
 
 static void stop(void *arg)
@@ -190,7 +200,7 @@ static void test_one_has_it_and_both_may(void **state)
 {
 	struct machine m;
 
-	machine_open(&m);
+	machine_open(&m, 1);
 	both_serve(&m);
 	assert_true(visit(&m));
 	run_until(&m, 1, 5000);
@@ -208,7 +218,7 @@ static void test_nobody_is_lost_when_one_goes(void **state)
 {
 	struct machine m;
 
-	machine_open(&m);
+	machine_open(&m, 1);
 	both_serve(&m);
 	for (int i = 0; i < N_VISITORS; i++)
 		assert_true(visit(&m));
@@ -241,7 +251,7 @@ static void test_one_that_dies(void **state)
 {
 	struct machine m;
 
-	machine_open(&m);
+	machine_open(&m, 1);
 	both_serve(&m);
 	worker_close(&m.one); /* as the kernel closes what it had */
 	assert_false(visit(&m));
@@ -257,8 +267,8 @@ static void test_the_last_one_goes(void **state)
 {
 	struct machine m;
 
-	machine_open(&m);
-	m.hands_over = false;
+	machine_open(&m, 1);
+	m.hands_over = 0;
 	both_serve(&m);
 	assert_true(visit(&m));
 	port_socket_stop(m.two.ps);
@@ -275,7 +285,7 @@ static void test_a_stranger_has_it(void **state)
 	struct machine m;
 	int fd;
 
-	machine_open(&m);
+	machine_open(&m, 1);
 	fd = listen_at(&m.port);
 	assert_int_equal(worker_take(&m.one), ERR_INUSE);
 	assert_int_equal(worker_take(&m.two), ERR_INUSE);
@@ -291,7 +301,7 @@ static void test_a_socket_too_many(void **state)
 {
 	struct machine m;
 
-	machine_open(&m);
+	machine_open(&m, 1);
 	assert_int_equal(worker_take(&m.one), 0);
 	assert_int_equal(m.one.ports.let(m.one.port, "db"), 0);
 	port_socket_stop(m.one.ps); /* the other one has not taken the port */
@@ -304,6 +314,49 @@ static void test_a_socket_too_many(void **state)
 	machine_close(&m);
 }
 
+/* A port of two addresses, of which not all can be given away. */
+static void test_a_part_of_a_port(void **state)
+{
+	static const struct {
+		const char *why;
+		unsigned hands_over;
+		bool found;	/* visitors of both addresses get in while the first one lives, */
+		unsigned n_two; /* so many of them at the second worker */
+	} cases[] = {
+		{"both", 2, true, 2},
+		{"one: the other stays open", 1, true, 1},
+		{"none: they are found nowhere", 0, false, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct machine m;
+
+		print_message("# %s\n", cases[i].why);
+		machine_open(&m, 2);
+		both_serve(&m);
+		m.hands_over = cases[i].hands_over;
+		port_socket_stop(m.one.ps);
+		for (uint32_t k = 0; k < 2; k++)
+			assert_int_equal(visit_at(&m, INADDR_LOOPBACK + k), cases[i].found);
+		if (cases[i].found)
+			run_until(&m, 2, 5000);
+		run_until(&m, 0, 600); /* it looks for the rest meanwhile */
+		assert_int_equal(m.two.n_come, cases[i].n_two);
+		assert_int_equal(machine_n_come(&m), cases[i].found ? 2 : 0);
+		worker_close(&m.one);
+		m.two.n_come = 0;
+		run_until(&m, 0, 600);
+		for (uint32_t k = 0; k < 2; k++)
+			assert_true(visit_at(&m, INADDR_LOOPBACK + k));
+		run_until(&m, 2, 5000);
+		assert_int_equal(m.two.n_come, 2);
+		assert_int_equal(m.two.ports.let(m.two.port, NULL), 0);
+		for (uint32_t k = 0; k < 2; k++)
+			assert_false(visit_at(&m, INADDR_LOOPBACK + k));
+		machine_close(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_the_last_one_goes),
 		cmocka_unit_test(test_a_stranger_has_it),
 		cmocka_unit_test(test_a_socket_too_many),
+		cmocka_unit_test(test_a_part_of_a_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
