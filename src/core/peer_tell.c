@@ -118,8 +118,10 @@ void peer_tell_gone(struct tunnel *t)
 
 void peer_tell_wrote(struct core *c, const struct store_record *rec)
 {
-	/* those on which something may depend that lives elsewhere */
-	const struct str kinds[] = {RECORD_ACCOUNT, RECORD_CREDENTIAL, RECORD_TUNNEL, RECORD_ROUTE};
+	/* those on which something may depend that lives elsewhere, or that may just have been
+	 * looked for there */
+	const struct str kinds[] = {RECORD_ACCOUNT, RECORD_CREDENTIAL, RECORD_TUNNEL, RECORD_ROUTE,
+				    RECORD_DOMAIN};
 	const struct core_cluster *cluster = &c->opt.cluster;
 
 	if (cluster->wrote == NULL)

@@ -288,6 +288,7 @@ void core_on_written_elsewhere(struct core *c, struct str kind, struct str key)
 {
 	struct refresh *r = c->refresh;
 
+	store_outdated(c->opt.store, kind, key);
 	if (r->n_waiting >= REFRESH_TOLD_MAX || key.len == 0 || key.len > STORE_KEY_MAX)
 		return;
 	if (str_eq(kind, RECORD_ACCOUNT) && map_get(&c->owners, key) != NULL)

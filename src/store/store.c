@@ -308,6 +308,12 @@ bool store_peek(struct store *s, struct str kind, struct str key, struct store_r
 	return store_cache_peek(s->cache, kind, key, out);
 }
 
+void store_outdated(struct store *s, struct str kind, struct str key)
+{
+	if (store_check_id(kind, key) == 0)
+		store_cache_outdate(s->cache, kind, key);
+}
+
 int store_get(struct store *s, struct str kind, struct str key, store_fn fn, void *arg)
 {
 	struct store_write line = {.op = STORE_DROP, .rec = {.kind = kind, .key = key}};

@@ -138,10 +138,14 @@ int store_get(struct store *s, struct str kind, struct str key, store_fn fn, voi
  * What this process knows of a record without asking: for reading often what changes seldom.
  *   *out  set on true; version 0: it is not there. Borrowed until the next call of any store_*().
  * Returns false when it must be asked for. A write that was asked for here is never missed; one of
- * another process may be, for up to STORE_PEEK_MS.
+ * another process may be, for up to STORE_PEEK_MS or until store_outdated().
  */
 #define STORE_PEEK_MS 1000
 bool store_peek(struct store *s, struct str kind, struct str key, struct store_record *out);
+
+/* Another process has written or dropped this record: what store_peek() knows of it is old, and so
+ * may be what is being read just now. Harmless when there can be no such record. */
+void store_outdated(struct store *s, struct str kind, struct str key);
 
 /* Create or replace one record; rec->version is ignored. */
 int store_put(struct store *s, const struct store_record *rec, uint64_t expected, store_fn fn,

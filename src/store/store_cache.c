@@ -97,23 +97,32 @@ static void store_cache_keep(struct store_cache *c, struct str name, const struc
 		store_cache_drop(c, CONTAINER_OF(c->used.prev, struct store_known, age));
 }
 
-void store_cache_on_ask(struct store_cache *c, struct store_req *req)
+/* As of this tick of the clock. */
+static void store_cache_forget(struct store_cache *c, struct str kind, struct str key)
 {
 	struct store_cache_name n;
+	struct str name = store_cache_name(&n, kind, key);
+	struct store_known *k = store_cache_find(c, name);
 
+	*store_cache_wrote(c, name) = c->clock;
+	if (k != NULL)
+		store_cache_drop(c, k);
+}
+
+void store_cache_outdate(struct store_cache *c, struct str kind, struct str key)
+{
+	c->clock++;
+	store_cache_forget(c, kind, key);
+}
+
+void store_cache_on_ask(struct store_cache *c, struct store_req *req)
+{
 	req->asked = c->clock;
 	if (req->verb != STORE_WRITE)
 		return;
 	c->clock++;
-	for (size_t i = 0; i < req->n_writes; i++) {
-		const struct store_record *rec = &req->writes[i].rec;
-		struct str name = store_cache_name(&n, rec->kind, rec->key);
-		struct store_known *k = store_cache_find(c, name);
-
-		*store_cache_wrote(c, name) = c->clock;
-		if (k != NULL)
-			store_cache_drop(c, k);
-	}
+	for (size_t i = 0; i < req->n_writes; i++)
+		store_cache_forget(c, req->writes[i].rec.kind, req->writes[i].rec.key);
 }
 
 void store_cache_on_answer(struct store_cache *c, const struct store_req *req)

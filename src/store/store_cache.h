@@ -20,6 +20,9 @@ void store_cache_free(struct store_cache *c);
 /* Nothing is known any more; what is being read now is not kept either. */
 void store_cache_clear(struct store_cache *c);
 
+/* It was written: it is known no more, nor will be what was asked for before. */
+void store_cache_outdate(struct store_cache *c, struct str kind, struct str key);
+
 /* A request is about to be queued: what it writes is known no more. */
 void store_cache_on_ask(struct store_cache *c, struct store_req *req);
 

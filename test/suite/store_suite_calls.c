@@ -7,6 +7,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "base/err.h"
 
 static void test_answers_in_order(void **state)
@@ -279,6 +281,42 @@ static void test_known_never_misses_a_write(void **state)
 	known_is(t, "k", NULL);
 }
 
+/* Another process has written it, and we are told; or perhaps it has only said so. */
+static void test_known_no_more(void **state)
+{
+	struct store_rig *t = *state;
+	const struct store_record rec = store_rig_rec("t", "k", "v");
+	char large[STORE_KEY_MAX + 1];
+
+	store_rig_put(t, rec, 0);
+	store_rig_get(t, "t", "k");
+	store_rig_get(t, "t", "none");
+	store_outdated(t->store, STR("t"), STR("k"));
+	store_outdated(t->store, STR("t"), STR("none"));
+	assert_false(known(t, "k"));
+	assert_false(known(t, "none"));
+	store_rig_get(t, "t", "k");
+	known_is(t, "k", "v");
+
+	/* told while it is being read: that may be from before */
+	assert_int_equal(store_get(t->store, rec.kind, rec.key, store_rig_on_answer,
+				   store_rig_ask(t)),
+			 0);
+	store_outdated(t->store, rec.kind, rec.key);
+	store_rig_wait(t);
+	assert_false(known(t, "k"));
+	store_rig_get(t, "t", "k");
+	known_is(t, "k", "v");
+
+	/* what can be no record is nothing */
+	memset(large, 'x', sizeof large);
+	store_outdated(t->store, STR("t"), STR(""));
+	store_outdated(t->store, STR(""), STR("k"));
+	store_outdated(t->store, STR("t"), (struct str){large, sizeof large});
+	store_outdated(t->store, (struct str){large, sizeof large}, STR("k"));
+	known_is(t, "k", "v");
+}
+
 int store_suite_calls(const struct store_maker *maker)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +330,7 @@ int store_suite_calls(const struct store_maker *maker)
 		STORE_RIG_TEST(maker, test_close_midway),
 		STORE_RIG_TEST(maker, test_known_after_reading),
 		STORE_RIG_TEST(maker, test_known_never_misses_a_write),
+		STORE_RIG_TEST(maker, test_known_no_more),
 	};
 
 	return cmocka_run_group_tests_name("calls", tests, NULL, NULL);

@@ -98,6 +98,40 @@ static void test_what_was_read_before_is_old(void **state)
 	peer_rig_free(&w);
 }
 
+/* A name and a custom domain that were looked for a moment ago are known to be nobody's, until a
+ * node says that it has written them. */
+static void test_what_was_missed_may_be_there(void **state)
+{
+	static const struct {
+		const char *why, *kind, *key, *host;
+		bool asked;
+	} cases[] = {
+		{"a name, and nobody says a word", NULL, NULL, NULL, false},
+		{"a name", "tunnel", "demo", NULL, true},
+		{"a name, and another one is written", "tunnel", "other", NULL, false},
+		{"a domain, and nobody says a word", NULL, NULL, "app.example.org", false},
+		{"a domain", "domain", "app.example.org", "app.example.org", true},
+		{"a domain, and another one is written", "domain", "x.example.org",
+		 "app.example.org", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *name = cases[i].host == NULL ? "demo" : NULL;
+		struct peer_rig w;
+
+		print_message("# %s\n", cases[i].why);
+		peer_rig_new(&w);
+		assert_int_equal(peer_rig_lookup(&w, 0, name, cases[i].host), ERR_NOROUTE);
+		if (cases[i].kind != NULL)
+			core_on_written_elsewhere(w.node[0].rig.core, str_of(cases[i].kind),
+						  str_of(cases[i].key));
+		w.r.n_asked = 0;
+		assert_int_equal(peer_rig_lookup(&w, 0, name, cases[i].host), ERR_NOROUTE);
+		assert_int_equal(w.r.n_asked, cases[i].asked);
+		peer_rig_free(&w);
+	}
+}
+
 static void test_custom_domain_elsewhere(void **state)
 {
 	char domain[256];
@@ -322,6 +356,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_made_when_a_visitor_comes),
 		cmocka_unit_test(test_what_was_read_before_is_old),
+		cmocka_unit_test(test_what_was_missed_may_be_there),
 		cmocka_unit_test(test_custom_domain_elsewhere),
 		cmocka_unit_test(test_ports_open_everywhere),
 		cmocka_unit_test(test_a_route_nobody_has_told_of),
