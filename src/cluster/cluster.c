@@ -10,6 +10,10 @@
 #include "base/err.h"
 #include "base/map.h"
 
+/* Whoever says something after so long a silence, in milliseconds, was away, or we were: two beats.
+ * One that cannot be reached, and goes on beating, is not meant. */
+#define CLUSTER_SILENT_MS (2 * BUS_BEAT_MS)
+
 /* Another node. */
 struct cluster_peer {
 	struct cluster *c; /* borrowed: owns us */
@@ -18,6 +22,7 @@ struct cluster_peer {
 	struct core_peer *core; /* owned; NULL: memory was short when it came */
 	struct hop_peer *hop;	/* owned; NULL: it says no address that we can use */
 	enum peer_state reach;	/* as the hop finds */
+	uint64_t heard_ms;	/* its last beat */
 };
 
 struct cluster {
@@ -101,6 +106,7 @@ static struct cluster_peer *cluster_peer_new(struct cluster *c, const struct ros
 		goto out;
 	p->c = c;
 	p->said = *n;
+	p->heard_ms = ev_now_ms(c->ev);
 	p->by_id.key = str_of(p->said.id);
 	if ((e = map_put(&c->peers, &p->by_id)) != 0) {
 		free(p);
@@ -137,12 +143,20 @@ static void cluster_on_node(void *arg, const struct roster_node *n)
 	cluster_tell_changed(c);
 }
 
-/* Also when it is what it was: those whom we have sent there since are counted anew. */
+/* With each beat, also when it is what it was: those whom we have sent there since are counted
+ * anew. */
 static void cluster_on_carries(void *arg, const struct roster_node *n)
 {
-	struct cluster_peer *p = cluster_find(arg, n->id);
+	struct cluster *c = arg;
+	struct cluster_peer *p = cluster_find(c, n->id);
+	uint64_t now = ev_now_ms(c->ev);
 
-	if (p != NULL && p->core != NULL)
+	if (p == NULL)
+		return;
+	if (now - p->heard_ms > CLUSTER_SILENT_MS)
+		hop_peer_heard(p->hop);
+	p->heard_ms = now;
+	if (p->core != NULL)
 		core_peer_set_load(p->core, n->visitors);
 }
 

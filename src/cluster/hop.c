@@ -41,6 +41,7 @@ int hop_new(struct ev *ev, const struct hop_opt *opt, struct hop **out)
 	h->ev = ev;
 	h->opt = *opt;
 	h->out_budget.cap = h->in_budget.cap = opt->window_total;
+	list_init(&h->peers);
 	list_init(&h->orphans);
 	list_init(&h->greeting);
 	list_init(&h->guests);

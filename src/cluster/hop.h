@@ -71,6 +71,12 @@ int hop_peer_new(struct hop *h, const struct roster_node *n, void *arg,
 void *hop_peer_arg(const struct hop_peer *p);
 
 /*
+ * It is back, as far as one can tell: if it was avoided it is not any more. That it cannot be
+ * reached all the same makes the time longer for which it is avoided, as ever. NULL is allowed.
+ */
+void hop_peer_heard(struct hop_peer *p);
+
+/*
  * See core_peer_opt.open: visit->via ends with our own id.
  * Returns 0, ERR_NOSESSION (it was out of reach a moment ago), ERR_LIMIT (HOP_WAITING_MAX, or
  * streams), ERR_NOMEM, ERR_INVAL. What the other side closes the stream with is what *out breaks

@@ -150,6 +150,7 @@ static void guest_on_told(void *arg, struct session *s, struct str text)
 	}
 	log_info(h->opt.log, "event=hop-accepted peer=%s node=%s version=%s", g->peer, g->id,
 		 line.version);
+	hop_peers_heard(h, g->id);
 }
 
 static void guest_on_closed(void *arg, struct session *s, int why, struct str reason)

@@ -12,6 +12,7 @@ struct hop {
 	struct hop_opt opt;
 	struct hop_end *end; /* owned */
 	struct mux_budget out_budget, in_budget;
+	struct list peers;   /* of hop_peer */
 	struct list orphans; /* of hop_link: sessions to nodes that are gone, while streams run */
 	struct list greeting, guests; /* of hop_guest: who has not, and who has said who it is */
 	size_t n_greeting, n_guests;
@@ -46,6 +47,9 @@ void hop_guests_drain(struct hop *h);
 void hop_guests_free(struct hop *h);
 
 /* ---- hop_peer.c: nodes that we dial ---- */
+
+/* This node has dialled us, and said who it is: there is a way to it. */
+void hop_peers_heard(struct hop *h, const char *id);
 
 /* Sessions to nodes that are gone end now. */
 void hop_orphans_free(struct hop *h);

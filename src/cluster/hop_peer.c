@@ -39,6 +39,7 @@ struct hop_link {
 
 struct hop_peer {
 	struct hop *hop;
+	struct list link; /* in hop->peers */
 	void *arg;
 	char id[NODE_ID_TEXT];
 	char addr[ROSTER_ADDR_TEXT];
@@ -126,6 +127,24 @@ static void peer_rouse(struct hop_peer *p, struct session *s)
 static void peer_on_avoided(void *arg)
 {
 	peer_changed(arg);
+}
+
+void hop_peer_heard(struct hop_peer *p)
+{
+	if (p == NULL || !ev_timer_is_set(&p->avoid))
+		return;
+	ev_timer_stop(p->hop->ev, &p->avoid);
+	peer_changed(p);
+}
+
+void hop_peers_heard(struct hop *h, const char *id)
+{
+	LIST_FOR_EACH (link, &h->peers) {
+		struct hop_peer *p = CONTAINER_OF(link, struct hop_peer, link);
+
+		if (strcmp(p->id, id) == 0)
+			hop_peer_heard(p);
+	}
 }
 
 /* ---- one session ---- */
@@ -441,6 +460,7 @@ int hop_peer_new(struct hop *h, const struct roster_node *n, void *arg, struct h
 		return ERR_INVAL;
 	}
 	p->avoid_ms = HOP_AVOID_MS;
+	list_push(&h->peers, &p->link);
 	list_init(&p->links);
 	list_init(&p->waiters.list);
 	p->deadline = (struct ev_timer){.fn = peer_on_deadline, .arg = p};
@@ -478,6 +498,7 @@ void hop_peer_free(struct hop_peer *p)
 
 	if (p == NULL)
 		return;
+	list_del(&p->link);
 	if (p->greeting != NULL)
 		link_close(p->greeting, ERR_CLOSED);
 	hop_end_cancel(p->hop->end, p->dial);

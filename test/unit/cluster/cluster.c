@@ -46,7 +46,7 @@ struct hop_peer {
 	struct hop *hop;
 	void *arg;
 	char addr[ROSTER_ADDR_TEXT];
-	unsigned n_opened;
+	unsigned n_opened, n_heard;
 };
 
 static int refuse_next; /* what core_peer_new() returns */
@@ -157,6 +157,12 @@ int hop_peer_open(struct hop_peer *p, const struct visit *visit, struct wire **o
 {
 	p->n_opened++;
 	return ERR_LIMIT;
+}
+
+void hop_peer_heard(struct hop_peer *p)
+{
+	if (p != NULL)
+		p->n_heard++;
 }
 
 void hop_peer_free(struct hop_peer *p)
@@ -318,6 +324,43 @@ static void test_peers(void **state)
 	rig_free(&g);
 }
 
+static bool silent_passes(void *arg, const char *from, const char *to)
+{
+	return false;
+}
+
+/* A node that was not heard for a while, though not long enough to be gone, was away: perhaps there
+ * is a way to it again. One that goes on beating tells nothing of that. */
+static void test_silence(void **state)
+{
+	static const struct {
+		const char *why;
+		uint32_t ms;
+		unsigned want;
+	} cases[] = {
+		{"it beats", 0, 0},
+		{"a beat was lost", BUS_BEAT_MS - 100, 0},
+		{"it is silent", 3 * BUS_BEAT_MS, 1},
+		{"it is silent once more", 3 * BUS_BEAT_MS, 2},
+		{"it goes on", 0, 2},
+	};
+	const struct lossy_rules fine = {0}, none = {.passes = silent_passes};
+	struct rig g;
+	struct node *b = &g.nodes[1];
+
+	assert_int_equal(rig_new(&g, "127.0.0.1:77", "", ""), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("%s\n", cases[i].why);
+		lossy_net_rule(g.net, &none);
+		ev_sim_run_for(g.ev, cases[i].ms);
+		lossy_net_rule(g.net, &fine);
+		ev_sim_run_for(g.ev, 5 * BUS_BEAT_MS);
+		assert_int_equal(b->core.n_peers, 1);
+		assert_int_equal(b->hop->peer->n_heard, cases[i].want);
+	}
+	rig_free(&g);
+}
+
 /* The worse of what a node says and what is found of it. */
 static void test_states(void **state)
 {
@@ -404,9 +447,8 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_peers),
-		cmocka_unit_test(test_states),
-		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_peers),	cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_states),	cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_refused),
 	};
 

@@ -128,6 +128,53 @@ static void test_avoided_for_longer(void **state)
 	hop_rig_close(r);
 }
 
+/* A node that is there again says so. */
+static void test_no_longer_avoided(void **state)
+{
+	static const struct {
+		const char *why;
+		bool dials, is_other; /* it dials us, or somebody else does */
+		bool told;	      /* we have heard of it otherwise */
+		enum peer_state want;
+	} cases[] = {
+		{"nothing was heard", false, false, false, PEER_UNREACHABLE},
+		{"it dials us", true, false, false, PEER_GOOD},
+		{"another one dials us", true, true, false, PEER_UNREACHABLE},
+		{"it was heard of", false, false, true, PEER_GOOD},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct hop_rig *r = hop_rig_open();
+		struct hop_rig_node *n = cases[i].is_other ? &r->c : &r->b;
+
+		print_message("# %s\n", cases[i].why);
+		r->net.refuse = ERR_REFUSED;
+		for (uint32_t ms = HOP_AVOID_MS; ms < 4 * HOP_AVOID_MS; ms *= 2) {
+			assert_int_equal(hop_rig_visit(r), 0);
+			hop_rig_run(r, ms + 10);
+		}
+		assert_int_equal(hop_rig_visit(r), 0);
+		hop_rig_run(r, 10);
+		assert_int_equal(r->a.state, PEER_UNREACHABLE);
+		if (cases[i].told)
+			hop_peer_heard(r->a.peer);
+		if (cases[i].dials) {
+			r->net.refuse = 0;
+			hop_rig_back(r, n);
+			r->net.refuse = ERR_REFUSED;
+		}
+		hop_rig_run(r, 100);
+		assert_int_equal(r->a.state, cases[i].want);
+		if (cases[i].want == PEER_GOOD) {
+			/* it cannot be reached all the same: that is not forgotten */
+			assert_int_equal(hop_rig_visit(r), 0);
+			hop_rig_run(r, 4 * HOP_AVOID_MS);
+			assert_int_equal(r->a.state, PEER_UNREACHABLE);
+		}
+		hop_rig_close(r);
+	}
+}
+
 static void test_refusals_travel(void **state)
 {
 	static const int whys[] = {ERR_TARGET, ERR_DENIED,   ERR_NOSESSION, ERR_LIMIT,
@@ -421,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_many_wait_for_one),
 		cmocka_unit_test(test_no_way_there),
 		cmocka_unit_test(test_avoided_for_longer),
+		cmocka_unit_test(test_no_longer_avoided),
 		cmocka_unit_test(test_refusals_travel),
 		cmocka_unit_test(test_several_when_loaded),
 		cmocka_unit_test(test_kept_while_used),

@@ -148,18 +148,18 @@ void hop_rig_run(struct hop_rig *r, uint64_t ms)
 	ev_sim_run_for(r->ev, ms);
 }
 
-static struct visit rig_visit(void)
+static struct visit rig_visit(const struct hop_rig_node *from)
 {
 	struct visit v = {.ingress = VISIT_TCP, .tunnel = "demo"};
 
 	assert_int_equal(visit_end_set(&v.visitor, STR("192.0.2.43"), 4711), 0);
-	assert_int_equal(visit_via_add(&v, "aaaaaaaaaaaaaaaa"), 0);
+	assert_int_equal(visit_via_add(&v, from->says.id), 0);
 	return v;
 }
 
 int hop_rig_visit(struct hop_rig *r)
 {
-	struct visit v = rig_visit();
+	struct visit v = rig_visit(&r->a);
 	struct wire *w;
 	int e;
 
@@ -169,6 +169,19 @@ int hop_rig_visit(struct hop_rig *r)
 	stream_start(&r->a.sent[r->a.n_sent++], w);
 	hop_rig_write(&r->a.sent[r->a.n_sent - 1], STR("hello"));
 	return 0;
+}
+
+void hop_rig_back(struct hop_rig *r, struct hop_rig_node *n)
+{
+	size_t had = r->a.n_served;
+	struct visit v = rig_visit(n);
+	struct wire *w;
+
+	assert_int_equal(hop_peer_new(n->hop, &r->a.says, n, &n->peer), 0);
+	assert_int_equal(hop_peer_open(n->peer, &v, &w), 0);
+	stream_start(&n->sent[n->n_sent++], w);
+	hop_rig_run(r, 50);
+	assert_int_equal(r->a.n_served, had + 1);
 }
 
 void hop_rig_forget(struct hop_rig *r)

@@ -31,7 +31,7 @@ struct hop_rig_node {
 	size_t n_served;
 	struct visit last;
 	int refuse; /* answer visitors with this */
-	/* Visitors that it sends away. */
+	/* Visitors that it sends away; of c and b only by hop_rig_back(). */
 	struct hop_rig_stream sent[HOP_RIG_STREAMS];
 	size_t n_sent;
 };
@@ -51,6 +51,9 @@ void hop_rig_run(struct hop_rig *r, uint64_t ms);
 
 /* a's visitor goes to b and says "hello". Returns what hop_peer_open() did. */
 int hop_rig_visit(struct hop_rig *r);
+
+/* A visitor of n, which is b or c, goes to a, and is there when this returns. */
+void hop_rig_back(struct hop_rig *r, struct hop_rig_node *n);
 
 /* a gives up b. */
 void hop_rig_forget(struct hop_rig *r);
