@@ -313,6 +313,8 @@ static void node_on_nodes_changed(void *arg)
 {
 	struct node *n = arg;
 
+	if (n->ingress != NULL)
+		http_ingress_nodes_changed(n->ingress);
 	if (n->gateway != NULL)
 		gateway_nodes_changed(n->gateway);
 }

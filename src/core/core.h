@@ -510,6 +510,12 @@ int tunnel_dial_next(struct tunnel *t, struct visit *visit, struct tunnel_tried 
  */
 void tunnel_used(struct tunnel *t, uint64_t place);
 
+/*
+ * Is a stream worth keeping that has served a visitor at this place? Not if that is another node
+ * that goes, or has gone: it waits for its streams to end. Cheap.
+ */
+bool core_place_stays(const struct core *c, uint64_t place);
+
 /* A number that nobody else's log shows for this node and tunnel: to find loops by. 16 hex digits.
  */
 void tunnel_loop_mark(const struct tunnel *t, char out[17]);

@@ -86,7 +86,9 @@ struct core {
 	struct map remotes; /* of struct remotes, by tunnel: peer.c */
 	struct list peers;  /* of core_peer.link */
 	size_t n_peers;	    /* at most CORE_PEERS_MAX */
-	struct list told;   /* of tunnel_told.link: peer_tell.c */
+	/* the same; a place tells which of them it is at: peer_place(). NULL: a free one */
+	struct core_peer *peer_slots[CORE_PEERS_MAX];
+	struct list told; /* of tunnel_told.link: peer_tell.c */
 	struct ev_task tell;
 	struct list unserved; /* of tunnel.unserved, who was used longest ago stands first */
 	struct ev_timer unserved_timer;

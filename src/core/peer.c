@@ -47,6 +47,25 @@ bool peer_is_good(const struct core *c, struct str tunnel)
 	return false;
 }
 
+/* In the low bits of a place: one more than the slot of the peer, 0 for this node. */
+#define PEER_PLACE_BITS 9
+_Static_assert(CORE_PEERS_MAX < 1 << PEER_PLACE_BITS, "a place tells its peer");
+
+uint64_t peer_place(struct core *c, const struct core_peer *p)
+{
+	return ++c->place_number << PEER_PLACE_BITS | (p == NULL ? 0 : p->slot + 1);
+}
+
+bool core_place_stays(const struct core *c, uint64_t place)
+{
+	size_t at = place & ((1 << PEER_PLACE_BITS) - 1);
+
+	if (at == 0)
+		return true;
+	return at <= CORE_PEERS_MAX && c->peer_slots[at - 1] != NULL &&
+	       c->peer_slots[at - 1]->state < PEER_DRAINING;
+}
+
 static unsigned peer_bits(uint64_t carriers)
 {
 	return (unsigned)__builtin_popcountll(carriers);
@@ -103,7 +122,7 @@ void peer_new_places(struct core *c, struct str tunnel)
 	struct remotes *rs = peer_find(c, tunnel);
 
 	for (struct remote *r = rs == NULL ? NULL : rs->first; r != NULL; r = r->next)
-		r->place = ++c->place_number;
+		r->place = peer_place(c, r->peer);
 }
 
 /* ---- what a peer serves ---- */
@@ -191,7 +210,7 @@ static void peer_put(struct core_peer *p, struct remotes *rs, struct remote *r)
 	r->peer = p;
 	r->of = rs;
 	r->next = old != NULL ? old->next : NULL;
-	r->place = old != NULL ? old->place : ++p->core->place_number;
+	r->place = old != NULL ? old->place : peer_place(p->core, p);
 	if (old != NULL)
 		list_del(&old->of_peer);
 	else
@@ -265,7 +284,7 @@ drop:
 
 /* ---- life ---- */
 
-static struct core_peer *peer_by_id(const struct core *c, const char *id)
+struct core_peer *peer_by_id(const struct core *c, const char *id)
 {
 	LIST_FOR_EACH (link, &c->peers) {
 		struct core_peer *p = CONTAINER_OF(link, struct core_peer, link);
@@ -288,6 +307,9 @@ int core_peer_new(struct core *c, const struct core_peer_opt *opt, struct core_p
 		return ERR_NOMEM;
 	p->core = c;
 	p->opt = *opt;
+	while (c->peer_slots[p->slot] != NULL)
+		p->slot++;
+	c->peer_slots[p->slot] = p;
 	list_init(&p->remotes);
 	list_push(&c->peers, &p->link);
 	c->n_peers++;
@@ -305,6 +327,7 @@ void core_peer_free(struct core_peer *p)
 	while (!list_empty(&p->remotes))
 		peer_drop(CONTAINER_OF(p->remotes.next, struct remote, of_peer));
 	list_del(&p->link);
+	c->peer_slots[p->slot] = NULL;
 	c->n_peers--;
 	temporary_look(c); /* if it died, nobody has dropped what was there only for it */
 	ev_free_later(c->ev, p);

@@ -8,6 +8,7 @@ struct core_peer {
 	struct list link; /* in core->peers */
 	struct core *core;
 	struct core_peer_opt opt;
+	size_t slot; /* in core->peer_slots */
 	enum peer_state state;
 	uint64_t load;	     /* visitors: as it has said, and those that were sent since */
 	struct list remotes; /* of remote.of_peer */
@@ -35,6 +36,13 @@ struct remotes {
 };
 
 /* ---- peer.c ---- */
+
+/* NULL: there is no such node. */
+struct core_peer *peer_by_id(const struct core *c, const char *id);
+
+/* A number that no place had before, see tunnel_choose(), of a session here (NULL) or of another
+ * node. */
+uint64_t peer_place(struct core *c, const struct core_peer *p);
 
 /* NULL: no other node serves it. Free of charge when none serves anything. */
 struct remotes *peer_find(const struct core *c, struct str tunnel);

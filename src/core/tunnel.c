@@ -433,7 +433,7 @@ static void tunnel_add(struct tunnel *t, struct serving *s)
 
 	list_del(&t->unserved);
 	s->tunnel = t;
-	s->place = ++t->core->place_number;
+	s->place = peer_place(t->core, NULL);
 	list_unshift(&t->serving, &s->of_tunnel);
 	list_push(&m->serving, &s->of_member);
 	t->n_serving++;

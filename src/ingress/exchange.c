@@ -131,7 +131,8 @@ static void exchange_on_leave(struct core_visitor *v, uint64_t ms)
 static void exchange_finish(struct exchange *x)
 {
 	bool whole = x->up.state == PUMP_END;
-	bool reuse = whole && x->target_keeps && !x->announced && x->down.state == PUMP_END;
+	bool reuse = whole && x->target_keeps && !x->announced && x->down.state == PUMP_END &&
+		     core_place_stays(x->in->opt.core, x->place);
 	struct http_conn *c = x->conn;
 
 	if (reuse)

@@ -157,6 +157,18 @@ void http_ingress_request_at(struct http_ingress *in, struct http_conn *c, struc
 	http_ingress_serve(in, c, &(struct http_ingress_name){.text = host, .whole = true}, req);
 }
 
+static bool http_ingress_keeps(void *arg, uint64_t place)
+{
+	const struct http_ingress *in = arg;
+
+	return core_place_stays(in->opt.core, place);
+}
+
+void http_ingress_nodes_changed(struct http_ingress *in)
+{
+	idle_sort(in->idle, http_ingress_keeps, in);
+}
+
 size_t http_ingress_load(const struct http_ingress *in)
 {
 	return in->n_exchanges + in->n_upgraded;

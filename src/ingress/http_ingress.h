@@ -45,6 +45,10 @@ void http_ingress_request(struct http_ingress *in, struct http_conn *c, struct s
 void http_ingress_request_at(struct http_ingress *in, struct http_conn *c, struct str host,
 			     const struct http_request *req);
 
+/* Other nodes have come or gone, or drain: streams that are kept to those that go are closed, so
+ * that nobody waits for them. */
+void http_ingress_nodes_changed(struct http_ingress *in);
+
 /* Visitors being served now, upgraded ones included. */
 size_t http_ingress_load(const struct http_ingress *in);
 

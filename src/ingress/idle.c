@@ -146,6 +146,16 @@ struct wire *idle_take(struct idle_pool *p, uint64_t key, uint32_t max_idle_ms)
 	return w;
 }
 
+void idle_sort(struct idle_pool *p, bool (*stays)(void *arg, uint64_t key), void *arg)
+{
+	LIST_FOR_EACH_SAFE (link, &p->by_age) {
+		struct idle_stream *s = CONTAINER_OF(link, struct idle_stream, age);
+
+		if (!stays(arg, s->bucket->key))
+			wire_close(idle_remove(s), 0);
+	}
+}
+
 int idle_new(struct ev *ev, const struct idle_limits *limits, struct idle_pool **out)
 {
 	struct idle_pool *p = calloc(1, sizeof *p);

@@ -37,6 +37,9 @@ void idle_free(struct idle_pool *p);
  */
 void idle_put(struct idle_pool *p, uint64_t key, struct wire *w);
 
+/* Close those whose key this says no to. */
+void idle_sort(struct idle_pool *p, bool (*stays)(void *arg, uint64_t key), void *arg);
+
 /*
  * Take the stream that was used last.
  *   max_idle_ms  not one that has waited longer.

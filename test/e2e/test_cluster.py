@@ -23,7 +23,7 @@ def target(world):
 
 @pytest.fixture
 def cluster(world):
-    """Where visitors come is ended first: the other need not wait for streams it has kept."""
+    """Two nodes: in most tests visitors come to the first one, and agents to the other."""
     return Cluster(world)
 
 
@@ -44,6 +44,19 @@ def test_a_visitor_of_any_node_is_served(cluster, world, target):
     assert seen.get("X-Forwarded-For") == "127.0.0.1"
     assert seen.get("X-Forwarded-Host") == two.host("demo")
     assert seen.get("X-Forwarded-Proto") == "http"
+
+
+def test_a_custom_domain_is_known_to_who_has_just_looked_for_it(world, target):
+    """What is not there is remembered for a second, unless somebody writes it."""
+    cluster = Cluster(world, options=("--unproven-domains",))
+    two, one = cluster.nodes
+    served(cluster, world.agent(one, target.port, "--name", "demo", env=cluster.env()))
+    api = one.api(cluster.anna.credential)
+    for i in range(5):
+        host = f"x{i}.a.example"
+        assert fetch(two.port, host).status == 404
+        api.patch("/v1/tunnels/demo", {"ingress": {"http": {"alt_names": [host]}}}).want(200)
+        wait_until(lambda: fetch(two.port, host).status == 200, 5, f"{host} is served")
 
 
 def test_large_bodies_both_ways(cluster, world, target):
@@ -224,6 +237,28 @@ def test_a_node_drains_and_loses_nothing(cluster, world, target):
     assert one.wait(10) == 0
     agent.server = two
     wait_until(lambda: fetch(two.port, two.host("demo")).status == 200, 5, "served by the other")
+
+
+def test_a_drain_waits_for_no_stream_that_another_node_keeps(cluster, world, target):
+    """A visitor's node keeps streams for the next request, which the node of the session cannot
+    tell from those that are in use."""
+    two, one = cluster.nodes
+    agent = world.agent(one, target.port, "--name", "demo", env=cluster.env())
+    api = one.api(cluster.anna.credential)
+    api.patch("/v1/tunnels/demo", {"transport": {"policy": "failover"}}).want(200)
+    second = world.closes(Target("second"))
+    other = world.agent(two, second.port, "--name", "demo", "--priority", "1", config="other",
+                        env=cluster.env())
+    served(cluster, agent)
+    had = len(target.requests)
+    for _ in range(3):
+        assert fetch(two.port, two.host("demo")).status == 200
+    assert len(target.requests) == had + 3, "by the hop"
+    one.send_signal(signal.SIGTERM)
+    assert one.wait(10) == 0
+    assert fetch(two.port, two.host("demo")).status == 200
+    other.stop()
+    agent.stop()
 
 
 # ---- strangers ----

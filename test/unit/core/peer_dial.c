@@ -237,6 +237,52 @@ static void test_who_is_dialled(void **state)
 	}
 }
 
+/* Streams that have served are kept for those who stay. */
+static void test_which_places_stay(void **state)
+{
+	static const struct {
+		const char *why;
+		enum peer_state state;
+		bool want;
+	} cases[] = {
+		{"it is well", PEER_GOOD, true},
+		{"it answers late", PEER_LATE, true},
+		{"it drains", PEER_DRAINING, false},
+		{"it cannot be reached", PEER_UNREACHABLE, false},
+	};
+	struct tunnel_tried tried = {.n = 0};
+	struct node_entry e;
+	uint64_t here, there;
+	struct peer_rig w;
+	struct core *c;
+	struct fake f;
+
+	peer_rig_new(&w);
+	c = w.node[0].rig.core;
+	peer_rig_serve(&w, &f, 0, "laptop");
+	e = peer_rig_entry(&w, "other", 1, 1);
+	for (int k = 1; k < PEER_RIG_N; k++)
+		assert_int_equal(core_peer_serves(w.node[0].way[k].peer, STR("demo"), &e), 0);
+	core_peer_set_load(w.node[0].way[1].peer, 10);
+	assert_int_equal(dial(&w, &f, &tried, ""), '0');
+	assert_int_equal(dial(&w, &f, &tried, ""), 'c');
+	here = tried.places[0];
+	there = tried.places[1];
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		core_peer_set_state(w.node[0].way[2].peer, cases[i].state);
+		if (core_place_stays(c, there) != cases[i].want)
+			fail_msg("%s", cases[i].why);
+		assert_true(core_place_stays(c, here));
+	}
+	core_peer_set_state(w.node[0].way[2].peer, PEER_GOOD);
+	core_peer_set_state(w.node[0].way[1].peer, PEER_DRAINING);
+	assert_true(core_place_stays(c, there)); /* it is another one that drains */
+	peer_rig_part(&w, 2);
+	assert_false(core_place_stays(c, there));
+	fake_leave(&f);
+	peer_rig_free(&w);
+}
+
 /* Asked for each connection, before anything is known of it. */
 static void test_where_to(void **state)
 {
@@ -392,6 +438,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_who_is_dialled),
+		cmocka_unit_test(test_which_places_stay),
 		cmocka_unit_test(test_where_to),
 		cmocka_unit_test(test_equals_share),
 		cmocka_unit_test(test_two_hops),

@@ -180,6 +180,37 @@ static void test_streams_are_used_again(void **state)
 	rig_close();
 }
 
+/* It is another node's, which waits for its streams to end. */
+static void test_no_stream_is_kept_to_who_leaves(void **state)
+{
+	static const struct {
+		const char *why;
+		bool before, after; /* it leaves when the answer comes; later */
+		bool kept;
+	} cases[] = {
+		{"it stays", false, false, true},
+		{"it has said so before the answer ends", true, true, false},
+		{"it says so while the stream is kept", false, true, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("# %s\n", cases[i].why);
+		rig_open();
+		far_say(&W->visitor, GET "\r\n");
+		W->core.leaves = cases[i].before;
+		far_say(&W->target[0], "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+		expect_in(W->visitor.got, "200 OK");
+		assert_int_equal(W->target[0].eof, cases[i].before);
+		W->core.leaves = cases[i].after;
+		http_ingress_nodes_changed(W->ingress);
+		ev_sim_run_for(W->ev, 10);
+		assert_int_equal(W->target[0].eof, !cases[i].kept);
+		far_say(&W->visitor, GET "\r\n");
+		assert_int_equal(W->core.demo.n_dials, cases[i].kept ? 1 : 2);
+		rig_close();
+	}
+}
+
 static void test_a_closed_stream_is_tried_again(void **state)
 {
 	static const struct {
@@ -715,6 +746,7 @@ int main(void)
 		cmocka_unit_test(test_every_split_gives_the_same),
 		cmocka_unit_test(test_what_the_target_learns),
 		cmocka_unit_test(test_streams_are_used_again),
+		cmocka_unit_test(test_no_stream_is_kept_to_who_leaves),
 		cmocka_unit_test(test_a_closed_stream_is_tried_again),
 		cmocka_unit_test(test_a_session_that_refuses_is_replaced),
 		cmocka_unit_test(test_all_sessions_refuse),

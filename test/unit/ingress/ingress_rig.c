@@ -161,6 +161,11 @@ void tunnel_used(struct tunnel *t, uint64_t place)
 	t->n_used++;
 }
 
+bool core_place_stays(const struct core *c, uint64_t place)
+{
+	return !c->leaves;
+}
+
 void tunnel_loop_mark(const struct tunnel *t, char out[17])
 {
 	memcpy(out, "00000000feedbeef", 17);

@@ -39,6 +39,7 @@ struct core {
 	struct ev *ev;
 	struct tunnel demo;
 	bool connected;
+	bool leaves; /* the node that has the tunnel's sessions */
 	int lookup_answer;
 	size_t n_remote;	/* tunnels of other nodes */
 	size_t n_lookups;	/* that were answered */
