@@ -402,6 +402,13 @@ bool http_conn_tls(const struct http_conn *c)
 	return c->opt.tls;
 }
 
+void http_conn_tls_facts(const struct http_conn *c, struct wire_tls_facts *out)
+{
+	*out = (struct wire_tls_facts){.done = false};
+	if (wire_tls_is(c->wire))
+		wire_tls_facts(c->wire, out);
+}
+
 const char *http_conn_peer_name(const struct http_conn *c)
 {
 	return wire_tls_peer_name(c->wire);

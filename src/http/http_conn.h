@@ -64,6 +64,11 @@ const struct visit_end *http_conn_peer(const struct http_conn *c);
 const struct visit_end *http_conn_local(const struct http_conn *c);
 bool http_conn_tls(const struct http_conn *c);
 
+/* What was agreed on in TLS that we have ended ourselves; else nothing is done. The texts live as
+ * long as the connection. */
+struct wire_tls_facts;
+void http_conn_tls_facts(const struct http_conn *c, struct wire_tls_facts *out);
+
 /*
  * Whom the peer's verified TLS certificate names. Only while a request is in hand.
  * Returns a NUL-terminated text that lives as long as the connection, "" when it names nobody;

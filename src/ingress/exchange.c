@@ -14,6 +14,7 @@
 #include "ingress/served.h"
 #include "wire/pump.h"
 #include "wire/relay.h"
+#include "wire/wire_tls.h"
 
 /* A stream that has been idle longer is not given a request that must not be sent twice. */
 #define UNSAFE_IDLE_MS 1000
@@ -550,17 +551,34 @@ static void exchange_set_up(struct exchange *x, const struct http_request *req)
 	}
 }
 
+/* The server name that the visitor has asked for, if it is one that can be told. */
+static void exchange_set_sni(struct exchange *x, const char *sni)
+{
+	struct str name = str_of(sni);
+
+	if (!hostname_resolvable(name))
+		return;
+	for (size_t i = 0; i < name.len; i++)
+		x->visit.sni[i] = ascii_lower(name.p[i]);
+	x->visit.sni[name.len] = '\0';
+}
+
 /* The target is told who comes before the first request. */
 static int exchange_announce(struct exchange *x, const struct tunnel_settings *settings)
 {
 	struct announce a = {.version = settings->proxy, .visit = &x->visit};
 	uint8_t header[PROXY_WRITE_MAX];
+	struct wire_tls_facts facts;
 	char id[ANNOUNCE_ID_TEXT];
 	size_t len;
 
 	if (settings->proxy == TUNNEL_PROXY_NONE)
 		return 0;
 	x->announced = true;
+	http_conn_tls_facts(x->conn, &facts);
+	exchange_set_sni(x, facts.sni);
+	a.alpn = facts.alpn;
+	a.tls_version = facts.version;
 	announce_id_format(&x->in->ids, ++x->in->ids.last, id);
 	a.id = id;
 	announce_write(&a, header, &len);

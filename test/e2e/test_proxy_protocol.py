@@ -115,6 +115,37 @@ def test_http_targets_get_one_connection_for_each_visitor(world, target, version
             assert v.answer().body == b"ok"
 
 
+def test_http_targets_are_told_of_tls(world, authority, target):
+    """That ended at the server; what a proxy in front has ended is known to be TLS, and no more."""
+    proxied = free_port()
+    scene = Scene(world, "--listen", f"proxy:127.0.0.1:{proxied}", "--trusted-proxies", "127.0.0.1",
+                  tls=authority.localhost)
+    agent = scene.agent(target, "--proxy-protocol", "v2", "--name", "web", kind="http")
+
+    def told(v):
+        v.ask(agent.host, "/")
+        peer = target.take()
+        header = pp.read_v2(peer)
+        peer.until(b"\r\n\r\n")
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        assert v.answer().body == b"ok"
+        return header
+
+    with Visitor(scene.tls_port, tls=context(alpn=["http/1.1"]), name="web.localhost") as v:
+        header = told(v)
+        flags, _, subs = pp.tls_of(header)
+        assert flags & 1 and subs == {pp.SSL_VERSION: v.sock.version().encode()}
+        assert header.tlvs[pp.AUTHORITY] == b"web.localhost"
+        assert header.tlvs[pp.ALPN] == b"http/1.1"
+    with Visitor(proxied) as v:
+        v.send(pp.v2("192.0.2.9", "192.0.2.1", 4711, 443, [(pp.SSL, b"\x01\0\0\0\0")]))
+        flags, _, subs = pp.tls_of(told(v))
+        assert flags & 1 and not subs
+    with Visitor(scene.server.port) as v:
+        header = told(v)
+        assert pp.tls_of(header) is None and pp.AUTHORITY not in header.tlvs
+
+
 def test_an_upgrade_has_it_too(world, target):
     scene = Scene(world)
     agent = scene.agent(target, "--proxy-protocol", "v1", kind="http")
