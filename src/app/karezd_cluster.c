@@ -88,26 +88,32 @@ static int cluster_set_self(const struct karezd_cluster_opt *opt, struct karezd_
 	return e;
 }
 
+int karezd_cluster_key(const struct karezd_settings *set, const struct worker *worker, uint8_t *out,
+		       char *why)
+{
+	if (set->hop_listen != NULL)
+		return cluster_key_read(set->cluster_key, out, why);
+	if (!worker->on)
+		return ERR_NOTFOUND;
+	memcpy(out, worker->key, CLUSTER_KEY_LEN);
+	return 0;
+}
+
 int karezd_cluster_open(const struct karezd_cluster_opt *opt, struct karezd_cluster *c, char *why)
 {
 	struct node_cluster *n = &c->node;
-	bool far = opt->set->hop_listen != NULL;
-	int e;
+	int e = karezd_cluster_key(opt->set, opt->worker, c->key, why);
 
-	if (!far && !opt->worker->on)
-		return 0;
+	if (e != 0)
+		return e == ERR_NOTFOUND ? 0 : e;
 	if ((e = cluster_set_self(opt, c)) != 0)
 		goto out;
 	n->net = &hop_socket;
 	n->key = c->key;
-	if (!far) {
-		memcpy(c->key, opt->worker->key, sizeof c->key);
+	if (opt->set->hop_listen == NULL)
 		e = bus_local_new(opt->ev, opt->log, opt->worker->dir, n->self.id, &n->bus);
-	} else if ((e = cluster_key_read(opt->set->cluster_key, c->key, why)) != 0) {
-		return e;
-	} else {
+	else
 		e = bus_redis_new(opt->ev, opt->log, opt->set->store, n->self.id, &n->bus);
-	}
 out:
 	if (e != 0)
 		str_printf(why, KAREZD_CLUSTER_WHY,

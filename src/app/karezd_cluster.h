@@ -25,6 +25,16 @@ struct karezd_cluster_opt {
 };
 
 /*
+ * The secret that this process shares with the others that serve the same visitors: the cluster's
+ * with --hop-listen, else the supervisor's.
+ *   out  [CLUSTER_KEY_LEN] set on success; the caller wipes it.
+ *   why  [KAREZD_CLUSTER_WHY] set on failure, but for ERR_NOTFOUND.
+ * Returns 0, ERR_NOTFOUND (there are no others), or as cluster_key_read().
+ */
+int karezd_cluster_key(const struct karezd_settings *set, const struct worker *worker, uint8_t *out,
+		       char *why) MUST_CHECK;
+
+/*
  * Are there other nodes? With --hop-listen those of the same Redis, else the other workers, else
  * none.
  *   c    on success node_opt.cluster is to be &c->node if c->node.bus is not NULL.

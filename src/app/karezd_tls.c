@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/door.h"
+#include "app/karezd_cluster.h"
 #include "app/karezd_try.h"
 #include "base/err.h"
 
@@ -38,16 +39,38 @@ static void karezd_tls_on_recheck(void *arg)
 	node_recheck(t->node);
 }
 
-/* A context with the certificates of the options, that follows its files. */
+_Static_assert(CLUSTER_KEY_LEN == TLS_TICKET_ROOT, "a key is what tickets can be made by");
+
+/* A context by whose tickets visitors come back to any worker and node. */
+static int karezd_tls_make(const struct karezd_tls *t, bool manage, struct tls_context **out,
+			   char *why)
+{
+	uint8_t key[CLUSTER_KEY_LEN];
+	char key_why[KAREZD_CLUSTER_WHY];
+	struct tls_context_server opt;
+	int e = karezd_cluster_key(t->set, t->worker, key, key_why);
+
+	karezd_try_tls(t->set, manage ? NULL : t->asked, t->log, &opt);
+	if (e == 0) {
+		opt.ticket_root = key;
+		opt.ticket_label = manage ? "manage" : "serve";
+	}
+	if (e == 0 || e == ERR_NOTFOUND)
+		e = tls_context_new_server(&opt, out, why);
+	else
+		str_printf(why, TLS_CONTEXT_WHY, "%s", key_why);
+	explicit_bzero(key, sizeof key);
+	return e;
+}
+
+/* Such a context with the certificates of the options, that follows its files. */
 static int karezd_tls_new(struct karezd_tls *t, struct ev *ev, bool manage, char *why)
 {
 	struct tls_context **out = manage ? &t->manage : &t->serve;
 	struct tls_reload_opt follow = {.recheck = karezd_tls_on_recheck, .arg = t};
-	struct tls_context_server opt;
 	int e;
 
-	karezd_try_tls(t->set, manage ? NULL : t->asked, t->log, &opt);
-	if ((e = tls_context_new_server(&opt, out, why)) != 0)
+	if ((e = karezd_tls_make(t, manage, out, why)) != 0)
 		return e;
 	follow.ctx = *out;
 	if ((e = tls_reload_new(ev, &follow, &t->reloads[manage])) != 0)

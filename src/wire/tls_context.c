@@ -2,7 +2,6 @@
 #include "wire/tls_context.h"
 
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +73,8 @@ int tls_context_make_ssl(const struct tls_context *ctx, SSL_CTX **out, char *why
 	}
 	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE);
+	/* Each connection has an exchange of its own, whatever the system's openssl.cnf allows. */
+	SSL_CTX_clear_options(ssl, SSL_OP_ALLOW_NO_DHE_KEX);
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* Resumption is by tickets, which the clients keep: nothing of a session stays here. */
@@ -129,7 +130,7 @@ void tls_context_free(struct tls_context *ctx)
 	free(ctx->files.dir);
 	free(ctx->files.client_ca);
 	free(ctx->files.client_crl);
-	explicit_bzero(ctx->ticket_keys, sizeof ctx->ticket_keys);
+	tls_ticket_free(ctx->ticket);
 	free(ctx);
 }
 
@@ -156,8 +157,6 @@ static int tls_context_keep_files(struct tls_context *ctx, const struct tls_cont
 	    (e = tls_context_keep(&f->dir, opt->dir)) == 0 &&
 	    (e = tls_context_keep(&f->client_ca, opt->client_ca_file)) == 0)
 		e = tls_context_keep(&f->client_crl, opt->client_crl_file);
-	if (e == 0 && RAND_bytes(ctx->ticket_keys, sizeof ctx->ticket_keys) != 1)
-		e = ERR_NOMEM;
 	return e;
 }
 
@@ -171,8 +170,10 @@ int tls_context_new_server(const struct tls_context_server *opt, struct tls_cont
 	CHECK((opt->cert_file != NULL) == (opt->key_file != NULL));
 	CHECK(opt->cert_file != NULL || opt->dir != NULL);
 	CHECK(!opt->client_required || opt->client_ca_file != NULL);
+	CHECK(opt->ticket_root == NULL || opt->ticket_label != NULL);
 	if ((e = tls_context_make(true, opt->alpn, &ctx, why)) == 0 &&
 	    (e = tls_context_keep_files(ctx, opt)) == 0 &&
+	    (e = tls_ticket_new(opt->ticket_root, opt->ticket_label, &ctx->ticket)) == 0 &&
 	    (e = tls_set_load(ctx, NULL, &set, why)) == 0) {
 		tls_set_tell(set, NULL, ctx->log);
 		tls_context_replace(ctx, &set);

@@ -20,6 +20,10 @@ struct tls_context;
 #define TLS_FILE_MAX ((size_t)1 << 20)
 #define TLS_CRL_MAX  ((size_t)64 << 20)
 
+/* Bytes of what keys for tickets follow from; and of what it is used for, NUL included. */
+#define TLS_TICKET_ROOT	 32
+#define TLS_TICKET_LABEL 32
+
 /* All texts are copied. */
 struct tls_context_server {
 	const char *cert_file; /* PEM: our certificate, then those between it and the authority */
@@ -44,6 +48,16 @@ struct tls_context_server {
 	/* A client is asked only when its SNI is one of these, or is missing; NULL at the end;
 	 * borrowed as long as the context lives. NULL: every client is asked. */
 	const char *const *client_ca_names;
+	/*
+	 * Whose tickets are taken: those of every context, in this process or another, that has the
+	 * same root and the same label, of this hour and the one before (and after: clocks differ).
+	 * Only of TLS 1.3; a ticket of TLS 1.2 is good where it was made.
+	 *   ticket_root   [TLS_TICKET_ROOT] evenly random bytes, copied; NULL: some that are drawn,
+	 *                 so nobody else takes them.
+	 *   ticket_label  what it is for: less than TLS_TICKET_LABEL bytes; with ticket_root.
+	 */
+	const uint8_t *ticket_root;
+	const char *ticket_label;
 	struct log *log; /* borrowed; told of pairs that cannot be read and of clients that are
 			  * refused; NULL: nobody is */
 };
@@ -64,8 +78,8 @@ struct tls_context_client {
  *   why  [TLS_CONTEXT_WHY] set on failure to a sentence that names the file and the reason.
  * Returns 0, ERR_NOTFOUND or ERR_DENIED or ERR_IO (a file cannot be read), ERR_TLS (not a
  * certificate, not a key), ERR_CERT (key and certificate do not belong together), ERR_TOOBIG (a
- * file, a directory), ERR_INVAL (a bad ALPN name), ERR_NOMEM. Source: RFC 8446, RFC 9325
- * (recommendations for TLS), RFC 7301 (ALPN).
+ * file, a directory), ERR_INVAL (a bad ALPN name, a label that is too long), ERR_NOMEM. Source: RFC
+ * 8446, RFC 9325 (recommendations for TLS), RFC 7301 (ALPN).
  */
 int tls_context_new_server(const struct tls_context_server *opt, struct tls_context **out,
 			   char *why) MUST_CHECK;

@@ -117,7 +117,7 @@ struct tls_context {
 		const char *const *client_ca_names;
 		bool client_required;
 	} files;
-	uint8_t ticket_keys[80]; /* the same for every set: tickets outlive certificates */
+	struct tls_ticket *ticket; /* owned; a server's: tickets outlive certificates */
 };
 
 /* An empty one, with its names for ALPN (NULL: none). Returns as tls_context_new_server(). */
@@ -200,6 +200,12 @@ void tls_setup_log(const struct wire_tls *t, X509 *cert, const char *reason);
  */
 int tls_peer_ask(const struct tls_context *ctx, struct tls_set *set, char *why) MUST_CHECK;
 
+/*
+ * Is a client asked who wants this name?
+ *   sni  in any case; NULL: it names none.
+ */
+bool tls_peer_asks(const struct tls_set *set, const struct str *sni);
+
 /* Ask this client, unless it visits somebody else. Returns whether it is asked. */
 bool tls_peer_ask_one(const struct tls_set *set, SSL *ssl, const char *sni);
 
@@ -223,6 +229,31 @@ int64_t tls_peer_time_ms(const ASN1_TIME *t);
 
 /* NULL is allowed. */
 void tls_psk_free(struct tls_psk *psk);
+
+/*
+ * Make a key for one purpose of a secret.
+ *   secret  evenly random bytes.
+ *   label   NUL-terminated; another one is another key.
+ *   out     [len] set on success.
+ * Returns 0 or ERR_TLS. Source: RFC 5869 (HKDF, SHA-256, no salt).
+ */
+int tls_psk_derive(struct str secret, const char *label, void *out, size_t len) MUST_CHECK;
+
+/* ---- tls_ticket.c: how clients come back without a whole handshake ---- */
+
+struct tls_ticket;
+
+/*
+ * A server's keys for tickets.
+ *   root, label  as tls_context_server has them.
+ * Returns 0, ERR_INVAL (the label is too long), ERR_NOMEM.
+ */
+int tls_ticket_new(const uint8_t *root, const char *label, struct tls_ticket **out) MUST_CHECK;
+void tls_ticket_free(struct tls_ticket *tk); /* NULL is allowed */
+
+/* Let it ask for them: those of its wires' context, for their wires' hour. May run on another
+ * thread. */
+void tls_ticket_use(SSL_CTX *ssl);
 
 /* ---- wire_tls.c ---- */
 

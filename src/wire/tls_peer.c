@@ -80,13 +80,15 @@ int tls_peer_ask(const struct tls_context *ctx, struct tls_set *set, char *why)
 	return tls_peer_load_crls(SSL_CTX_get_cert_store(set->ssl), f->client_crl, why);
 }
 
-/* Is this a name for which a certificate is asked? Without SNI nobody visits a tunnel. */
-static bool tls_peer_wanted(const struct tls_set *set, const char *sni)
+/* Without SNI nobody visits a tunnel. */
+bool tls_peer_asks(const struct tls_set *set, const struct str *sni)
 {
+	if (!set->asks)
+		return false;
 	if (sni == NULL || set->ca_names == NULL || set->required)
 		return true;
 	for (size_t i = 0; set->ca_names[i] != NULL; i++)
-		if (str_eq_nocase(str_of(set->ca_names[i]), str_of(sni)))
+		if (str_eq_nocase(str_of(set->ca_names[i]), *sni))
 			return true;
 	return false;
 }
@@ -95,12 +97,14 @@ bool tls_peer_ask_one(const struct tls_set *set, SSL *ssl, const char *sni)
 {
 	struct wire_tls *t = SSL_get_app_data(ssl);
 	int mode = SSL_VERIFY_PEER | (set->required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+	struct str name = str_of(sni);
 
-	if (!set->asks || !tls_peer_wanted(set, sni))
+	if (!tls_peer_asks(set, sni == NULL ? NULL : &name))
 		return false;
 	SSL_set_verify(ssl, mode, tls_setup_on_verify);
 	X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), (time_t)(ev_wall_ms(t->wire.ev) / 1000));
-	/* A ticket would prove what the certificate was when it was made. */
+	/* A ticket would prove what the certificate was when it was made; none is taken here
+	 * either, see tls_ticket.c. */
 	SSL_set_options(ssl, SSL_OP_NO_TICKET);
 	(void)!SSL_set_num_tickets(ssl, 0);
 	return true;

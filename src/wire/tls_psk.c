@@ -99,21 +99,20 @@ static int tls_psk_on_find(SSL *ssl, const unsigned char *id, size_t id_len, SSL
 
 /* ---- contexts ---- */
 
-static int tls_psk_derive(const struct tls_psk_opt *opt, uint8_t key[KEY_LEN])
+int tls_psk_derive(struct str secret, const char *label, void *out, size_t len)
 {
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
 						 (char *)(uintptr_t) "SHA256", 0),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-						  (void *)(uintptr_t)opt->secret, opt->secret_len),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO,
-						  (void *)(uintptr_t)opt->label,
-						  strlen(opt->label)),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret.p,
+						  secret.len),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)label,
+						  strlen(label)),
 		OSSL_PARAM_construct_end(),
 	};
-	int e = ctx != NULL && EVP_KDF_derive(ctx, key, KEY_LEN, params) == 1 ? 0 : ERR_TLS;
+	int e = ctx != NULL && EVP_KDF_derive(ctx, out, len, params) == 1 ? 0 : ERR_TLS;
 
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
@@ -130,7 +129,8 @@ static int tls_psk_make(const struct tls_psk_opt *opt, struct tls_psk **out)
 	if (opt->name != NULL)
 		e = str_copy(psk->name, sizeof psk->name, str_of(opt->name)) != 0 ? ERR_INVAL : 0;
 	if (e == 0)
-		e = tls_psk_derive(opt, psk->key);
+		e = tls_psk_derive((struct str){(const char *)opt->secret, opt->secret_len},
+				   opt->label, psk->key, sizeof psk->key);
 	if (e == 0)
 		MOVE(*out, psk);
 	tls_psk_free(psk);

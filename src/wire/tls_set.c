@@ -339,7 +339,6 @@ int tls_set_load(const struct tls_context *ctx, const struct tls_set *old, struc
 	const struct tls_context_files *f = &ctx->files;
 	struct tls_set *set = NULL;
 	SSL *scratch = NULL;
-	uint8_t keys[sizeof ctx->ticket_keys];
 	int e;
 
 	str_printf(why, TLS_CONTEXT_WHY, "out of memory");
@@ -355,9 +354,7 @@ int tls_set_load(const struct tls_context *ctx, const struct tls_set *old, struc
 	if ((e = tls_set_load_default(set, old, scratch, f, why)) != 0 ||
 	    (e = tls_peer_ask(ctx, set, why)) != 0)
 		goto out;
-	memcpy(keys, ctx->ticket_keys, sizeof keys);
-	SSL_CTX_set_tlsext_ticket_keys(set->ssl, keys, sizeof keys);
-	explicit_bzero(keys, sizeof keys);
+	tls_ticket_use(set->ssl);
 	SSL_CTX_set_tlsext_servername_callback(set->ssl, tls_set_on_sni);
 	SSL_CTX_set_tlsext_servername_arg(set->ssl, set);
 	MOVE(*out, set);

@@ -1,4 +1,4 @@
-/* Which certificate a client gets, what is done about bad ones, and tickets. */
+/* Which certificate a client gets, and what is done about bad ones. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -236,75 +236,6 @@ static void test_nothing_to_begin_with(void **state)
 	tls_store_remove(&s);
 }
 
-/* ---- tickets ---- */
-
-/* One handshake by OpenSSL alone, with what is in force. *ticket is replaced. Returns whether it
- * was resumed. */
-static bool resumes(const struct tls_context *ctx, SSL_CTX *client_ctx, const char *name,
-		    SSL_SESSION **ticket)
-{
-	SSL *server = SSL_new(ctx->set->ssl), *client = SSL_new(client_ctx);
-	BIO *a = NULL, *b = NULL;
-	char byte, sni[64];
-	bool resumed;
-
-	assert_int_equal(BIO_new_bio_pair(&a, 0, &b, 0), 1);
-	SSL_set_bio(server, a, a);
-	SSL_set_bio(client, b, b);
-	SSL_set_accept_state(server);
-	SSL_set_connect_state(client);
-	str_printf(sni, sizeof sni, "%s", name);
-	assert_int_equal(SSL_set_tlsext_host_name(client, sni), 1);
-	if (*ticket != NULL)
-		assert_int_equal(SSL_set_session(client, *ticket), 1);
-	for (int i = 0; i < 10; i++) {
-		(void)!SSL_do_handshake(client);
-		(void)!SSL_do_handshake(server);
-	}
-	assert_true(SSL_is_init_finished(client) && SSL_is_init_finished(server));
-	assert_int_equal(SSL_read(client, &byte, 1), -1); /* the tickets of TLS 1.3 */
-	resumed = SSL_session_reused(server) == 1;
-	SSL_SESSION_free(*ticket);
-	*ticket = SSL_get1_session(client);
-	SSL_shutdown(client);
-	SSL_free(server);
-	SSL_free(client);
-	return resumed;
-}
-
-static void test_tickets_outlive_certificates(void **state)
-{
-	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
-	struct tls_context *ctx;
-	struct tls_set *set = NULL;
-	char why[TLS_CONTEXT_WHY];
-	struct tls_store s;
-
-	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
-		SSL_CTX *client = SSL_CTX_new(TLS_client_method());
-		SSL_SESSION *ticket = NULL;
-
-		SSL_CTX_set_max_proto_version(client, versions[i]);
-		tls_store_make(&s, *state);
-		store_pair(&s, "a");
-		ctx = tls_store_server(&s, "home", NULL);
-		assert_false(resumes(ctx, client, "a.b.org", &ticket));
-		assert_true(resumes(ctx, client, "a.b.org", &ticket));
-		store_pair(&s, "new-a");
-		assert_int_equal(tls_set_load(ctx, ctx->set, &set, why), 0);
-		tls_context_replace(ctx, &set);
-		assert_true(resumes(ctx, client, "a.b.org", &ticket));
-		assert_true(resumes(ctx, client, "home.org", &ticket)); /* another certificate */
-		tls_context_free(ctx);
-		ctx = tls_store_server(&s, "home", NULL); /* another server has other keys */
-		assert_false(resumes(ctx, client, "a.b.org", &ticket));
-		tls_context_free(ctx);
-		SSL_SESSION_free(ticket);
-		SSL_CTX_free(client);
-		tls_store_remove(&s);
-	}
-}
-
 static int set_setup(void **state)
 {
 	static struct tls_certs certs;
@@ -329,7 +260,6 @@ int main(void)
 		cmocka_unit_test(test_no_match_is_an_alert),
 		cmocka_unit_test(test_bad_pairs_are_left_out_and_told),
 		cmocka_unit_test(test_nothing_to_begin_with),
-		cmocka_unit_test(test_tickets_outlive_certificates),
 	};
 
 	return cmocka_run_group_tests_name("tls set", tests, set_setup, set_teardown);
