@@ -5,19 +5,19 @@ size, in one run. See README.md.
 """
 
 import argparse
-import http.client
 import json
-import os
 import pathlib
 import re
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 import chains
+from karezd import Karezd, Served
 
 CONNS = 16       # of wrk
 PROBE_S = 0.002  # between two probes of the loop
@@ -35,48 +35,18 @@ end
 '''
 
 
-class Api:
-    """A karezd, and the administrator's token of its first start."""
+class Api(Karezd):
+    """One with a store of this kind, as its administrator sees it."""
 
     def __init__(self, lab, store):
-        self.lab, self.store, self.port = lab, store, lab.port()
-        state = lab.dir / f'{store}-{self.port}'
+        self.store = store
+        state = pathlib.Path(tempfile.mkdtemp(dir=lab.dir))
         where = 'memory:' if store == 'memory' else f'sqlite:{state}/karez.db'
-        self.proc = lab.start('karezd', [
-            chains.BUILD / 'karezd', '--domain', 'localhost', '--listen',
-            f'127.0.0.1:{self.port}', '--store', where, '--state-dir', state,
-            '--log-level', 'warn'])
-        chains.wait_port(self.proc, self.port)
-        token = state / 'admin-token'
-        end = time.monotonic() + chains.START_S
-        while not token.exists():
-            if time.monotonic() > end:
-                raise chains.Wrong(f'karezd made no token\n{chains.tail(self.proc)}')
-            time.sleep(0.02)
-        self.token = token.read_text().strip()
-
-    def call(self, method, path, body=None):
-        conn = http.client.HTTPConnection('127.0.0.1', self.port, timeout=10)
-        headers = {'Host': f'localhost:{self.port}', 'Authorization': f'Bearer {self.token}'}
-        if body is not None:
-            headers['Content-Type'] = 'application/json'
-            body = json.dumps(body)
-        conn.request(method, path, body, headers)
-        answer = conn.getresponse()
-        text = answer.read().decode()
-        conn.close()
-        if answer.status not in (200, 201):
-            raise chains.Wrong(f'{method} {path}: {answer.status} {text}\n{chains.tail(self.proc)}')
-        return json.loads(text)
-
-    def cpu(self):
-        return time.clock_gettime((~self.proc.pid << 3) | 2)  # see chains.py
-
-    def stop(self):
-        self.lab.stop(self.proc)
+        super().__init__(lab, state, '--store', where)
+        self.token = self.admin_token()
 
 
-class Constant:
+class Constant(Served):
     """nginx with one constant answer: what HTTP alone costs."""
 
     store = 'nginx'
@@ -97,10 +67,6 @@ class Constant:
             }}''')
         self.proc = lab.start('nginx', ['nginx', '-e', lab.dir / 'api.err', '-c', conf])
         chains.wait_port(self.proc, self.port)
-
-    call = Api.call
-    cpu = Api.cpu
-    stop = Api.stop
 
 
 def wrk(api, seconds, path='/', script=None):
@@ -123,7 +89,7 @@ def reads(api, seconds, path, answer):
     cpu, begin = api.cpu(), time.monotonic()
     done = wrk(api, seconds, path)
     found = done / (api.cpu() - cpu), done / (time.monotonic() - begin)
-    if api.call('GET', path) != answer:
+    if api.call(api.token, 'GET', path) != answer:
         raise chains.Wrong(f'{api.store}: {path} is not {answer} any more')
     return found
 
@@ -167,8 +133,8 @@ def one_round(lab, seconds, samples):
     for store in STORES:
         api = Api(lab, store)
         for i in range(CONNS):
-            api.call('POST', '/v1/tunnels', {'name': f'bench-{i}'})
-        answer = api.call('GET', '/v1/tunnels/bench-0')
+            api.call(api.token, 'POST', '/v1/tunnels', {'name': f'bench-{i}'})
+        answer = api.call(api.token, 'GET', '/v1/tunnels/bench-0')
         per_cpu, rate = reads(api, seconds, '/v1/tunnels/bench-0', answer)
         note(f'{store} reads per CPU second', per_cpu)
         note(f'{store} reads per second', rate)
@@ -177,7 +143,7 @@ def one_round(lab, seconds, samples):
         note(f'{store} lag p99 ms, idle', p99)
         p50, p99, changes = lag(api, seconds, lambda: wrk(api, seconds, script=script))
         if not re.fullmatch(r'http://127\.0\.0\.1:\d+',
-                            api.call('GET', '/v1/tunnels/bench-0')['target']['url']):
+                            api.call(api.token, 'GET', '/v1/tunnels/bench-0')['target']['url']):
             raise chains.Wrong(f'{store}: the changes changed nothing')
         note(f'{store} lag p50 ms, writing', p50)
         note(f'{store} lag p99 ms, writing', p99)

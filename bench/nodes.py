@@ -5,8 +5,6 @@ at the node that has no session of it, and what they say to each other. See READ
 """
 
 import argparse
-import http.client
-import json
 import os
 import pathlib
 import random
@@ -20,6 +18,7 @@ import time
 
 import chains
 import run
+from karezd import Karezd, Served
 
 PER_AGENT = 1000
 ASKED = 2000     # tunnels that a visitor asks for
@@ -28,40 +27,15 @@ SETTLE_S = 3    # for what agents and nodes do afterwards
 FAR_S = 60       # how long it may take until all are known everywhere
 
 
-class Node:
-    """A karezd of a cluster: agents and visitors come to one port."""
+class Node(Karezd):
+    """One of a cluster."""
 
-    def __init__(self, lab, cluster, *options):
-        self.lab, self.port = lab, lab.port()
-        self.state = pathlib.Path(tempfile.mkdtemp(dir=lab.dir))
-        self.proc = lab.start('karezd', [
-            chains.BUILD / 'karezd', '--domain', 'localhost', '--listen',
-            f'127.0.0.1:{self.port}', '--state-dir', self.state, '--hop-listen',
-            f'127.0.0.1:{lab.port()}', '--log-level', 'warn', *cluster, *options])
-        chains.wait_port(self.proc, self.port)
-
-    def call(self, token, method, path, body=None):
-        conn = http.client.HTTPConnection('127.0.0.1', self.port, timeout=10)
-        headers = {'Host': f'localhost:{self.port}', 'Authorization': f'Bearer {token}'}
-        if body is not None:
-            headers['Content-Type'] = 'application/json'
-            body = json.dumps(body)
-        conn.request(method, path, body, headers)
-        answer = conn.getresponse()
-        text = answer.read().decode()
-        conn.close()
-        if answer.status not in (200, 201):
-            raise chains.Wrong(f'{method} {path}: {answer.status} {text}\n{chains.tail(self.proc)}')
-        return json.loads(text)
-
-    def cpu(self):
-        return time.clock_gettime((~self.proc.pid << 3) | 2)  # see chains.py
-
-    def rss(self):
-        return chains.smaps(self.proc.pid)['Rss']
+    def __init__(self, lab, cluster):
+        state = pathlib.Path(tempfile.mkdtemp(dir=lab.dir))
+        super().__init__(lab, state, '--hop-listen', f'127.0.0.1:{lab.port()}', *cluster)
 
 
-class Redis:
+class Redis(Served):
     """The store and the bus; memory only."""
 
     def __init__(self, lab):
@@ -83,9 +57,6 @@ class Redis:
         found = dict(re.findall(r'^(\w+):(\d+)\r?$', text.decode(), re.M))
         return {k: int(found[k]) for k in ('total_commands_processed', 'total_net_input_bytes',
                                            'total_net_output_bytes', 'used_memory')}
-
-    def cpu(self):
-        return time.clock_gettime((~self.proc.pid << 3) | 2)
 
 
 def until(seconds, what, question):
@@ -188,9 +159,7 @@ def measure(lab, n, both):
     key = lab.write('cluster-key', 'bench ' * 8, 0o600)
     cluster = ['--store', f'redis://127.0.0.1:{redis.port}/0', '--cluster-key-file', key]
     near = Node(lab, cluster)
-    token_file = near.state / 'admin-token'
-    until(chains.START_S, 'the administrator\'s token', token_file.exists)
-    token = token_file.read_text().strip()
+    token = near.admin_token()
     far = Node(lab, cluster)
     nodes = (near, far)
     for node in nodes:
