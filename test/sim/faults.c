@@ -178,7 +178,7 @@ void faults_end(struct world *w)
 		h->unplugged_until_ms = 0;
 		for (size_t s = 0; s < h->n_seats; s++)
 			h->seats[s].site.mood = SITE_WELL;
-		if (h->run != NULL && h->run->stopping)
+		if (h->run != NULL && h->run->life.stopping)
 			host_kill(h, 0);
 		if (h->run == NULL && !h->over)
 			host_start(h);

@@ -230,7 +230,7 @@ void fleet_faults_end(struct fleet *f)
 		struct fleet_host *h = &f->hosts[i];
 
 		h->unplugged_until_ms = 0;
-		if (h->run != NULL && h->run->stopping)
+		if (h->run != NULL && h->run->life.stopping)
 			fleet_host_kill(h, 0);
 		else if (h->run == NULL)
 			ev_timer_set(f->stage.ev, &h->start, 0);

@@ -63,19 +63,9 @@ static struct wire *run_connect(struct dialler *d, const struct dial_to *to)
 
 /* ---- what the agent says ---- */
 
-static void run_release(struct fleet_run *r)
+static void run_on_gone(struct life *l)
 {
-	struct fleet_host *h = r->host;
-
-	h->run = NULL;
-	ev_task_cancel(&r->bury);
-	agent_free(r->agent);
-	ev_free_later(host_stage(h)->ev, r);
-}
-
-static void run_on_bury(void *arg)
-{
-	run_release(arg);
+	((struct fleet_run *)l)->host->run = NULL;
 }
 
 static void run_on_online(void *arg, const struct agent_online *o)
@@ -84,7 +74,7 @@ static void run_on_online(void *arg, const struct agent_online *o)
 	struct fleet_host *h = r->host;
 	struct fleet_tunnel *t = h->seats[o->tunnel - 1];
 
-	stage_note(host_stage(h), "run %u.%u online %s", h->index, r->number, o->name);
+	stage_note(host_stage(h), "run %u.%u online %s", h->index, r->life.number, o->name);
 	if (strcmp(o->name, t->name) != 0)
 		stage_fail(host_stage(h), "host %u asked for %s and got %s", h->index, t->name,
 			   o->name);
@@ -97,7 +87,7 @@ static void run_on_offline(void *arg, const struct agent_offline *o)
 	struct fleet_run *r = arg;
 
 	memset(r->online, 0, sizeof r->online);
-	stage_note(host_stage(r->host), "run %u.%u offline %s", r->host->index, r->number,
+	stage_note(host_stage(r->host), "run %u.%u offline %s", r->host->index, r->life.number,
 		   err_name(o->e));
 }
 
@@ -106,7 +96,7 @@ static void run_judge(struct fleet_run *r, unsigned seat, int code, const char *
 	struct fleet_host *h = r->host;
 
 	if (!fleet_rules_may_lose(h, h->seats[seat], code))
-		stage_fail(host_stage(h), "run %u.%u lost %s: %s: %s", h->index, r->number,
+		stage_fail(host_stage(h), "run %u.%u lost %s: %s: %s", h->index, r->life.number,
 			   h->seats[seat]->name, err_name(code), reason);
 }
 
@@ -114,7 +104,7 @@ static void run_on_lost(void *arg, uint32_t id, int code, const char *reason)
 {
 	struct fleet_run *r = arg;
 
-	stage_note(host_stage(r->host), "run %u.%u lost %s %s", r->host->index, r->number,
+	stage_note(host_stage(r->host), "run %u.%u lost %s %s", r->host->index, r->life.number,
 		   r->host->seats[id - 1]->name, err_name(code));
 	r->lost[id - 1] = true;
 	r->online[id - 1] = false;
@@ -126,9 +116,9 @@ static void run_on_ended(void *arg, int code, const char *reason)
 	struct fleet_run *r = arg;
 	struct fleet_host *h = r->host;
 
-	stage_note(host_stage(h), "run %u.%u ended %s %s", h->index, r->number, err_name(code),
+	stage_note(host_stage(h), "run %u.%u ended %s %s", h->index, r->life.number, err_name(code),
 		   reason);
-	if (!r->stopping) {
+	if (!r->life.stopping) {
 		for (unsigned i = 0; i < h->n_seats; i++)
 			if (!r->lost[i])
 				run_judge(r, i, code, reason);
@@ -136,11 +126,7 @@ static void run_on_ended(void *arg, int code, const char *reason)
 			ev_timer_set(host_stage(h)->ev, &h->start,
 				     1 + dice_length(&host_stage(h)->dice, AGAIN_MAX_MS));
 	}
-	ev_task_run(host_stage(h)->ev, &r->bury);
-}
-
-static void run_on_target(void *arg, const struct url *to, int e)
-{
+	life_bury(&r->life);
 }
 
 static const struct agent_events run_events = {
@@ -148,7 +134,7 @@ static const struct agent_events run_events = {
 	.offline = run_on_offline,
 	.lost = run_on_lost,
 	.ended = run_on_ended,
-	.target = run_on_target,
+	.target = life_on_target,
 };
 
 /* ---- life ---- */
@@ -175,9 +161,7 @@ static void fleet_host_start(struct fleet_host *h)
 	struct fleet_run *r = must_calloc(1, sizeof *r);
 	struct agent_tunnel tunnels[FLEET_SEATS_MAX];
 	char wishes[FLEET_SEATS_MAX][64];
-	struct agent_opt opt = {.log = &f->stage.log,
-				.net = &r->dialler.net,
-				.id = h->id,
+	struct agent_opt opt = {.id = h->id,
 				.token = f->tokens[h->account],
 				.server = &h->servers[0],
 				.others = h->servers + 1,
@@ -188,18 +172,15 @@ static void fleet_host_start(struct fleet_host *h)
 				.events = &run_events,
 				.arg = r};
 
-	dialler_init(&r->dialler, &f->stage);
-	r->dialler.look = run_look;
-	r->dialler.connect = run_connect;
+	life_init(&r->life, &f->stage, h->index, ++f->run_number);
+	r->life.dialler.look = run_look;
+	r->life.dialler.connect = run_connect;
+	r->life.gone = run_on_gone;
 	r->host = h;
-	r->number = ++f->run_number;
-	r->since_ms = host_now(h);
-	r->bury = (struct ev_task){.fn = run_on_bury, .arg = r};
 	for (unsigned i = 0; i < h->n_seats; i++)
 		run_want(h, i, wishes[i], &tunnels[i]);
 	h->run = r;
-	stage_note(&f->stage, "run %u.%u starts", h->index, r->number);
-	CHECK(agent_new(f->stage.ev, &opt, &r->agent) == 0);
+	life_start(&r->life, &opt);
 }
 
 static void host_on_start(void *arg)
@@ -230,16 +211,16 @@ static void host_end_run(struct fleet_host *h, bool silent, uint32_t back_ms)
 		else
 			cable_cut(c);
 	}
-	run_release(h->run);
-	/* A process that starts within the same millisecond has no newer epoch. */
-	ev_timer_set(host_stage(h)->ev, &h->start, 1 + back_ms);
+	life_release(&h->run->life);
+	life_again(host_stage(h), &h->start, back_ms);
 }
 
 void fleet_host_kill(struct fleet_host *h, uint32_t back_ms)
 {
 	if (h->run == NULL)
 		return;
-	stage_note(host_stage(h), "kill run %u.%u back_ms=%u", h->index, h->run->number, back_ms);
+	stage_note(host_stage(h), "kill run %u.%u back_ms=%u", h->index, h->run->life.number,
+		   back_ms);
 	host_end_run(h, false, back_ms);
 }
 
@@ -247,19 +228,16 @@ void fleet_host_vanish(struct fleet_host *h, uint32_t back_ms)
 {
 	if (h->run == NULL)
 		return;
-	stage_note(host_stage(h), "run %u.%u vanishes back_ms=%u", h->index, h->run->number,
+	stage_note(host_stage(h), "run %u.%u vanishes back_ms=%u", h->index, h->run->life.number,
 		   back_ms);
 	host_end_run(h, true, back_ms);
 }
 
 void fleet_host_stop(struct fleet_host *h, uint32_t back_ms)
 {
-	if (h->run == NULL || h->run->stopping)
+	if (h->run == NULL || h->run->life.stopping)
 		return;
-	stage_note(host_stage(h), "stop run %u.%u", h->index, h->run->number);
-	h->run->stopping = true;
-	agent_stop(h->run->agent);
-	ev_timer_set(host_stage(h)->ev, &h->start, AGENT_STOP_MS + 300 + back_ms);
+	life_stop(&h->run->life, &h->start, back_ms);
 }
 
 void fleet_host_unplug(struct fleet_host *h, uint32_t ms)
@@ -316,9 +294,9 @@ bool fleet_host_serves(const struct fleet_host *h, const struct fleet_tunnel *t)
 {
 	struct agent_state state;
 
-	if (h->run == NULL || h->run->stopping)
+	if (h->run == NULL || h->run->life.stopping)
 		return false;
-	agent_state(h->run->agent, &state);
+	agent_state(h->run->life.agent, &state);
 	for (unsigned i = 0; i < h->n_seats; i++)
 		if (h->seats[i] == t)
 			return h->run->online[i] && state.sessions == h->n_sessions;
@@ -344,7 +322,7 @@ void fleet_host_end(struct fleet_host *h)
 {
 	ev_timer_stop(host_stage(h)->ev, &h->start);
 	if (h->run != NULL)
-		run_release(h->run);
+		life_release(&h->run->life);
 	fleet_target_close_all(&h->target);
 }
 

@@ -2,10 +2,9 @@
 #ifndef KAREZ_SIM_FLEET_HOST_H
 #define KAREZ_SIM_FLEET_HOST_H
 
-#include "agent/agent.h"
 #include "sim/cable.h"
-#include "sim/dialler.h"
 #include "sim/fleet_target.h"
+#include "sim/life.h"
 
 #define FLEET_SEATS_MAX 3
 /* Node i is to be dialled at this port and i more; at port 80, any of them. */
@@ -20,14 +19,9 @@ struct fleet_node;
 
 /* One life of the agent's process. */
 struct fleet_run {
-	struct dialler dialler; /* first: the two are the same pointer */
+	struct life life; /* first: the two are the same pointer */
 	struct fleet_host *host;
-	struct agent *agent;
-	unsigned number; /* of all runs of the world */
-	bool stopping;
-	uint64_t since_ms;
 	bool online[FLEET_SEATS_MAX], lost[FLEET_SEATS_MAX];
-	struct ev_task bury;
 };
 
 struct fleet_host {

@@ -142,7 +142,7 @@ static void script_act(struct fleet *f, enum fleet_act act)
 	f->calm = false; /* who is sent away stays away for now */
 	for (unsigned i = 0; i < f->n_hosts; i++)
 		if (fleet_host_serves(&f->hosts[i], t))
-			before[i] = f->hosts[i].run->number;
+			before[i] = f->hosts[i].run->life.number;
 	fleet_clerk_begin(f, act, t);
 	while (!f->stage.failed && f->clerk.caller.busy)
 		script_wait(f, LOOK_MS);
@@ -150,7 +150,7 @@ static void script_act(struct fleet *f, enum fleet_act act)
 	for (unsigned i = 0; i < f->n_hosts; i++) {
 		struct fleet_run *r = f->hosts[i].run;
 
-		if (before[i] != 0 && r != NULL && r->number == before[i] &&
+		if (before[i] != 0 && r != NULL && r->life.number == before[i] &&
 		    fleet_host_serves(&f->hosts[i], t))
 			stage_fail(&f->stage, "host %u has not heard that %s was taken away", i,
 				   t->name);
@@ -295,12 +295,12 @@ static void script_replay(struct fleet *f)
 
 	for (unsigned i = 0; i < f->n_hosts; i++)
 		if (f->hosts[i].run != NULL)
-			before[i] = f->hosts[i].run->number;
+			before[i] = f->hosts[i].run->life.number;
 	fleet_tape_all(f);
 	script_wait(f, NEWS_MS);
 	for (unsigned i = 0; i < f->n_hosts && !f->stage.failed; i++)
 		if (before[i] != 0 &&
-		    (f->hosts[i].run == NULL || f->hosts[i].run->number != before[i]))
+		    (f->hosts[i].run == NULL || f->hosts[i].run->life.number != before[i]))
 			stage_fail(&f->stage, "host %u ended by what was said before", i);
 	if (!f->stage.failed && fleet_rules_know_dead(f))
 		stage_fail(&f->stage, "what was said before brings back a node that is dead");

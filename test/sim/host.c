@@ -34,7 +34,7 @@ static void run_check_move(const struct run *r, unsigned port)
 	if (move != r->move[seat] && (r->left_ms[seat][move] == 0 ||
 				      ev_now_ms(stage->ev) - r->left_ms[seat][move] > SEAT_LATE_MS))
 		stage_fail(stage, "run %u.%u sends a visitor of seat %u where it was long ago",
-			   r->host->index, r->number, seat);
+			   r->host->index, r->life.number, seat);
 }
 
 static enum dial_state run_look(struct dialler *d, const struct dial_to *to)
@@ -66,26 +66,19 @@ static struct wire *run_connect(struct dialler *d, const struct dial_to *to)
 
 /* ---- what the agent says ---- */
 
-static void run_release(struct run *r)
+static void run_on_gone(struct life *l)
 {
+	struct run *r = (struct run *)l;
 	struct host *h = r->host;
 
 	if (h->run == r)
 		h->run = NULL;
 	list_del(&r->link);
-	ev_task_cancel(&r->bury);
-	agent_free(r->agent);
-	ev_free_later(h->world->stage.ev, r);
-}
-
-static void run_on_bury(void *arg)
-{
-	run_release(arg);
 }
 
 static int run_account(const struct run *r)
 {
-	return r->host->account >= 0 ? r->host->account : 1000 + (int)r->number;
+	return r->host->account >= 0 ? r->host->account : 1000 + (int)r->life.number;
 }
 
 /* Whose tunnel is that? */
@@ -95,7 +88,7 @@ static size_t run_seat(const struct run *r, uint32_t id)
 		if (r->id[i] == id)
 			return i;
 	stage_fail(&r->host->world->stage, "run %u.%u is told of a tunnel that it has removed",
-		   r->host->index, r->number);
+		   r->host->index, r->life.number);
 	return 0;
 }
 
@@ -107,14 +100,14 @@ static void run_on_online(void *arg, const struct agent_online *o)
 	struct seat *s = &h->seats[seat];
 	char *name = r->name[seat];
 
-	stage_note(&h->world->stage, "run %u.%u online %s", h->index, r->number, o->name);
+	stage_note(&h->world->stage, "run %u.%u online %s", h->index, r->life.number, o->name);
 	r->online = true;
 	if (name[0] != '\0' && strcmp(name, o->name) != 0)
 		stage_fail(&h->world->stage, "run %u.%u had the name %s and now has %s", h->index,
-			   r->number, name, o->name);
+			   r->life.number, name, o->name);
 	if (s->asked[0] != '\0' && strcmp(s->asked, o->name) != 0)
 		stage_fail(&h->world->stage, "run %u.%u asked for %s and got %s", h->index,
-			   r->number, s->asked, o->name);
+			   r->life.number, s->asked, o->name);
 	world_own(h->world, o->name, run_account(r));
 	str_printf(name, HOST_NAME_TEXT, "%s", o->name);
 	for (unsigned i = 0; i < s->n_had; i++)
@@ -131,7 +124,7 @@ static void run_on_offline(void *arg, const struct agent_offline *o)
 	struct run *r = arg;
 
 	r->online = false;
-	stage_note(&r->host->world->stage, "run %u.%u offline %s", r->host->index, r->number,
+	stage_note(&r->host->world->stage, "run %u.%u offline %s", r->host->index, r->life.number,
 		   err_name(o->e));
 }
 
@@ -158,14 +151,14 @@ static bool run_is_taken(const struct run *r, int code)
 			       code != ERR_DISCONNECTED))
 		return false;
 	if (code == ERR_AUTH)
-		return ban_excuses(&h->ban, r->since_ms);
-	if (code == ERR_DISABLED && ban_excuses(&w->accounts[h->account].ban, r->since_ms))
+		return ban_excuses(&h->ban, r->life.since_ms);
+	if (code == ERR_DISABLED && ban_excuses(&w->accounts[h->account].ban, r->life.since_ms))
 		return true;
 	for (size_t i = 0; i < h->n_seats; i++) {
 		const char *name = r->name[i][0] != '\0' ? r->name[i] : h->seats[i].asked;
 		const struct world_name *n = world_find(w, name);
 
-		if (n != NULL && ban_excuses(&n->ban, r->since_ms))
+		if (n != NULL && ban_excuses(&n->ban, r->life.since_ms))
 			return true;
 	}
 	return false;
@@ -187,8 +180,8 @@ static void run_judge(struct run *r, size_t seat, int code, const char *reason)
 		return; /* never its own ghost; or the next owner has not heard of it yet */
 	if (code == ERR_REPLACED && h->run != r)
 		return; /* by a newer run */
-	stage_fail(&h->world->stage, "run %u.%u lost seat %zu (%s): %s: %s", h->index, r->number,
-		   seat, h->seats[seat].asked, err_name(code), reason);
+	stage_fail(&h->world->stage, "run %u.%u lost seat %zu (%s): %s: %s", h->index,
+		   r->life.number, seat, h->seats[seat].asked, err_name(code), reason);
 }
 
 static void run_on_lost(void *arg, uint32_t id, int code, const char *reason)
@@ -196,8 +189,8 @@ static void run_on_lost(void *arg, uint32_t id, int code, const char *reason)
 	struct run *r = arg;
 	size_t tunnel = run_seat(r, id);
 
-	stage_note(&r->host->world->stage, "run %u.%u lost seat %zu %s", r->host->index, r->number,
-		   tunnel, err_name(code));
+	stage_note(&r->host->world->stage, "run %u.%u lost seat %zu %s", r->host->index,
+		   r->life.number, tunnel, err_name(code));
 	r->lost[tunnel] = true;
 	run_judge(r, tunnel, code, reason);
 	if (r->taken && r->host->run == r)
@@ -210,9 +203,9 @@ static void run_on_ended(void *arg, int code, const char *reason)
 	struct run *r = arg;
 	struct host *h = r->host;
 
-	stage_note(&h->world->stage, "run %u.%u ended %s %s", h->index, r->number, err_name(code),
-		   reason);
-	if (!(code == 0 && r->stopping)) {
+	stage_note(&h->world->stage, "run %u.%u ended %s %s", h->index, r->life.number,
+		   err_name(code), reason);
+	if (!(code == 0 && r->life.stopping)) {
 		for (size_t i = 0; i < h->n_seats; i++)
 			if (!r->lost[i] && r->id[i] != 0)
 				run_judge(r, i, code, reason);
@@ -221,11 +214,7 @@ static void run_on_ended(void *arg, int code, const char *reason)
 			ev_timer_set(h->world->stage.ev, &h->start,
 				     1 + dice_length(&h->world->stage.dice, AGAIN_MAX_MS));
 	}
-	ev_task_run(h->world->stage.ev, &r->bury);
-}
-
-static void run_on_target(void *arg, const struct url *to, int e)
-{
+	life_bury(&r->life);
 }
 
 static void run_on_request(void *arg, const struct peek_request *req)
@@ -233,7 +222,7 @@ static void run_on_request(void *arg, const struct peek_request *req)
 	struct run *r = arg;
 
 	stage_note(&r->host->world->stage, "run %u.%u saw %s %s status=%u down=%llu cut=%d",
-		   r->host->index, r->number, req->method, req->path, req->status,
+		   r->host->index, r->life.number, req->method, req->path, req->status,
 		   (unsigned long long)req->down, req->cut);
 }
 
@@ -242,7 +231,7 @@ static const struct agent_events quiet_events = {
 	.offline = run_on_offline,
 	.lost = run_on_lost,
 	.ended = run_on_ended,
-	.target = run_on_target,
+	.target = life_on_target,
 };
 
 static const struct agent_events watching_events = {
@@ -250,7 +239,7 @@ static const struct agent_events watching_events = {
 	.offline = run_on_offline,
 	.lost = run_on_lost,
 	.ended = run_on_ended,
-	.target = run_on_target,
+	.target = life_on_target,
 	.request = run_on_request,
 };
 
@@ -275,7 +264,7 @@ static void run_add(struct run *r, size_t seat)
 	run_want(r, seat, &t);
 	if (r->name[seat][0] != '\0')
 		t.name = r->name[seat];
-	CHECK(agent_add(r->agent, &t, &r->id[seat]) == 0);
+	CHECK(agent_add(r->life.agent, &t, &r->id[seat]) == 0);
 }
 
 /* Its target moves, or its record is to be another one, or nothing of it is new. */
@@ -286,7 +275,7 @@ static void run_change(struct run *r, size_t seat)
 	struct agent_tunnel t;
 	char name[HOST_NAME_TEXT], wish[32];
 
-	CHECK(agent_look(r->agent, r->id[seat], &look));
+	CHECK(agent_look(r->life.agent, r->id[seat], &look));
 	str_printf(name, sizeof name, "%s", look.name);
 	if (dice_chance(d, 60)) {
 		r->left_ms[seat][r->move[seat]] = MAX(ev_now_ms(r->host->world->stage.ev), 1);
@@ -295,10 +284,10 @@ static void run_change(struct run *r, size_t seat)
 	run_want(r, seat, &t);
 	str_printf(wish, sizeof wish, "\"max_sessions\":%u", dice_range(d, 40, 44));
 	t.wish = dice_chance(d, 50) ? str_of(wish) : STR("");
-	if (agent_change(r->agent, r->id[seat], &t) == 0)
+	if (agent_change(r->life.agent, r->id[seat], &t) == 0)
 		return;
 	t.name = t.name == NULL ? name : NULL; /* what has its name now was not asked for, or was */
-	CHECK(agent_change(r->agent, r->id[seat], &t) == 0);
+	CHECK(agent_change(r->life.agent, r->id[seat], &t) == 0);
 }
 
 /* It serves on what the newest run removes: only who wants the same takes its place. */
@@ -313,18 +302,19 @@ void host_edit(struct host *h)
 	size_t seat = dice_range(d, 0, (uint32_t)h->n_seats - 1);
 	struct run *r = h->run;
 
-	if (r == NULL || r->stopping || r->lost[seat] || h->over)
+	if (r == NULL || r->life.stopping || r->lost[seat] || h->over)
 		return;
 	if (r->id[seat] == 0) {
-		stage_note(&h->world->stage, "run %u.%u adds seat %zu", h->index, r->number, seat);
+		stage_note(&h->world->stage, "run %u.%u adds seat %zu", h->index, r->life.number,
+			   seat);
 		run_add(r, seat);
 	} else if (dice_chance(d, 40) && !host_has_twin(h)) {
-		stage_note(&h->world->stage, "run %u.%u removes seat %zu", h->index, r->number,
+		stage_note(&h->world->stage, "run %u.%u removes seat %zu", h->index, r->life.number,
 			   seat);
-		agent_remove(r->agent, r->id[seat]);
+		agent_remove(r->life.agent, r->id[seat]);
 		r->id[seat] = 0;
 	} else {
-		stage_note(&h->world->stage, "run %u.%u changes seat %zu", h->index, r->number,
+		stage_note(&h->world->stage, "run %u.%u changes seat %zu", h->index, r->life.number,
 			   seat);
 		run_change(r, seat);
 	}
@@ -334,13 +324,13 @@ bool host_rests(const struct host *h)
 {
 	struct agent_state s;
 
-	agent_state(h->run->agent, &s);
+	agent_state(h->run->life.agent, &s);
 	return s.resting;
 }
 
 void host_add_all(struct host *h)
 {
-	for (size_t i = 0; h->run != NULL && !h->run->stopping && i < h->n_seats; i++)
+	for (size_t i = 0; h->run != NULL && !h->run->life.stopping && i < h->n_seats; i++)
 		if (h->run->id[i] == 0 && !h->run->lost[i])
 			run_add(h->run, i);
 }
@@ -350,9 +340,7 @@ void host_start(struct host *h)
 	struct world *w = h->world;
 	struct run *r = must_calloc(1, sizeof *r);
 	struct agent_tunnel tunnels[HOST_SEATS_MAX] = {0};
-	struct agent_opt opt = {.log = &w->stage.log,
-				.net = &r->dialler.net,
-				.id = h->id,
+	struct agent_opt opt = {.id = h->id,
 				.server = &r->server,
 				.tunnels = tunnels,
 				.n_tunnels = h->n_seats,
@@ -362,12 +350,11 @@ void host_start(struct host *h)
 									  : &quiet_events,
 				.arg = r};
 
-	dialler_init(&r->dialler, &w->stage);
-	r->dialler.look = run_look;
-	r->dialler.connect = run_connect;
+	life_init(&r->life, &w->stage, h->index, ++w->run_number);
+	r->life.dialler.look = run_look;
+	r->life.dialler.connect = run_connect;
+	r->life.gone = run_on_gone;
 	r->host = h;
-	r->number = ++w->run_number;
-	r->bury = (struct ev_task){.fn = run_on_bury, .arg = r};
 	CHECK(url_parse(STR("http://" WORLD_DOMAIN), &r->server, NULL) == 0);
 	for (size_t i = 0; i < h->n_seats; i++) {
 		run_want(r, i, &tunnels[i]);
@@ -375,11 +362,9 @@ void host_start(struct host *h)
 	}
 	if (h->account >= 0)
 		opt.token = h->token;
-	r->since_ms = ev_now_ms(w->stage.ev);
 	list_push(&h->runs, &r->link);
 	h->run = r;
-	stage_note(&w->stage, "run %u.%u starts", h->index, r->number);
-	CHECK(agent_new(w->stage.ev, &opt, &r->agent) == 0);
+	life_start(&r->life, &opt);
 }
 
 static void host_on_start(void *arg)
@@ -394,7 +379,7 @@ static void host_on_again(void *arg)
 {
 	struct host *h = arg;
 
-	if (h->run != NULL && h->run->taken && !h->run->stopping)
+	if (h->run != NULL && h->run->taken && !h->run->life.stopping)
 		host_kill(h, 0);
 }
 
@@ -402,21 +387,17 @@ void host_kill(struct host *h, uint32_t back_ms)
 {
 	if (h->run == NULL)
 		return;
-	stage_note(&h->world->stage, "kill run %u.%u back_ms=%u", h->index, h->run->number,
+	stage_note(&h->world->stage, "kill run %u.%u back_ms=%u", h->index, h->run->life.number,
 		   back_ms);
-	run_release(h->run);
-	/* A process that starts within the same millisecond has no newer epoch. */
-	ev_timer_set(h->world->stage.ev, &h->start, 1 + back_ms);
+	life_release(&h->run->life);
+	life_again(&h->world->stage, &h->start, back_ms);
 }
 
 void host_stop(struct host *h, uint32_t back_ms)
 {
-	if (h->run == NULL || h->run->stopping)
+	if (h->run == NULL || h->run->life.stopping)
 		return;
-	stage_note(&h->world->stage, "stop run %u.%u", h->index, h->run->number);
-	h->run->stopping = true;
-	agent_stop(h->run->agent);
-	ev_timer_set(h->world->stage.ev, &h->start, AGENT_STOP_MS + 300 + back_ms);
+	life_stop(&h->run->life, &h->start, back_ms);
 }
 
 void host_unplug(struct host *h, uint32_t ms)
@@ -434,7 +415,8 @@ void host_unplug(struct host *h, uint32_t ms)
 bool host_may_twin(const struct host *h)
 {
 	/* one that stays is not ended by its twin: it rests */
-	if (h->account < 0 || h->run == NULL || h->run->stopping || !h->run->online || h->stays)
+	if (h->account < 0 || h->run == NULL || h->run->life.stopping || !h->run->online ||
+	    h->stays)
 		return false;
 	for (size_t i = 0; i < h->n_seats; i++)
 		if (h->seats[i].asked[0] == '\0' || h->run->id[i] == 0)
@@ -483,7 +465,7 @@ void host_end(struct host *h)
 	ev_timer_stop(h->world->stage.ev, &h->again);
 	h->over = true;
 	LIST_FOR_EACH_SAFE (link, &h->runs)
-		run_release(CONTAINER_OF(link, struct run, link));
+		life_release(&CONTAINER_OF(link, struct run, link)->life);
 	for (size_t i = 0; i < h->n_seats; i++)
 		site_close_all(&h->seats[i].site);
 }

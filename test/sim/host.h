@@ -2,9 +2,8 @@
 #ifndef KAREZ_SIM_HOST_H
 #define KAREZ_SIM_HOST_H
 
-#include "agent/agent.h"
 #include "sim/clerk.h"
-#include "sim/dialler.h"
+#include "sim/life.h"
 #include "sim/site.h"
 
 #define HOST_SEATS_MAX 3
@@ -45,21 +44,17 @@ struct host {
 
 /* One life of the agent's process. */
 struct run {
-	struct dialler dialler; /* first: the two are the same pointer */
+	struct life life; /* first: the two are the same pointer */
 	struct host *host;
 	struct list link; /* in host->runs */
-	struct agent *agent;
 	struct url server;
-	unsigned number;			      /* of all runs of the world */
 	char name[HOST_SEATS_MAX][HOST_NAME_TEXT];    /* as the server gave them, "" before */
 	uint32_t id[HOST_SEATS_MAX];		      /* of its tunnel; 0: it was removed */
 	unsigned move[HOST_SEATS_MAX];		      /* where its target is now */
 	uint64_t left_ms[HOST_SEATS_MAX][HOST_MOVES]; /* when it was last elsewhere; 0: never */
 	bool lost[HOST_SEATS_MAX];
 	bool taken; /* one of them by the clerk: it may be had again */
-	bool online, stopping;
-	uint64_t since_ms;
-	struct ev_task bury;
+	bool online;
 };
 
 /* Draw a host and start its agent soon. */

@@ -57,20 +57,12 @@ static struct wire *run_connect(struct dialler *d, const struct dial_to *to)
 
 /* ---- what the agent says ---- */
 
-static void run_release(struct pool_run *r)
+static void run_on_gone(struct life *l)
 {
-	struct pool_host *h = r->host;
+	struct pool_host *h = ((struct pool_run *)l)->host;
 
 	h->run = NULL;
 	h->gone_ms = host_now(h);
-	ev_task_cancel(&r->bury);
-	agent_free(r->agent);
-	ev_free_later(host_stage(h)->ev, r);
-}
-
-static void run_on_bury(void *arg)
-{
-	run_release(arg);
 }
 
 static void run_on_online(void *arg, const struct agent_online *o)
@@ -79,7 +71,7 @@ static void run_on_online(void *arg, const struct agent_online *o)
 	struct pool_host *h = r->host;
 	unsigned t = r->seats[o->tunnel - 1];
 
-	stage_note(host_stage(h), "run %u.%u online %s", h->index, r->number, o->name);
+	stage_note(host_stage(h), "run %u.%u online %s", h->index, r->life.number, o->name);
 	if (strcmp(o->name, h->pool->tunnels[t].name) != 0)
 		stage_fail(host_stage(h), "host %u asked for %s and got %s", h->index,
 			   h->pool->tunnels[t].name, o->name);
@@ -90,7 +82,7 @@ static void run_on_offline(void *arg, const struct agent_offline *o)
 {
 	struct pool_run *r = arg;
 
-	stage_note(host_stage(r->host), "run %u.%u offline %s", r->host->index, r->number,
+	stage_note(host_stage(r->host), "run %u.%u offline %s", r->host->index, r->life.number,
 		   err_name(o->e));
 	r->up_ms = 0;
 	memset(r->seat_ms, 0, sizeof r->seat_ms);
@@ -100,7 +92,7 @@ static void run_on_offering(void *arg, bool again)
 {
 	struct pool_run *r = arg;
 
-	stage_note(host_stage(r->host), "run %u.%u offers", r->host->index, r->number);
+	stage_note(host_stage(r->host), "run %u.%u offers", r->host->index, r->life.number);
 	r->up_ms = host_now(r->host);
 }
 
@@ -110,7 +102,7 @@ static void run_judge(struct pool_run *r, unsigned t, int code, const char *reas
 	struct pool_host *h = r->host;
 
 	if (!pool_rules_may_take(h, t, code, LATE_MS))
-		stage_fail(host_stage(h), "run %u.%u lost %s: %s: %s", h->index, r->number,
+		stage_fail(host_stage(h), "run %u.%u lost %s: %s: %s", h->index, r->life.number,
 			   h->pool->tunnels[t].name, err_name(code), reason);
 }
 
@@ -119,7 +111,7 @@ static void run_on_lost(void *arg, uint32_t id, int code, const char *reason)
 	struct pool_run *r = arg;
 	unsigned t = r->seats[id - 1];
 
-	stage_note(host_stage(r->host), "run %u.%u lost %s %s", r->host->index, r->number,
+	stage_note(host_stage(r->host), "run %u.%u lost %s %s", r->host->index, r->life.number,
 		   r->host->pool->tunnels[t].name, err_name(code));
 	r->lost[t] = true;
 	r->seat_ms[t] = 0;
@@ -131,24 +123,20 @@ static void run_on_ended(void *arg, int code, const char *reason)
 	struct pool_run *r = arg;
 	struct pool_host *h = r->host;
 
-	stage_note(host_stage(h), "run %u.%u ended %s %s", h->index, r->number, err_name(code),
+	stage_note(host_stage(h), "run %u.%u ended %s %s", h->index, r->life.number, err_name(code),
 		   reason);
-	if (!r->stopping)
+	if (!r->life.stopping)
 		for (unsigned i = 0; i < r->n_seats; i++)
 			if (!r->lost[r->seats[i]])
 				run_judge(r, r->seats[i], code, reason);
-	ev_task_run(host_stage(h)->ev, &r->bury);
-}
-
-static void run_on_target(void *arg, const struct url *to, int e)
-{
+	life_bury(&r->life);
 }
 
 static void run_on_assigned(void *arg, const struct agent_assigned *t)
 {
 	struct pool_run *r = arg;
 
-	stage_note(host_stage(r->host), "run %u.%u is given %s", r->host->index, r->number,
+	stage_note(host_stage(r->host), "run %u.%u is given %s", r->host->index, r->life.number,
 		   t->name);
 }
 
@@ -157,8 +145,8 @@ static void run_on_taken(void *arg, const char *name, int code, const char *reas
 	struct pool_run *r = arg;
 	const struct pool *p = r->host->pool;
 
-	stage_note(host_stage(r->host), "run %u.%u gives back %s %s", r->host->index, r->number,
-		   name, err_name(code));
+	stage_note(host_stage(r->host), "run %u.%u gives back %s %s", r->host->index,
+		   r->life.number, name, err_name(code));
 	for (unsigned t = 0; t < p->n_tunnels; t++)
 		if (strcmp(p->tunnels[t].name, name) == 0)
 			run_judge(r, t, code, reason);
@@ -169,7 +157,7 @@ static const struct agent_events run_events = {
 	.offline = run_on_offline,
 	.lost = run_on_lost,
 	.ended = run_on_ended,
-	.target = run_on_target,
+	.target = life_on_target,
 	.offering = run_on_offering,
 	.assigned = run_on_assigned,
 	.taken = run_on_taken,
@@ -200,9 +188,7 @@ void pool_host_start(struct pool_host *h)
 	struct pool_run *r = must_calloc(1, sizeof *r);
 	struct agent_tunnel tunnels[POOL_TUNNELS_MAX] = {0};
 	struct agent_service services[POOL_TUNNELS_MAX] = {0};
-	struct agent_opt opt = {.log = &p->stage.log,
-				.net = &r->dialler.net,
-				.id = h->id,
+	struct agent_opt opt = {.id = h->id,
 				.token = p->token,
 				.server = &r->server,
 				.tunnels = tunnels,
@@ -211,13 +197,11 @@ void pool_host_start(struct pool_host *h)
 				.events = &run_events,
 				.arg = r};
 
-	dialler_init(&r->dialler, &p->stage);
-	r->dialler.look = run_look;
-	r->dialler.connect = run_connect;
+	life_init(&r->life, &p->stage, h->index, ++p->run_number);
+	r->life.dialler.look = run_look;
+	r->life.dialler.connect = run_connect;
+	r->life.gone = run_on_gone;
 	r->host = h;
-	r->number = ++p->run_number;
-	r->since_ms = host_now(h);
-	r->bury = (struct ev_task){.fn = run_on_bury, .arg = r};
 	CHECK(url_parse(STR("http://" POOL_DOMAIN), &r->server, NULL) == 0);
 	for (unsigned t = 0; t < p->n_tunnels; t++) {
 		if (h->has[t] && p->tunnels[t].by_name) {
@@ -237,8 +221,7 @@ void pool_host_start(struct pool_host *h)
 		}
 	}
 	h->run = r;
-	stage_note(&p->stage, "run %u.%u starts", h->index, r->number);
-	CHECK(agent_new(p->stage.ev, &opt, &r->agent) == 0);
+	life_start(&r->life, &opt);
 }
 
 static void host_on_start(void *arg)
@@ -261,7 +244,8 @@ void pool_host_kill(struct pool_host *h, uint32_t back_ms)
 {
 	if (h->run == NULL)
 		return;
-	stage_note(host_stage(h), "kill run %u.%u back_ms=%u", h->index, h->run->number, back_ms);
+	stage_note(host_stage(h), "kill run %u.%u back_ms=%u", h->index, h->run->life.number,
+		   back_ms);
 	h->broke_ms = host_now(h);
 	LIST_FOR_EACH (link, &host_stage(h)->cables) {
 		struct cable *c = CONTAINER_OF(link, struct cable, link);
@@ -269,20 +253,16 @@ void pool_host_kill(struct pool_host *h, uint32_t back_ms)
 		if ((c->kind == CABLE_SESSION || c->kind == CABLE_TARGET) && c->host == h->index)
 			cable_cut(c);
 	}
-	run_release(h->run);
-	/* A process that starts within the same millisecond has no newer epoch. */
-	ev_timer_set(host_stage(h)->ev, &h->start, 1 + back_ms);
+	life_release(&h->run->life);
+	life_again(host_stage(h), &h->start, back_ms);
 }
 
 void pool_host_stop(struct pool_host *h, uint32_t back_ms)
 {
-	if (h->run == NULL || h->run->stopping)
+	if (h->run == NULL || h->run->life.stopping)
 		return;
-	stage_note(host_stage(h), "stop run %u.%u", h->index, h->run->number);
 	h->broke_ms = host_now(h) + AGENT_STOP_MS + 300;
-	h->run->stopping = true;
-	agent_stop(h->run->agent);
-	ev_timer_set(host_stage(h)->ev, &h->start, AGENT_STOP_MS + 300 + back_ms);
+	life_stop(&h->run->life, &h->start, back_ms);
 }
 
 void pool_host_cut(struct pool_host *h, struct cable *c)
@@ -339,7 +319,7 @@ void pool_host_look(struct pool_host *h)
 		/* every node has heard of it */
 		if (terms_on(x) && terms_allow(x, h->index) && x->known_ms != 0 &&
 		    host_now(h) > x->known_ms + POOL_SETTLE_MS && (again || h->run != NULL)) {
-			if (h->run != NULL && !h->run->stopping)
+			if (h->run != NULL && !h->run->life.stopping)
 				pool_host_stop(h, 0);
 			else if (h->run == NULL)
 				ev_timer_set(host_stage(h)->ev, &h->start, 1);
@@ -352,7 +332,7 @@ void pool_host_end(struct pool_host *h)
 {
 	ev_timer_stop(host_stage(h)->ev, &h->start);
 	if (h->run != NULL)
-		run_release(h->run);
+		life_release(&h->run->life);
 	for (unsigned t = 0; t < POOL_TUNNELS_MAX; t++)
 		pool_target_close_all(&h->targets[t]);
 }

@@ -2,9 +2,8 @@
 #ifndef KAREZ_SIM_POOL_HOST_H
 #define KAREZ_SIM_POOL_HOST_H
 
-#include "agent/agent.h"
 #include "sim/cable.h"
-#include "sim/dialler.h"
+#include "sim/life.h"
 #include "sim/pool_target.h"
 #include "sim/pool_terms.h"
 
@@ -28,18 +27,13 @@ struct pool_host {
 
 /* One life of the agent's process. */
 struct pool_run {
-	struct dialler dialler; /* first: the two are the same pointer */
+	struct life life; /* first: the two are the same pointer */
 	struct pool_host *host;
-	struct agent *agent;
 	struct url server;
-	unsigned number; /* of all runs of the world */
-	bool stopping;
-	uint64_t since_ms;
 	uint64_t up_ms; /* its services are on offer since; 0: they are not */
 	unsigned n_seats, seats[POOL_TUNNELS_MAX]; /* tunnels that it asks for by name */
 	uint64_t seat_ms[POOL_TUNNELS_MAX];	   /* by tunnel: it is online since; 0: it is not */
 	bool lost[POOL_TUNNELS_MAX];		   /* by tunnel: the server's last word about it */
-	struct ev_task bury;
 };
 
 /* Draw a host; its agent starts with pool_host_start(). */

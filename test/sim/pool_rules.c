@@ -46,7 +46,7 @@ static bool rules_is_sure(const struct pool_host *h, unsigned tunnel, uint64_t s
 	const struct pool_run *r = h->run;
 	uint64_t up;
 
-	if (r == NULL || r->stopping || !h->has[tunnel] || h->hazy_ms > since ||
+	if (r == NULL || r->life.stopping || !h->has[tunnel] || h->hazy_ms > since ||
 	    (h->broke_ms != 0 && h->broke_ms >= since))
 		return false;
 	up = of->by_name ? r->seat_ms[tunnel] : r->up_ms;
