@@ -24,6 +24,7 @@ SOMETIMES = {"Account": {"reason", "used_at"},
              "Opened": {"token", "account_id_hr"},
              "Problem": {"field", "entry"},
              "Tunnel": {"domains"},  # an http tunnel tells them with its ingress
+             "Session": {"node"}, "Visitor": {"node"}, "Agent": {"nodes"},  # of a cluster
              "Ingress": {"http", "tcp", "tls"},
              "MadeAccount": set()}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -120,10 +121,11 @@ class Answer:
 class Api:
     """One who asks. Requests have connections of their own."""
 
-    def __init__(self, port, credential=None, host="localhost", plant=lambda *secrets: None):
+    def __init__(self, port, credential=None, host="localhost", plant=lambda *secrets: None,
+                 address="127.0.0.1"):
         self.port, self.credential, self.plant = port, credential, plant
         self.host = f"{host}:{port}"
-        self.address = "127.0.0.1"
+        self.address = address
         self.connection = None
         if credential and len(credential) >= 8:
             self.plant(credential)
@@ -131,7 +133,7 @@ class Api:
     def as_(self, credential):
         """The same as somebody else."""
         other = copy.copy(self)
-        other.__init__(self.port, credential, plant=self.plant)
+        other.__init__(self.port, credential, plant=self.plant, address=self.address)
         return other.at(self.host)
 
     def at(self, host):

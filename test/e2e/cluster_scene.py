@@ -21,6 +21,7 @@ class Cluster:
         self.store = store
         self.key = self.key_file("cluster-key", secrets.token_hex(32))
         self.nodes = []
+        self.ids = {}
         for _ in range(n):
             self.add()
         self.wait_whole()
@@ -72,7 +73,16 @@ class Cluster:
     def sessions(self, node, name):
         """That serve her tunnel at this very node."""
         answer = node.api(self.anna.credential).get(f"/v1/tunnels/{name}/sessions")
-        return len(answer.json()["sessions"]) if answer.status == 200 else 0
+        if answer.status != 200:
+            return 0
+        return sum(s["node"] == self.id_of(node) for s in answer.json()["sessions"])
+
+    def id_of(self, node):
+        """By which others know it: of this process of it."""
+        if node.pid not in self.ids:
+            nodes = node.api(self.token()).get("/v1/admin/nodes").want(200).json()["nodes"]
+            self.ids[node.pid] = next(n["id"] for n in nodes if n["this"])
+        return self.ids[node.pid]
 
     @property
     def admin(self):
@@ -105,7 +115,7 @@ class Cluster:
             node.kept_files = max(node.kept_files, 3 + 2 * (len(live) - 1))
 
     def status(self, node, host, **kw):
-        return fetch(node.port, host, **kw).status
+        return fetch(node.port, host, address=node.address, **kw).status
 
     def wait_served(self, host, nodes=None, seconds=5, status=200):
         """Visitors of these nodes get that status."""

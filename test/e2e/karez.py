@@ -368,18 +368,19 @@ def _collect_tokens(value, found):
 
 
 class Server(Proc):
-    """karezd on a free port of loopback."""
+    """karezd on a free port of loopback; address: another one, where `preexec` puts it."""
 
     def __init__(self, world, options, port=None, registration=True, tls=None, state="state",
-                 store=None, listen=None, domain="localhost", preexec=None, drain="5s", env=None):
+                 store=None, listen=None, domain="localhost", preexec=None, drain="5s", env=None,
+                 address="127.0.0.1"):
         self.world = world
-        self.domain = domain
+        self.domain, self.address = domain, address
         self.port = port or free_port()
         self.tls = tls
         self.kept_files = 0  # ports of tunnels, which stay as long as the tunnels do
-        address = listen or f"127.0.0.1:{self.port}"
+        listen = listen or f"{address}:{self.port}"
         argv = [BUILD / "karezd", "--domain", domain,
-                "--listen", ("tls:" if tls else "") + address, "--drain-timeout", drain]
+                "--listen", ("tls:" if tls else "") + listen, "--drain-timeout", drain]
         self.state = world.path / state
         argv += ["--state-dir", self.state] + (["--store", store] if store else [])
         argv += ["--allow-registration"] if registration else []
@@ -393,7 +394,7 @@ class Server(Proc):
 
     @property
     def url(self):
-        host = "localhost" if self.tls else "127.0.0.1"
+        host = "localhost" if self.tls else self.address
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     def host(self, name):
@@ -401,7 +402,7 @@ class Server(Proc):
 
     def api(self, credential=None):
         """The API as somebody with this credential sees it."""
-        return Api(self.port, credential, self.domain, self.world.plant)
+        return Api(self.port, credential, self.domain, self.world.plant, self.address)
 
     def admin(self):
         """The same as the first administrator."""

@@ -13,8 +13,8 @@ class RedisError(Exception):
 class Talk:
     """Commands to one of them, answered one by one."""
 
-    def __init__(self, port, password=None):
-        self.sock = socket.create_connection(("127.0.0.1", port), 5)
+    def __init__(self, port, password=None, address="127.0.0.1"):
+        self.sock = socket.create_connection((address, port), 5)
         self.file = self.sock.makefile("rb")
         if password:
             self("AUTH", password)
@@ -50,12 +50,14 @@ class Talk:
 
 
 class Redis:
-    """One server; every write is on the disk before it is answered."""
+    """One server; every write is on the disk before it is answered. preexec: puts it where `address`
+    is."""
 
     program, ready = "redis-server", "Ready to accept connections"
 
-    def __init__(self, world, *options, password=None):
+    def __init__(self, world, *options, password=None, address="127.0.0.1", preexec=None):
         self.world, self.password = world, password
+        self.address, self.preexec = address, preexec
         self.port = free_port()
         self.dir = world.dir(f"{self.program}-{self.port}")
         self.options = [str(o) for o in options]
@@ -64,12 +66,13 @@ class Redis:
         self.start()
 
     def argv(self):
-        return [self.program, "--port", self.port, "--bind", "127.0.0.1", "--dir", self.dir,
+        return [self.program, "--port", self.port, "--bind", self.address, "--dir", self.dir,
                 "--save", "", "--appendonly", "yes", "--appendfsync", "always", *self.options]
 
     def start(self):
         """For the first time, or again at the same port with the same files."""
-        self.proc = self.world.run(f"{self.program}:{self.port}", self.argv())
+        self.proc = self.world.run(f"{self.program}:{self.port}", self.argv(),
+                                   preexec=self.preexec)
         self.proc.wait_line(self.ready, 10)
 
     def kill(self):
@@ -82,7 +85,7 @@ class Redis:
         self.proc.popen.send_signal(signal.SIGCONT)
 
     def ask(self, *words):
-        talk = Talk(self.port, self.password)
+        talk = Talk(self.port, self.password, self.address)
         try:
             return talk(*words)
         finally:
@@ -97,7 +100,7 @@ class Redis:
 
     @property
     def where(self):
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.address}:{self.port}/0"
 
 
 class Sentinel(Redis):

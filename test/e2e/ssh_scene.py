@@ -38,7 +38,9 @@ class Key:
 
 
 class SshScene(Scene):
-    """A server with an SSH door at .ssh_port, and Anna, who has uploaded .key."""
+    """A server with an SSH door at .ssh_port of .ssh_address, and Anna, who has uploaded .key."""
+
+    ssh_address = "127.0.0.1"
 
     def __init__(self, world, *options, ssh_listen="127.0.0.1", **kw):
         self.ssh_port = free_port()
@@ -79,7 +81,7 @@ class SshScene(Scene):
 
     def learn(self):
         """What the API says goes into known_hosts."""
-        self.known_hosts.write_text("".join(f"[127.0.0.1]:{self.ssh_port} {k['key']}\n"
+        self.known_hosts.write_text("".join(f"[{self.ssh_address}]:{self.ssh_port} {k['key']}\n"
                                             for k in self.host_keys()))
 
     # ---- sessions ----
@@ -94,7 +96,7 @@ class SshScene(Scene):
         given += ["IdentityFile=none"] if key == "none" else [f"IdentityFile={key.file}"]
         return [program, "-F", "none", "-p", str(self.ssh_port),
                 *(a for o in (*options, *given) for a in ("-o", o)), *map(str, args),
-                f"{user}@127.0.0.1", *words]
+                f"{user}@{self.ssh_address}", *words]
 
     def ssh(self, *args, tty=False, env=None, preexec=None, **kw):
         """A client, whatever becomes of it."""

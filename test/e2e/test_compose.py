@@ -3,7 +3,6 @@ the settings and the files that compose gives it. What Docker's name server woul
 the files as addresses."""
 
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from bad_network import Namespace, why_not
 from karez import BUILD, PATIENCE, wait_until
 from request_load import RequestLoad
 from servers import Target, fields_of
+from switch import Switch
 from test_deploy import compose  # pylint: disable=unused-import  # a fixture
 from visitor import Broken, fetch
 
@@ -20,37 +20,6 @@ pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
 DOMAIN = "tunnel.example.com"
 REDIS, OUTSIDE = "172.30.87.20", "172.30.87.1"  # those that compose leaves to Docker
 RATE = 100
-
-
-class Switch(Namespace):
-    """What the networks of all are plugged into."""
-
-    def __init__(self):
-        super().__init__()
-        self.ends = []
-        self.ip("link", "add", "switch", "type", "bridge")
-        self.ip("link", "set", "switch", "up")
-
-    def plug(self, address):
-        """A new network with this address."""
-        one, name = Namespace(), f"port{len(self.ends)}"
-        self.ends.append(one)
-        subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns",
-                        f"/proc/self/fd/{one.fd}"], preexec_fn=self.enter, pass_fds=(one.fd,),
-                       check=True, capture_output=True)
-        self.ip("link", "set", name, "master", "switch", "up")
-        one.ip("address", "add", f"{address}/24", "dev", "eth0")
-        one.ip("link", "set", "eth0", "up")
-        return one
-
-    def cable(self, one, word):
-        """Pull it ("down") or plug it in again ("up")."""
-        self.ip("link", "set", f"port{self.ends.index(one)}", word)
-
-    def close(self):
-        for one in self.ends:
-            one.close()
-        super().close()
 
 
 class Composed:
