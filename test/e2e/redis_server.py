@@ -92,7 +92,11 @@ class Redis:
             talk.close()
 
     def role(self):
-        return self.ask("ROLE")[0]
+        """None while it cannot say: who becomes the master drops its connections."""
+        try:
+            return self.ask("ROLE")[0]
+        except (OSError, Failure):
+            return None
 
     def n_replicas(self):
         role = self.ask("ROLE")

@@ -137,7 +137,7 @@ def test_the_image_serves(image, world):
     code, said = image.ask("/usr/sbin/karezd", "ready", **told)
     assert code == 1 and "does not answer" in said, said
     server = image.run("karezd", "/usr/sbin/karezd", **told)
-    server.wait_line("event=listen", 30)
+    server.wait_line("event=ready", 30)
     assert image.ask("/usr/sbin/karezd", "ready", **told) == (0, "")
     status = (f"/proc/{server.popen.pid}/status", f"/proc/{server.popen.pid}/root")
     assert f"Uid:\t{IMAGE_USER}\t{IMAGE_USER}\t{IMAGE_USER}\t{IMAGE_USER}" in open(status[0], encoding="ascii").read()
