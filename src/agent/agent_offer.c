@@ -27,7 +27,9 @@ struct target *agent_offer_find(struct agent *a, const struct visit *visit)
 {
 	struct agent_offered *o = agent_offer_for(a, visit->tunnel, visit->service);
 
-	return o != NULL && visit->ingress != VISIT_UDP ? &o->target : NULL;
+	bool takes = visit->ingress != VISIT_UDP && visit->ingress != VISIT_NODE;
+
+	return o != NULL && takes ? &o->target : NULL;
 }
 
 /* ---- the offer ---- */

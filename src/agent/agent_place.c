@@ -46,7 +46,8 @@ static bool agent_place_takes(const struct agent_place *p, enum visit_ingress in
 	case VISIT_HTTP: return p->kind == AGENT_HTTP;
 	case VISIT_TCP: return p->kind != AGENT_HTTP; /* also what was inside TLS */
 	case VISIT_SNI: return p->kind == AGENT_TLS;
-	case VISIT_UDP: break;
+	case VISIT_UDP:
+	case VISIT_NODE: break;
 	}
 	return false;
 }

@@ -124,6 +124,25 @@ void api_reply_item(struct api_call *call, const struct manage_answer *answer, s
 	api_reply(call, &a);
 }
 
+/* What is told beside the list of all nodes. */
+static int api_reply_asked(const struct api_call *call, const struct manage_answer *answer,
+			   struct json *j)
+{
+	struct json *missing = NULL;
+	int e = 0;
+
+	if (call->route->answer == &api_schema_visitor)
+		e = json_set_number(j, "count", answer->total);
+	if (e != 0 || answer->n_missing == 0 || (e = json_new_list(&missing)) != 0)
+		return e;
+	for (size_t i = 0; i < answer->n_missing && e == 0; i++)
+		e = json_add_text(missing, str_of(answer->missing[i]));
+	if (e == 0)
+		e = json_set(j, "missing", &missing);
+	json_free(missing);
+	return e;
+}
+
 void api_reply_list(struct api_call *call, const struct manage_answer *answer, int e,
 		    struct json **list)
 {
@@ -133,6 +152,8 @@ void api_reply_list(struct api_call *call, const struct manage_answer *answer, i
 
 	if (e != 0 || (e = json_new_object(&j)) != 0 ||
 	    (e = json_set(j, call->route->list, list)) != 0)
+		goto out;
+	if ((call->route->flags & API_ASKS) && (e = api_reply_asked(call, answer, j)) != 0)
 		goto out;
 	if (!(call->route->query & 1u << API_Q_CURSOR)) {
 		; /* it is whole */

@@ -152,7 +152,7 @@ uint64_t api_expected(const struct api_call *call);
 
 /* Return 0 or an ERR_*; *out is NULL then. */
 int api_json_account(const struct record_account *r, struct json **out) MUST_CHECK;
-int api_json_agent(const struct core_agent_info *a, struct json **out) MUST_CHECK;
+int api_json_agent(const struct core_agent_there *there, struct json **out) MUST_CHECK;
 int api_json_ports(const struct access_ports *ports, size_t n, struct json **list) MUST_CHECK;
 int api_json_credential(const struct api_call *call, const struct record_credential *r,
 			struct json **out) MUST_CHECK;

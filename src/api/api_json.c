@@ -448,6 +448,7 @@ int api_json_session(const struct core_session_info *s, struct json **out)
 
 	api_begin(&m);
 	api_number(&m, "id", s->number);
+	api_some_text(&m, "node", s->node);
 	api_text(&m, "kind", core_session_kind_name(s->kind));
 	api_text(&m, "agent", s->agent);
 	api_number(&m, "carrier", s->carrier);
@@ -464,8 +465,9 @@ int api_json_session(const struct core_session_info *s, struct json **out)
 	return api_end(&m, out);
 }
 
-int api_json_agent(const struct core_agent_info *a, struct json **out)
+int api_json_agent(const struct core_agent_there *there, struct json **out)
 {
+	const struct core_agent_info *a = &there->info;
 	struct api_maker m;
 
 	api_begin(&m);
@@ -475,6 +477,8 @@ int api_json_agent(const struct core_agent_info *a, struct json **out)
 	api_number(&m, "sessions", a->n_sessions);
 	api_time(&m, "since_at", a->since_ms);
 	api_bool(&m, "returned", a->was_there);
+	if (there->n_nodes > 0)
+		api_texts(&m, "nodes", there->nodes[0], sizeof there->nodes[0], there->n_nodes);
 	return api_end(&m, out);
 }
 
@@ -507,5 +511,6 @@ int api_json_visitor(const struct core_visitor_info *v, struct json **out)
 	api_text(&m, "host", v->host);
 	api_text(&m, "protocol", visit_ingress_name(v->ingress));
 	api_time(&m, "since_at", v->since_ms);
+	api_some_text(&m, "node", v->node);
 	return api_end(&m, out);
 }

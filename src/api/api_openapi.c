@@ -329,6 +329,17 @@ static struct json *doc_content(struct api_doc *d, const char *type, struct json
 	return doc_wrap(d, type, doc_wrap(d, "schema", schema));
 }
 
+/* Nodes that did not answer; not there when all have. */
+static struct json *doc_missing(struct api_doc *d)
+{
+	struct json *j = doc_pair(d, "type", "array");
+
+	doc_put(d, j, "items", doc_pair(d, "type", "string"));
+	doc_text(d, j, "description",
+		 "Nodes that did not answer in time: what is only there is not in the list");
+	return j;
+}
+
 /* The page of a list, and what stands beside it. */
 static struct json *doc_page(struct api_doc *d, const struct api_route *r)
 {
@@ -349,6 +360,8 @@ static struct json *doc_page(struct api_doc *d, const struct api_route *r)
 	}
 	if (r->answer == &api_schema_visitor)
 		doc_put(d, fields, "count", doc_pair(d, "type", "integer"));
+	if (r->flags & API_ASKS)
+		doc_put(d, fields, "missing", doc_missing(d));
 	doc_put(d, j, "properties", fields);
 	doc_put(d, j, "required", required);
 	return j;

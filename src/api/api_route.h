@@ -59,6 +59,7 @@ enum {
 	API_CACHED = 512,   /* may be kept for a while */
 	API_LARGE = 1024,   /* a body of API_LARGE_BODY_MAX, not read before its sender is known */
 	API_WORDS = 2048, /* threshold's: refusals are plain text; a body is left to the handler */
+	API_ASKS = 4096,  /* all nodes are asked: the list has "missing" when some do not answer */
 };
 
 struct api_route {

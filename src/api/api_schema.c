@@ -492,17 +492,24 @@ const struct api_schema api_schema_all_tunnels = {.name = "OwnedTunnelList",
 static const struct api_field agent_fields[] = {
 	TOLD_TEXT("id", "What it calls itself"),
 	TOLD_TEXT("owner", "The id of its account"),
-	TOLD_FLAG("connected", "It has a session on this node"),
+	TOLD_FLAG("connected", "It has a session"),
 	TOLD_NUMBER("sessions", "How many"),
 	TOLD_TIME("since_at", "When it came, or went"),
 	TOLD_FLAG("returned", "It had been here, and gone, before"),
+	{.name = "nodes",
+	 .type = API_LIST,
+	 .flags = API_READ_ONLY,
+	 .max = CORE_AGENT_NODES_MAX,
+	 .text_max = NODE_ID_TEXT - 1,
+	 .help = "In a cluster: the nodes that it is connected to"},
 };
 const struct api_schema api_schema_agent = {.name = "Agent",
 					    .help = "A program that serves tunnels, or did",
 					    FIELDS(agent_fields)};
 
 static const struct api_field session_fields[] = {
-	TOLD_NUMBER("id", "Names it on this node"),
+	TOLD_NUMBER("id", "Names it at any node"),
+	TOLD_TEXT("node", "In a cluster: the node that it is at"),
 	TOLD_TEXT("kind", "What carries it: mux (karez), or ssh (a stock client)"),
 	TOLD_TEXT("agent", "What the agent calls itself"),
 	TOLD_NUMBER("carrier", "Which of its parallel sessions"),
@@ -528,6 +535,7 @@ static const struct api_field visitor_fields[] = {
 	TOLD_TEXT("host", "The Host that it asked for"),
 	TOLD_TEXT("protocol", "The door that it came through"),
 	TOLD_TIME("since_at", "Since when it is served"),
+	TOLD_TEXT("node", "In a cluster: the node that it came to"),
 };
 const struct api_schema api_schema_visitor = {.name = "Visitor",
 					      .help = "Somebody who is being served",

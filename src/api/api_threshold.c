@@ -56,7 +56,7 @@ static void api_threshold_tell_clients(struct api_call *call, const struct manag
 	int e = json_new_object(&clients);
 
 	for (size_t i = 0; i < answer->n && e == 0; i++)
-		e = api_threshold_json_client(&answer->agents[i], clients);
+		e = api_threshold_json_client(&answer->agents[i].info, clients);
 	api_threshold_reply(call, e, &clients);
 }
 

@@ -90,8 +90,14 @@ void api_tunnel_disconnect(struct api_call *call)
 
 static void api_tunnel_tell_ended(struct api_call *call, const struct manage_answer *answer)
 {
-	if (answer->n == 0)
-		api_refuse(call, ERR_NOTFOUND, NULL, "no such session serves this tunnel here");
+	if (answer->n == 0 && answer->n_missing > 0)
+		api_refuse(
+			call, ERR_NOTFOUND, NULL,
+			"no such session serves this tunnel at the nodes that answer; %zu %s not, "
+			"and will end it if it is there",
+			answer->n_missing, answer->n_missing == 1 ? "does" : "do");
+	else if (answer->n == 0)
+		api_refuse(call, ERR_NOTFOUND, NULL, "no such session serves this tunnel");
 	else
 		api_reply(call, &(struct api_answer){.status = 204});
 }
@@ -148,35 +154,15 @@ void api_tunnel_agents(struct api_call *call)
 		 api_tunnel_tell_agents);
 }
 
-/* All of them, though only some are told. */
-static size_t api_tunnel_count_visitors(struct api_call *call, size_t told)
-{
-	char name[HOSTNAME_MAX + 1];
-	struct core_serving s = {.name = name};
-
-	if (hostname_tunnel(call->params[0], name) == 0)
-		core_serving(call->api->opt.core, &s, 1);
-	return MAX(told, s.n_visitors);
-}
-
 static void api_tunnel_tell_visitors(struct api_call *call, const struct manage_answer *answer)
 {
-	struct json *list = NULL, *j = NULL, *root = NULL;
+	struct json *list = NULL, *j = NULL;
 	int e = json_new_list(&list);
 
 	for (size_t i = 0; i < answer->n && e == 0; i++)
 		if ((e = api_json_visitor(&answer->visitors[i], &j)) == 0)
 			e = json_add(list, &j);
-	if (e == 0 && (e = json_new_object(&root)) == 0 &&
-	    (e = json_set(root, call->route->list, &list)) == 0)
-		e = json_set_number(root, "count", api_tunnel_count_visitors(call, answer->n));
-	json_free(list);
-	if (e == 0) {
-		api_reply(call, &(struct api_answer){.status = 200, .body = &root});
-	} else {
-		json_free(root);
-		api_refuse_memory(call);
-	}
+	api_reply_list(call, answer, e, &list);
 }
 
 void api_tunnel_visitors(struct api_call *call)

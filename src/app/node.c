@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "app/node_ask.h"
 #include "app/node_others.h"
 #include "app/tls_front.h"
 #include "base/err.h"
@@ -32,6 +33,7 @@ struct node {
 	struct gateway *gateway;      /* owned */
 	struct http_ingress *ingress; /* owned */
 	struct tcp_ingress *tcp;      /* owned */
+	struct node_asks *asks;	      /* owned */
 	struct tls_front *front;      /* owned; NULL without TLS */
 	struct api *api;	      /* owned */
 	struct list conns;	      /* owned */
@@ -293,6 +295,10 @@ static void node_on_hop(void *arg, const struct visit *visit, struct wire *w)
 {
 	struct node *n = arg;
 
+	if (visit->ingress == VISIT_NODE) {
+		node_asks_serve(n->asks, visit, w);
+		return;
+	}
 	tcp_ingress_serve(n->tcp, w,
 			  &(struct tcp_visitor){.visit = visit,
 						.tunnel = visit->tunnel,
@@ -448,6 +454,7 @@ void node_free(struct node *n)
 	ev_timer_stop(n->ev, &n->drain_check);
 	ev_timer_stop(n->ev, &n->start_again);
 	tls_front_free(n->front);
+	node_asks_free(n->asks);
 	tcp_ingress_free(n->tcp);
 	http_ingress_free(n->ingress);
 	gateway_free(n->gateway); /* before the connections whose logins are under way */
@@ -569,7 +576,8 @@ static int node_new_doors(struct node *n)
 
 	if ((e = gateway_new(n->ev, &gateway, &n->gateway)) != 0 ||
 	    (e = http_ingress_new(n->ev, &ingress, &n->ingress)) != 0 ||
-	    (e = tcp_ingress_new(n->ev, &tcp, &n->tcp)) != 0)
+	    (e = tcp_ingress_new(n->ev, &tcp, &n->tcp)) != 0 ||
+	    (e = node_asks_new(n->ev, n->core, &n->asks)) != 0)
 		return e;
 	return node_new_api(n);
 }

@@ -9,10 +9,9 @@ static int cli_agent_state(struct cli *cli, const struct json *item, struct buf 
 }
 
 static const struct cli_field cli_agent_columns[] = {
-	{"AGENT", "id", CLI_PLAIN, NULL},
-	{"STATE", "", CLI_PLAIN, cli_agent_state},
-	{"SESSIONS", "sessions", CLI_PLAIN, NULL},
-	{"SINCE", "since_at", CLI_TIME, NULL},
+	{"AGENT", "id", CLI_PLAIN, NULL},	   {"STATE", "", CLI_PLAIN, cli_agent_state},
+	{"SESSIONS", "sessions", CLI_PLAIN, NULL}, {"SINCE", "since_at", CLI_TIME, NULL},
+	{"NODES", "nodes", CLI_LIST, NULL},
 };
 
 static const struct cli_fields cli_agents = {cli_agent_columns, ARRAY_LEN(cli_agent_columns),
@@ -21,25 +20,22 @@ static const struct cli_fields cli_agents = {cli_agent_columns, ARRAY_LEN(cli_ag
 static const struct cli_field cli_all_agents_columns[] = {
 	{"AGENT", "id", CLI_PLAIN, NULL},	   {"OWNER", "owner", CLI_PLAIN, NULL},
 	{"STATE", "", CLI_PLAIN, cli_agent_state}, {"SESSIONS", "sessions", CLI_PLAIN, NULL},
-	{"SINCE", "since_at", CLI_TIME, NULL},
+	{"SINCE", "since_at", CLI_TIME, NULL},	   {"NODES", "nodes", CLI_LIST, NULL},
 };
 
 static const struct cli_fields cli_all_agents = {cli_all_agents_columns,
 						 ARRAY_LEN(cli_all_agents_columns),
 						 "No agent is or was connected"};
 
-/* One page, and only what this node has seen. */
+/* One page. */
 static int cli_agent_list(struct cli *cli, const char *path, const struct cli_fields *fields)
 {
 	const struct cli_call call = {.method = "GET", .path = path};
 	struct cli_answer answer = {0};
-	const struct json *list;
 	int e = cli_call(cli, &call, &answer);
 
-	if (e == 0 && json_get_list(answer.json, "agents", &list) != 0)
-		e = cli_problem(cli, "%s does not answer with a list of agents", cli->server_text);
-	else if (e == 0)
-		e = cli_show_list(cli, list, fields);
+	if (e == 0)
+		e = cli_show_asked(cli, answer.json, "agents", fields);
 	cli_answer_free(&answer);
 	return e;
 }

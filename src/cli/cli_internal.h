@@ -161,6 +161,15 @@ bool cli_show_flag(const struct json *item, const char *path, bool otherwise);
 int cli_show_list(struct cli *cli, const struct json *list,
 		  const struct cli_fields *fields) MUST_CHECK;
 
+/*
+ * Print the list of an answer for which all nodes were asked; who did not answer is told besides.
+ *   plural  the list's member.
+ *   fields  the last column is the node: left out where there is only one.
+ * Returns 0, or an error after a sentence.
+ */
+int cli_show_asked(struct cli *cli, const struct json *answer, const char *plural,
+		   const struct cli_fields *fields) MUST_CHECK;
+
 /* Print what is known about one item, a line each, or the item as JSON. Returns as above. */
 int cli_show_item(struct cli *cli, const struct json *item,
 		  const struct cli_fields *fields) MUST_CHECK;

@@ -176,6 +176,38 @@ int cli_show_list(struct cli *cli, const struct json *list, const struct cli_fie
 	return e == 0 ? 0 : cli_no_memory(cli);
 }
 
+/* Do the rows of a list say which nodes they are at? */
+static bool cli_show_has_nodes(const struct json *list, const struct cli_fields *fields)
+{
+	for (size_t i = 0; i < json_count(list); i++)
+		if (cli_show_at(json_at(list, i), fields->v[fields->n - 1].path) != NULL)
+			return true;
+	return false;
+}
+
+int cli_show_asked(struct cli *cli, const struct json *answer, const char *plural,
+		   const struct cli_fields *fields)
+{
+	struct cli_fields shown = *fields;
+	const struct json *list, *missing = cli_show_at(answer, "missing");
+	struct str node;
+	int e;
+
+	if (json_get_list(answer, plural, &list) != 0)
+		return cli_problem(cli, "%s does not answer with a list of %s", cli->server_text,
+				   plural);
+	if (!cli_show_has_nodes(list, fields))
+		shown.n--;
+	e = cli_show_list(cli, list, &shown);
+	for (size_t i = 0; i < json_count(missing); i++)
+		if (json_text(json_at(missing, i), &node) == 0)
+			(void)cli_problem(cli,
+					  "node %s did not answer: %s that are only there are not "
+					  "shown",
+					  node.p, plural);
+	return e;
+}
+
 int cli_show_item(struct cli *cli, const struct json *item, const struct cli_fields *fields)
 {
 	struct cli_table *t = NULL;

@@ -179,6 +179,7 @@ static const struct cli_field cli_session_columns[] = {
 	{"SINCE", "connected_at", CLI_TIME, NULL},
 	{"ROUND TRIP", "", CLI_PLAIN, cli_session_rtt},
 	{"STREAMS", "streams", CLI_PLAIN, NULL},
+	{"NODE", "node", CLI_PLAIN, NULL},
 };
 
 static const struct cli_fields cli_sessions = {cli_session_columns, ARRAY_LEN(cli_session_columns),
@@ -187,7 +188,7 @@ static const struct cli_fields cli_sessions = {cli_session_columns, ARRAY_LEN(cl
 static const struct cli_field cli_visitor_columns[] = {
 	{"FROM", "ip", CLI_PLAIN, NULL},       {"PORT", "port", CLI_PLAIN, NULL},
 	{"HOST", "host", CLI_PLAIN, NULL},     {"PROTOCOL", "protocol", CLI_PLAIN, NULL},
-	{"SINCE", "since_at", CLI_TIME, NULL},
+	{"SINCE", "since_at", CLI_TIME, NULL}, {"NODE", "node", CLI_PLAIN, NULL},
 };
 
 static const struct cli_fields cli_visitors = {cli_visitor_columns, ARRAY_LEN(cli_visitor_columns),
@@ -223,17 +224,10 @@ static int cli_tunnel_part(struct cli *cli, const char *pattern, const char *plu
 	char path[CLI_HTTP_PATH_TEXT];
 	struct cli_call call = {.method = "GET", .path = path};
 	struct cli_answer answer = {0};
-	const struct json *list;
 	int e = cli_tunnel_path(cli, pattern, path);
 
-	if (e != 0 || (e = cli_call(cli, &call, &answer)) != 0)
-		goto out;
-	if (json_get_list(answer.json, plural, &list) != 0)
-		e = cli_problem(cli, "%s does not answer with a list of %s", cli->server_text,
-				plural);
-	else
-		e = cli_show_list(cli, list, fields);
-out:
+	if (e == 0 && (e = cli_call(cli, &call, &answer)) == 0)
+		e = cli_show_asked(cli, answer.json, plural, fields);
 	cli_answer_free(&answer);
 	return e;
 }

@@ -18,6 +18,7 @@
 
 static const char *const roster_order_names[] = {
 	[CORE_ORDER_DISCONNECT] = "disconnect",
+	[CORE_ORDER_END] = "end",
 };
 _Static_assert(ARRAY_LEN(roster_order_names) == CORE_ORDER_KINDS, "an order without a name");
 
@@ -73,6 +74,7 @@ static void roster_send_order(struct roster *r, struct roster_order *o)
 	m.tunnel = str_of(o->order.tunnel);
 	m.account = str_of(o->order.account);
 	m.reason = str_of(o->order.reason);
+	m.session = o->order.session;
 	node_message_write(&pen, &m);
 	if (roster_send(r, &m, &pen) == 0)
 		o->left--;
@@ -313,6 +315,7 @@ static void roster_hear_order(struct roster_peer *p, const struct node_message *
 	if (kind == ARRAY_LEN(roster_order_names) || !roster_window_take(&p->orders, m->order))
 		return; /* of a later version; each is told several times */
 	o.kind = (enum core_order_kind)kind;
+	o.session = m->session;
 	if (str_copy(o.tunnel, sizeof o.tunnel, m->tunnel) != 0 ||
 	    str_copy(o.account, sizeof o.account, m->account) != 0 ||
 	    str_copy(o.reason, sizeof o.reason, m->reason) != 0)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/ask.h"
 #include "core/peer_internal.h"
 #include "core/place.h"
 
@@ -17,6 +18,10 @@ _Static_assert(CORE_LOGINS_MAX + CORE_ATTACHES_MAX + CORE_LOOKUPS_MAX + CORE_MAN
 			       CORE_REFRESHES_MAX + CORE_PLACES_MAX + CORE_DROPS_MAX <
 		       STORE_PENDING_MAX,
 	       "more questions than the store takes");
+
+/* As many as fit above 32 bits for those of one node, and below 2^53; 0 is for one that is alone.
+ */
+#define CORE_NUMBER_STARTS ((1u << 21) - 1)
 
 /* ---- life ---- */
 
@@ -26,6 +31,20 @@ static void core_map_init(struct core *c, struct map *m)
 
 	ev_random(c->ev, seed, sizeof seed);
 	map_init(m, seed);
+}
+
+/*
+ * Numbers of sessions begin here: with one node at 1; with others somewhere below 2^53, which every
+ * reader of JSON keeps exact, so that none has what another one has.
+ */
+static uint64_t core_first_number(struct core *c)
+{
+	uint32_t drawn;
+
+	if (c->opt.cluster.self == NULL)
+		return 0;
+	ev_random(c->ev, &drawn, sizeof drawn);
+	return (uint64_t)(drawn % CORE_NUMBER_STARTS + 1) << 32;
 }
 
 int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
@@ -50,8 +69,10 @@ int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
 	map_init(&c->places, (const uint8_t *)c->tunnels.seed);
 	ev_random(ev, c->loop_key, sizeof c->loop_key);
 	ev_random(ev, c->secret.key, sizeof c->secret.key);
+	c->member_number = core_first_number(c);
 	list_init(&c->visitors);
 	list_init(&c->calls);
+	list_init(&c->asks);
 	list_init(&c->gone_agents);
 	list_init(&c->peers);
 	peer_tell_init(c);
@@ -81,6 +102,7 @@ void core_free(struct core *c)
 
 		call->closed(call);
 	}
+	ask_free_all(c);
 	CHECK(c->tunnels.n == 0 && c->hosts.n == 0 && c->members.n == 0);
 	CHECK(c->grants.n == 0 && c->owners.n == 0 && c->remotes.n == 0);
 	ev_timer_stop(c->ev, &c->unserved_timer);

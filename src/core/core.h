@@ -431,7 +431,8 @@ void core_visitor_served(struct core *c, const struct core_visitor *v,
 
 /* What is told about a session and a visitor. Values. */
 struct core_session_info {
-	uint64_t number;
+	char node[NODE_ID_TEXT]; /* where it is; "": there is only one */
+	uint64_t number;	 /* no two of a cluster are the same */
 	enum core_session_kind kind;
 	char account[CORE_ID_TEXT], agent[CORE_AGENT_TEXT];
 	unsigned carrier;
@@ -445,7 +446,7 @@ struct core_session_info {
 	unsigned priority;
 };
 
-/* An agent that is, or was, connected to this node. */
+/* An agent that is, or was, connected to a node. */
 struct core_agent_info {
 	char account[CORE_ID_TEXT], id[CORE_AGENT_TEXT];
 	size_t n_sessions; /* 0: it has gone */
@@ -453,7 +454,18 @@ struct core_agent_info {
 	bool was_there;	   /* it had been connected, and gone, before */
 };
 
+/* The same of all nodes: the sum of its sessions; of its times the first that it came, and the last
+ * that it went. */
+struct core_agent_there {
+	struct core_agent_info info;
+	/* The nodes that it is connected to, the first of them if there are more. */
+#define CORE_AGENT_NODES_MAX 8
+	char nodes[CORE_AGENT_NODES_MAX][NODE_ID_TEXT];
+	size_t n_nodes;
+};
+
 struct core_visitor_info {
+	char node[NODE_ID_TEXT]; /* that it came to; "": there is only one */
 	struct visit_end peer;
 	enum visit_ingress ingress;
 	char host[HOSTNAME_AUTHORITY_MAX + 1];

@@ -99,6 +99,10 @@ struct core {
 	size_t n_gone_agents;	 /* at most MANAGE_AGENTS_MAX */
 	struct list calls;
 	size_t n_calls[CORE_CALL_KINDS];
+	struct list asks; /* of ask.link: ask.c */
+	size_t n_asks;	  /* at most MANAGE_ASKS_MAX */
+	size_t ask_bytes; /* of answers that have not ended, at most ASK_BYTES_MAX */
+	struct log_pace ask_pace;
 	struct secret secret;
 	uint64_t place_number, member_number, rounds; /* given last */
 	uint64_t loop_key[2];

@@ -44,7 +44,11 @@ struct manage_answer {
 	const struct record_invite *invites;
 	const struct core_session_info *sessions;
 	const struct core_visitor_info *visitors;
-	const struct core_agent_info *agents;
+	const struct core_agent_there *agents;
+	size_t total; /* visitors: so many, though only n are told */
+	/* [n_missing] ids of the nodes that did not answer: what is there only is not told. */
+	const char (*missing)[NODE_ID_TEXT];
+	size_t n_missing;
 	bool more;	   /* the list goes on after `after` */
 	const char *after; /* to be given back for the next page */
 
@@ -268,7 +272,16 @@ struct manage_tunnel_list {
 struct manage *manage_tunnel_replace(struct core *c, const struct manage_asker *by,
 				     const struct manage_tunnel_list *l);
 
-/* Agents of the asker's account (all: of every account, for administrators) that are or were here;
+/*
+ * Who is there, in the whole cluster: nodes that do not answer within MANAGE_ASK_MS milliseconds
+ * are named in `missing`. One that is stopped costs that time; a round trip and a connection
+ * between two nodes (HOP_CONNECT_MS) fit in. So many of these calls at once; one more gets
+ * ERR_LIMIT.
+ */
+#define MANAGE_ASK_MS	2000
+#define MANAGE_ASKS_MAX 64
+
+/* Agents of the asker's account (all: of every account, for administrators) that are or were there;
  * at most MANAGE_AGENTS_MAX, the connected ones first. */
 #define MANAGE_AGENTS_MAX 1024
 struct manage *manage_agents(struct core *c, const struct manage_asker *by, bool all);
@@ -277,14 +290,17 @@ struct manage *manage_agents(struct core *c, const struct manage_asker *by, bool
 struct manage *manage_tunnel_drop(struct core *c, const struct manage_asker *by, struct str name,
 				  uint64_t expected);
 
-/* Sessions that serve it on this node, visitors that it serves now: at most MANAGE_PAGE_MAX. */
+/* Sessions that serve it, by their numbers; visitors that it serves now, the oldest first, each at
+ * the node that it came to. At most MANAGE_PAGE_MAX. */
 struct manage *manage_sessions(struct core *c, const struct manage_asker *by, struct str name);
 struct manage *manage_visitors(struct core *c, const struct manage_asker *by, struct str name);
 
 /*
  * End sessions that serve a tunnel; one that serves others as well loses this one only. Agents
- * print the reason and do not come back by themselves. session  its number; 0: all of them. reason
- * a sentence; empty: a usual one. answer->n says how many there were.
+ * print the reason and do not come back by themselves.
+ *   session  its number, at any node; 0: all of them.
+ *   reason   a sentence; empty: a usual one.
+ * answer->n says how many there were, as far as is known: nodes in `missing` hear of it as well.
  */
 struct manage *manage_disconnect(struct core *c, const struct manage_asker *by, struct str name,
 				 uint64_t session, struct str reason);

@@ -1,4 +1,6 @@
-/* Who is there: agents, sessions of a tunnel and its visitors on this node; and ending sessions. */
+/* Who is there: agents, sessions of a tunnel and its visitors, at all nodes; and ending sessions.
+ * What other nodes know is asked for here (ask.h), after the asker has been found to be allowed to
+ * know it. */
 #include "core/manage.h"
 
 #include <stdlib.h>
@@ -6,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/show.h"
+#include "core/ask.h"
 #include "core/manage_internal.h"
 #include "core/peer_internal.h"
 
@@ -17,19 +20,17 @@ struct manage_there {
 	char name[HOSTNAME_MAX + 1];
 	enum access_act act;
 	struct record_tunnel r;
-	void (*fill)(struct manage_there *h, struct tunnel *t); /* t: NULL if nobody serves it */
-	uint64_t session;					/* disconnect: 0: all */
-	char words[REASON_MAX + 1];				/* disconnect: "": the usual ones */
-	struct core_session_info *sessions;			/* owned */
-	struct core_visitor_info *visitors;			/* owned */
+	void (*fill)(struct manage_there *h);
+	struct ask *ask;	    /* owned; NULL: nothing is being asked */
+	uint64_t session;	    /* disconnect: 0: all */
+	char words[REASON_MAX + 1]; /* disconnect: "": the usual ones */
 };
 
 static void manage_there_clean(struct manage *m)
 {
 	struct manage_there *h = (struct manage_there *)m;
 
-	free(h->sessions);
-	free(h->visitors);
+	ask_free(h->ask);
 }
 
 static int manage_there_run(struct txn *t, void *arg)
@@ -47,7 +48,7 @@ static void manage_there_next(struct manage *m, int e)
 	struct manage_there *h = (struct manage_there *)m;
 
 	if (e == 0)
-		h->fill(h, tunnel_find(m->core, str_of(h->r.name)));
+		h->fill(h);
 	else
 		manage_end(m, e);
 }
@@ -67,55 +68,43 @@ static struct manage_there *manage_there_new(struct core *c, const struct manage
 	return h;
 }
 
+/* ---- asking all nodes ---- */
+
+/* What is the same in all answers. */
+static void manage_fill_told(struct manage *m, const struct ask_told *told)
+{
+	m->answer.n = told->rows->n;
+	m->answer.total = told->rows->total;
+	m->answer.more = told->rows->more;
+	m->answer.missing = told->missing;
+	m->answer.n_missing = told->n_missing;
+}
+
+static void manage_ask_there(struct manage_there *h, enum ask_what what,
+			     void (*done)(void *arg, int e, struct ask_told *told))
+{
+	struct ask_opt opt = {.about = {what, h->r.name, h->r.account}, .done = done, .arg = h};
+	int e = ask_start(h->m.core, &opt, &h->ask);
+
+	if (e != 0)
+		manage_end(&h->m, e);
+}
+
 /* ---- sessions ---- */
 
-static void manage_tell_session(const struct serving *serving, struct core_session_info *out)
+static void manage_on_sessions(void *arg, int e, struct ask_told *told)
 {
-	const struct member *m = serving->member;
-	const struct session *s = m->opt.session;
+	struct manage_there *h = arg;
 
-	*out = (struct core_session_info){.number = m->number,
-					  .kind = m->opt.kind,
-					  .carrier = m->opt.agent.carrier,
-					  .epoch = m->opt.agent.epoch,
-					  .peer = m->opt.peer,
-					  .since_ms = m->since_ms,
-					  .rtt_us = s->rtt_us,
-					  .n_streams = s->n_streams,
-					  .draining = s->is_draining || s->is_leaving,
-					  .late = session_is_late(s),
-					  .down = serving->down,
-					  .priority = serving->priority};
-	memcpy(out->account, m->grant->who.account, sizeof out->account);
-	memcpy(out->agent, m->opt.agent.id, sizeof out->agent);
+	h->ask = NULL; /* it ends by itself */
+	manage_fill_told(&h->m, told);
+	h->m.answer.sessions = told->rows->v;
+	manage_end(&h->m, e);
 }
 
-static int manage_session_order(const void *a, const void *b)
+static void manage_fill_sessions(struct manage_there *h)
 {
-	const struct core_session_info *x = a, *y = b;
-
-	return (x->number > y->number) - (x->number < y->number);
-}
-
-static void manage_fill_sessions(struct manage_there *h, struct tunnel *t)
-{
-	size_t n = t == NULL ? 0 : MIN(t->n_serving, (size_t)MANAGE_PAGE_MAX), i = 0;
-
-	if (n > 0 && (h->sessions = calloc(n, sizeof *h->sessions)) == NULL) {
-		manage_end(&h->m, ERR_NOMEM);
-		return;
-	}
-	if (n > 0) {
-		LIST_FOR_EACH (link, &t->serving)
-			if (i < n)
-				manage_tell_session(CONTAINER_OF(link, struct serving, of_tunnel),
-						    &h->sessions[i++]);
-		qsort(h->sessions, n, sizeof *h->sessions, manage_session_order);
-		h->m.answer.more = t->n_serving > n;
-	}
-	h->m.answer.sessions = h->sessions;
-	h->m.answer.n = n;
-	manage_end(&h->m, 0);
+	manage_ask_there(h, ASK_SESSIONS, manage_on_sessions);
 }
 
 struct manage *manage_sessions(struct core *c, const struct manage_asker *by, struct str name)
@@ -129,37 +118,19 @@ struct manage *manage_sessions(struct core *c, const struct manage_asker *by, st
 
 /* ---- visitors ---- */
 
-static void manage_tell_visitor(const struct core_visitor *v, struct core_visitor_info *out)
+static void manage_on_visitors(void *arg, int e, struct ask_told *told)
 {
-	*out = (struct core_visitor_info){.peer = v->visit->visitor,
-					  .ingress = v->visit->ingress,
-					  .since_ms = v->since_ms};
-	memcpy(out->host, v->visit->host, sizeof out->host);
+	struct manage_there *h = arg;
+
+	h->ask = NULL;
+	manage_fill_told(&h->m, told);
+	h->m.answer.visitors = told->rows->v;
+	manage_end(&h->m, e);
 }
 
-static void manage_fill_visitors(struct manage_there *h, struct tunnel *t)
+static void manage_fill_visitors(struct manage_there *h)
 {
-	size_t n = 0;
-
-	h->visitors = calloc(MANAGE_PAGE_MAX, sizeof *h->visitors);
-	if (h->visitors == NULL) {
-		manage_end(&h->m, ERR_NOMEM);
-		return;
-	}
-	LIST_FOR_EACH (link, &h->m.core->visitors) {
-		const struct core_visitor *v = CONTAINER_OF(link, struct core_visitor, link);
-
-		if (strcmp(v->visit->tunnel, h->r.name) != 0)
-			continue;
-		if (n == MANAGE_PAGE_MAX) {
-			h->m.answer.more = true;
-			break;
-		}
-		manage_tell_visitor(v, &h->visitors[n++]);
-	}
-	h->m.answer.visitors = h->visitors;
-	h->m.answer.n = n;
-	manage_end(&h->m, 0);
+	manage_ask_there(h, ASK_VISITORS, manage_on_visitors);
 }
 
 struct manage *manage_visitors(struct core *c, const struct manage_asker *by, struct str name)
@@ -202,21 +173,17 @@ static size_t manage_end_sessions(struct tunnel *t, uint64_t number, const char 
 	return n;
 }
 
-/* Other nodes are to do the same. Returns by how many sessions they serve it, as far as is known.
- */
-static size_t manage_order_disconnect(struct manage_there *h, const char *words)
+/* Other nodes are to do the same. */
+static void manage_order(struct manage_there *h)
 {
 	const struct core_cluster *cluster = &h->m.core->opt.cluster;
-	const struct remotes *rs = peer_find(h->m.core, str_of(h->r.name));
-	struct core_order o = {.kind = CORE_ORDER_DISCONNECT};
+	struct core_order o = {.kind = h->session == 0 ? CORE_ORDER_DISCONNECT : CORE_ORDER_END,
+			       .session = h->session};
 
-	if (h->session != 0 || cluster->order == NULL)
-		return 0; /* a session's number is this node's alone */
 	memcpy(o.tunnel, h->r.name, sizeof o.tunnel);
 	memcpy(o.account, h->r.account, sizeof o.account);
-	str_printf(o.reason, sizeof o.reason, "%s", words);
+	str_printf(o.reason, sizeof o.reason, "%s", h->words);
 	cluster->order(cluster->arg, &o);
-	return rs != NULL ? peer_count(rs) : 0;
 }
 
 void core_on_order(struct core *c, const struct core_order *o)
@@ -224,26 +191,65 @@ void core_on_order(struct core *c, const struct core_order *o)
 	struct tunnel *t = tunnel_find(c, str_of(o->tunnel));
 	size_t n;
 
-	if (o->kind != CORE_ORDER_DISCONNECT || t == NULL || strcmp(t->account, o->account) != 0)
+	if (o->kind >= CORE_ORDER_KINDS || t == NULL || strcmp(t->account, o->account) != 0 ||
+	    (o->kind == CORE_ORDER_END && o->session == 0))
 		return;
-	n = manage_end_sessions(t, 0, o->reason);
+	n = manage_end_sessions(t, o->kind == CORE_ORDER_END ? o->session : 0, o->reason);
 	if (n > 0)
 		log_info(c->opt.log, "event=disconnected tunnel=%s account=%s n=%zu elsewhere=yes",
 			 o->tunnel, o->account, n);
 }
 
-static void manage_fill_disconnect(struct manage_there *h, struct tunnel *t)
+static void manage_disconnected(struct manage_there *h, size_t n)
 {
+	h->m.answer.n = n;
+	if (n > 0)
+		log_info(h->m.core->opt.log, "event=disconnected tunnel=%s account=%s by=%s n=%zu",
+			 h->r.name, h->r.account, h->m.who.account, n);
+	manage_end(&h->m, 0);
+}
+
+/* It is not here: whoever has it is to end it, also if he cannot say that he has. */
+static void manage_on_found(void *arg, int e, struct ask_told *told)
+{
+	struct manage_there *h = arg;
+	const struct core_session_info *s = told->rows->v;
+	size_t i = 0;
+
+	h->ask = NULL;
+	if (e != 0) {
+		manage_end(&h->m, e);
+		return;
+	}
+	while (i < told->rows->n && s[i].number != h->session)
+		i++;
+	h->m.answer.missing = told->missing;
+	h->m.answer.n_missing = told->n_missing;
+	if (i < told->rows->n || told->rows->more || told->n_missing > 0)
+		manage_order(h);
+	manage_disconnected(h, i < told->rows->n);
+}
+
+static void manage_fill_disconnect(struct manage_there *h)
+{
+	struct core *c = h->m.core;
 	bool own = strcmp(h->r.account, h->m.who.account) == 0;
 	const char *usual = own ? "disconnected by its owner" : "disconnected by an administrator";
-	const char *words = h->words[0] != '\0' ? h->words : usual;
+	const struct remotes *rs = peer_find(c, str_of(h->r.name));
+	bool others = c->opt.cluster.order != NULL && (rs != NULL || h->session == 0);
+	size_t n;
 
-	h->m.answer.n = manage_order_disconnect(h, words);
-	h->m.answer.n += manage_end_sessions(t, h->session, words);
-	if (h->m.answer.n > 0)
-		log_info(h->m.core->opt.log, "event=disconnected tunnel=%s account=%s by=%s n=%zu",
-			 h->r.name, h->r.account, h->m.who.account, h->m.answer.n);
-	manage_end(&h->m, 0);
+	if (h->words[0] == '\0')
+		str_printf(h->words, sizeof h->words, "%s", usual);
+	n = rs != NULL && h->session == 0 ? peer_count(rs) : 0;
+	n += manage_end_sessions(tunnel_find(c, str_of(h->r.name)), h->session, h->words);
+	if (others && h->session != 0 && n == 0) {
+		manage_ask_there(h, ASK_SESSIONS, manage_on_found);
+		return;
+	}
+	if (others && h->session == 0)
+		manage_order(h);
+	manage_disconnected(h, n);
 }
 
 struct manage *manage_disconnect(struct core *c, const struct manage_asker *by, struct str name,
@@ -265,12 +271,12 @@ struct manage *manage_disconnect(struct core *c, const struct manage_asker *by, 
 struct manage_seen {
 	struct manage m; /* first */
 	bool all;
-	struct core_agent_info *agents; /* owned */
+	struct ask *ask; /* owned; NULL: nothing is being asked */
 };
 
 static void manage_seen_clean(struct manage *m)
 {
-	free(((struct manage_seen *)m)->agents);
+	ask_free(((struct manage_seen *)m)->ask);
 }
 
 static int manage_seen_run(struct txn *t, void *arg)
@@ -281,50 +287,26 @@ static int manage_seen_run(struct txn *t, void *arg)
 	return manage_access(&s->m, &ask);
 }
 
-/* The connected ones first, then those that went last; of equals by their names. */
-static int manage_agent_order(const void *a, const void *b)
+static void manage_on_agents(void *arg, int e, struct ask_told *told)
 {
-	const struct core_agent_info *x = a, *y = b;
-	bool x_here = x->n_sessions > 0, y_here = y->n_sessions > 0;
-	int order;
+	struct manage_seen *s = arg;
 
-	if (x_here != y_here)
-		return x_here ? -1 : 1;
-	if (!x_here && x->since_ms != y->since_ms)
-		return x->since_ms > y->since_ms ? -1 : 1;
-	order = strcmp(x->account, y->account);
-	return order != 0 ? order : strcmp(x->id, y->id);
-}
-
-static size_t manage_collect_agents(const struct manage_seen *s, struct core_agent_info *out)
-{
-	const struct map *agents = &s->m.core->agents;
-	size_t n = 0;
-
-	for (struct map_entry *e = map_next(agents, NULL); e != NULL; e = map_next(agents, e)) {
-		const struct agent_seen *a = CONTAINER_OF(e, struct agent_seen, entry);
-
-		if (s->all || strcmp(a->info.account, s->m.who.account) == 0)
-			out[n++] = a->info;
-	}
-	return n;
+	s->ask = NULL;
+	manage_fill_told(&s->m, told);
+	s->m.answer.agents = told->rows->v;
+	manage_end(&s->m, e);
 }
 
 static void manage_seen_next(struct manage *m, int e)
 {
 	struct manage_seen *s = (struct manage_seen *)m;
-	size_t n;
+	struct ask_opt opt = {.about = {.what = ASK_AGENTS,
+					.account = s->all ? "" : m->who.account},
+			      .done = manage_on_agents,
+			      .arg = s};
 
-	if (e == 0 && (s->agents = calloc(m->core->agents.n + 1, sizeof *s->agents)) == NULL)
-		e = ERR_NOMEM;
-	if (e == 0) {
-		n = manage_collect_agents(s, s->agents);
-		qsort(s->agents, n, sizeof *s->agents, manage_agent_order);
-		m->answer.more = n > MANAGE_AGENTS_MAX;
-		m->answer.n = MIN(n, (size_t)MANAGE_AGENTS_MAX);
-		m->answer.agents = s->agents;
-	}
-	manage_end(m, e);
+	if (e != 0 || (e = ask_start(m->core, &opt, &s->ask)) != 0)
+		manage_end(m, e);
 }
 
 struct manage *manage_agents(struct core *c, const struct manage_asker *by, bool all)

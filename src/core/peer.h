@@ -73,11 +73,19 @@ int core_peer_serves(struct core_peer *p, struct str tunnel,
 struct core_order {
 	enum core_order_kind {
 		CORE_ORDER_DISCONNECT, /* end the sessions that serve a tunnel */
+		CORE_ORDER_END,	       /* end one of them */
 		CORE_ORDER_KINDS,
 	} kind;
 	char tunnel[HOSTNAME_MAX + 1];
 	char account[CORE_ID_TEXT]; /* whose it is */
 	char reason[CORE_REASON_TEXT];
+	uint64_t session; /* CORE_ORDER_END: its number, > 0 */
+};
+
+/* An account's sessions at other nodes, as they say. A value. */
+struct core_held {
+	size_t n;
+	size_t n_own; /* of them, those of one agent's process, by certain of its carriers */
 };
 
 /* All NULL: this node is alone. Called from the loop and from within calls to the core, but not
@@ -100,6 +108,20 @@ void core_on_written_elsewhere(struct core *c, struct str kind, struct str key);
 
 /* Another node passes an order on: it is carried out here and goes no further. */
 void core_on_order(struct core *c, const struct core_order *o);
+
+/*
+ * Another node asks who is there, for somebody who may know it; this node answers for itself only,
+ * and asks nobody.
+ *   visit    with VISIT_NODE. service: "sessions" (that serve visit->tunnel), "visitors" (that came
+ *            to this node for it), "agents"; owner: whose the tunnel is, or the agents are; empty:
+ *            everybody's.
+ *   *answer  empty; gets a line of JSON, see ask.h; at most CORE_ANSWER_MAX bytes.
+ * Returns 0, ERR_UNSUPPORTED (a question of a later version), ERR_NOMEM.
+ */
+int core_answer(struct core *c, const struct visit *visit, struct buf *answer) MUST_CHECK;
+
+/* The longest: MANAGE_AGENTS_MAX agents of 256 bytes, or MANAGE_PAGE_MAX visitors of 640. */
+#define CORE_ANSWER_MAX (256 * 1024)
 
 /* What a node knows of others, for the API. */
 size_t core_n_remote(const struct core *c); /* tunnels that are served elsewhere */

@@ -106,6 +106,8 @@ static void node_message_pen_order(struct pen *pen, const struct node_message *m
 	node_message_pen_text(pen, STR("tunnel"), m->tunnel);
 	node_message_pen_text(pen, STR("account"), m->account);
 	node_message_pen_text(pen, STR("reason"), m->reason);
+	if (m->session != 0)
+		node_message_pen_hexes(pen, STR("session"), &m->session, 1);
 }
 
 void node_message_write(struct pen *pen, const struct node_message *m)
@@ -313,6 +315,13 @@ static int node_message_read_reason(struct node_message *m, struct str value)
 	return node_message_read_text(value, &m->reason);
 }
 
+static int node_message_read_session(struct node_message *m, struct str value)
+{
+	if (node_message_hexes(value, &m->session, 1) != 0)
+		return ERR_PROTO;
+	return m->session != 0 ? 0 : ERR_PROTO;
+}
+
 enum {
 	NODE_WORD_NONCE = 1 << 0,
 	NODE_WORD_AT = 1 << 1,
@@ -335,7 +344,8 @@ static const struct node_message_word {
 	{"hop", node_message_read_hop},		  {"local", node_message_read_local},
 	{"machine", node_message_read_machine},	  {"agents", node_message_read_agents},
 	{"version", node_message_read_version},	  {"load", node_message_read_load},
-	{"draining", node_message_read_draining},
+	{"draining", node_message_read_draining}, {"session", node_message_read_session},
+	{"accounts", node_message_read_accounts},
 };
 
 static const unsigned node_message_needs[] = {

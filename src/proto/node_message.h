@@ -10,10 +10,13 @@
  *	beat     at				I live, and this is how I am
  *	hello    nonce				whoever you are: do you live now?
  *	welcome  nonce at			I do: your nonce, and what a beat says
- *	changes  span, items "+" and "-"	a piece of the list of what I serve
+ *	changes  span, items "+", "-" and "="	a piece of the list of what I serve, and of whose
+ *						sessions I have
  *	want     since				tell me your list from there on
  *	wrote    items "wrote"			records that I have written
- *	order    order tunnel account		to be done by every node
+ *	order    order tunnel account		to be done by every node; "session"
+ *						for "end": only that one
+ *	room     account			it has as many sessions as it may: are yours alive?
  *	bye					I go
  *
  * Numbers are hexadecimal, lower case, without leading zeros. Words and kinds that this version
@@ -71,6 +74,7 @@ struct node_message {
 
 	uint64_t order; /* "order <n> <what>": the sender's n-th, > 0 */
 	struct str what, tunnel, account, reason;
+	uint64_t session; /* "session <n>", > 0; 0: not said */
 
 	struct str items; /* for node_message_next() */
 };

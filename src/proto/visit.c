@@ -25,10 +25,8 @@ enum {
 _Static_assert((int)VISIT_LONGEST <= (int)VISIT_MAX, "a valid visit does not fit");
 
 static const char *const visit_ingress_names[] = {
-	[VISIT_HTTP] = "http",
-	[VISIT_SNI] = "sni",
-	[VISIT_TCP] = "tcp",
-	[VISIT_UDP] = "udp",
+	[VISIT_HTTP] = "http", [VISIT_SNI] = "sni",   [VISIT_TCP] = "tcp",
+	[VISIT_UDP] = "udp",   [VISIT_NODE] = "node",
 };
 
 /* Bytes of a value without quotes; a quoted one may have all of ' '..'~' but '"' and '\'. */

@@ -17,8 +17,11 @@ enum {
 	VISIT_OWNER_TEXT = 16,			       /* an account's id, NUL included */
 };
 
-/* The door the visitor came through. */
-enum visit_ingress { VISIT_HTTP, VISIT_SNI, VISIT_TCP, VISIT_UDP };
+/*
+ * The door the visitor came through. VISIT_NODE is none: another node asks what is there (`service`
+ * says what, see core/peer.h), and what comes back is its answer. No agent gets such a one.
+ */
+enum visit_ingress { VISIT_HTTP, VISIT_SNI, VISIT_TCP, VISIT_UDP, VISIT_NODE };
 
 /* One end of the visitor's connection. */
 struct visit_end {
@@ -44,7 +47,7 @@ struct visit {
 	char owner[VISIT_OWNER_TEXT];
 };
 
-/* "http", "sni", "tcp", "udp". */
+/* "http", "sni", "tcp", "udp", "node". */
 const char *visit_ingress_name(enum visit_ingress in);
 
 /*

@@ -25,6 +25,7 @@ SOMETIMES = {"Account": {"reason", "used_at"},
              "Problem": {"field", "entry"},
              "Tunnel": {"domains"},  # an http tunnel tells them with its ingress
              "Session": {"node"}, "Visitor": {"node"}, "Agent": {"nodes"},  # of a cluster
+             "": {"missing"},  # beside a list: nodes that did not answer
              "Ingress": {"http", "tcp", "tls"},
              "MadeAccount": set()}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

@@ -292,6 +292,7 @@ static const struct {
 	{"HTTP leads to http tunnels only", AGENT_TCP, VISIT_HTTP, ERR_NOTFOUND},
 	{"and not to tls tunnels", AGENT_TLS, VISIT_HTTP, ERR_NOTFOUND},
 	{"datagrams lead nowhere", AGENT_TCP, VISIT_UDP, ERR_NOTFOUND},
+	{"questions of nodes are not ours", AGENT_TCP, VISIT_NODE, ERR_NOTFOUND},
 };
 
 static void test_doors(void **state)

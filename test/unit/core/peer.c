@@ -219,7 +219,7 @@ static void test_disconnect_everywhere(void **state)
 		assert_int_not_equal(s.since_ms, 0);
 	}
 	by = (struct manage_asker){&w.ann, on_managed, &n};
-	/* by its number it is one of this node's */
+	/* by its number it is one of this node's: nobody else hears of it */
 	assert_non_null(manage_disconnect(w.node[0].rig.core, &by, STR("demo"),
 					  member_number(f[0].member), STR("")));
 	peer_rig_run(&w, 5);
@@ -259,6 +259,10 @@ static void test_an_order_for_somebody_else(void **state)
 	core_on_order(w.node[0].rig.core, &o);
 	o.kind = CORE_ORDER_KINDS;
 	str_printf(o.tunnel, sizeof o.tunnel, "demo");
+	core_on_order(w.node[0].rig.core, &o);
+	o.kind = CORE_ORDER_END; /* 0 is no session */
+	core_on_order(w.node[0].rig.core, &o);
+	o.session = member_number(f.member) + 1;
 	core_on_order(w.node[0].rig.core, &o);
 	peer_rig_run(&w, 1);
 	assert_int_equal(f.n_expelled, 0);

@@ -30,7 +30,7 @@ static void on_agents(void *arg, const struct manage_answer *a)
 	told->more = a->more;
 	told->n = a->n;
 	for (size_t i = 0; i < a->n && told->words[0] != '!'; i++) {
-		const struct core_agent_info *info = &a->agents[i];
+		const struct core_agent_info *info = &a->agents[i].info;
 		size_t n = strlen(told->words);
 
 		str_printf(told->words + n, sizeof told->words - n, "%s/%s:%zu%s ",
