@@ -2,7 +2,9 @@
  * What a tunnel costs that other nodes serve: 10,000 of them, each by two nodes. Bytes of memory on
  * a node that only knows of them, microseconds of each change that it hears, and of each visitor's
  * question for a tunnel and the node to go to (median, 99th of 100, worst), in random order: of
- * tunnels that nobody has asked for yet (no), and of those whose records have been read.
+ * tunnels that nobody has asked for yet (no), and of those whose records have been read. Then the
+ * same of as many accounts with an agent of two sessions at one of these nodes, as the roster keeps
+ * them: memory, a change, and what a login asks.
  * Build: cc -O2 -D_GNU_SOURCE -Isrc bench/micro/peer.c <build>/src/libkarez.a, and its libraries
  */
 #include <malloc.h>
@@ -11,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cluster/roster_internal.h"
 #include "core/core.h"
 #include "store/store.h"
 
@@ -113,6 +116,79 @@ static void serve(struct core_peer *peers[2], struct node_entry *e, double *out)
 		}
 }
 
+/* ---- accounts ---- */
+
+static struct roster roster;
+static struct roster_peer teller;
+
+static void on_holds(void *arg, const char *id, struct str account)
+{
+}
+
+/* The teller says what it has of an account. */
+static void tell(size_t i, uint64_t epoch)
+{
+	struct node_message_item item = {.kind = NODE_ITEM_HOLDS, .name = str_of(names[i])};
+	struct node_held held = {.n = 2, .n_agents = 1, .agents = {{i, epoch, 3}}};
+	struct node_message m = {.kind = NODE_MESSAGE_CHANGES, .count = 1};
+	char held_text[NODE_HELD_TEXT], text[512];
+	struct pen pen = pen_on(text, sizeof text);
+
+	memcpy(m.from, "bbbbbbbbbbbbbbbb", sizeof m.from);
+	m.after = teller.copy.at;
+	m.upto = m.head = m.after + 1;
+	item.text = (struct str){held_text, node_held_format(&held, held_text)};
+	node_message_write(&pen, &m);
+	if (!node_message_add(&pen, &item))
+		abort();
+	must(node_message_parse((struct str){text, pen_len(&pen)}, &m));
+	roster_copy_changes(&teller, &m);
+}
+
+static void tell_all(uint64_t epoch, double *out)
+{
+	for (size_t i = 0; i < TUNNELS; i++) {
+		double begin = now_us();
+
+		tell(i, epoch);
+		out[i] = now_us() - begin;
+	}
+}
+
+static void accounts(struct ev *ev)
+{
+	static const struct roster_owner owner = {.holds = on_holds};
+	struct node_entry_agent own = {.agent = 7};
+	size_t before, after;
+
+	roster.ev = ev;
+	roster.owner = &owner;
+	teller.r = &roster;
+	roster_copy_init(&teller);
+	for (size_t i = 0; i < TUNNELS; i++)
+		snprintf(names[i], sizeof names[i], "account%05zu", i); /* as long as they are */
+	before = mallinfo2().uordblks;
+	tell_all(1, took);
+	after = mallinfo2().uordblks;
+	printf("%zu accounts of a node: %.0f bytes each\n", teller.copy.accounts.n,
+	       (double)(after - before) / TUNNELS);
+	show("it has sessions now", TUNNELS);
+	tell_all(2, took);
+	show("it has others", TUNNELS);
+	for (size_t i = 0; i < TUNNELS; i++) {
+		struct str name = str_of(names[ev_random_below(ev, TUNNELS)]);
+		double begin = now_us();
+		struct core_held held = {0};
+
+		roster_copy_held(&teller.copy, name, &own, &held);
+		took[i] = now_us() - begin;
+		if (held.n != 2)
+			abort();
+	}
+	show("how many it has", TUNNELS);
+	roster_copy_free(&teller);
+}
+
 int main(void)
 {
 	struct core_peer_opt peer[2] = {{.id = "bbbbbbbbbbbbbbbb", .open = on_open},
@@ -160,6 +236,7 @@ int main(void)
 	for (int k = 0; k < 2; k++)
 		core_peer_free(peers[k]);
 	core_free(c);
+	accounts(ev);
 	store_close(opt.store);
 	ev_free(ev);
 	return 0;

@@ -185,6 +185,20 @@ static void cluster_on_serves(void *arg, const char *id, struct str tunnel,
 			  STR_ARG(tunnel), err_name(e));
 }
 
+static void cluster_on_holds(void *arg, const char *id, struct str account)
+{
+	struct cluster *c = arg;
+
+	core_on_held_elsewhere(c->core, account);
+}
+
+static void cluster_on_room(void *arg, struct str account)
+{
+	struct cluster *c = arg;
+
+	core_on_room(c->core, account);
+}
+
 static void cluster_on_wrote(void *arg, struct str kind, struct str key)
 {
 	struct cluster *c = arg;
@@ -211,6 +225,8 @@ static const struct roster_owner cluster_roster_owner = {
 	.carries = cluster_on_carries,
 	.gone = cluster_on_gone,
 	.serves = cluster_on_serves,
+	.holds = cluster_on_holds,
+	.room = cluster_on_room,
 	.wrote = cluster_on_wrote,
 	.order = cluster_on_order,
 	.load = cluster_on_load,
@@ -223,6 +239,28 @@ static void cluster_on_core_serves(void *arg, struct str tunnel, const struct no
 	struct cluster *c = arg;
 
 	roster_tell(c->roster, tunnel, entry);
+}
+
+static void cluster_on_core_holds(void *arg, struct str account, const struct node_held *held)
+{
+	struct cluster *c = arg;
+
+	roster_tell_held(c->roster, account, held);
+}
+
+static void cluster_on_core_held(void *arg, struct str account, const struct node_entry_agent *own,
+				 struct core_held *out)
+{
+	struct cluster *c = arg;
+
+	roster_held(c->roster, account, own, out);
+}
+
+static void cluster_on_core_room(void *arg, struct str account)
+{
+	struct cluster *c = arg;
+
+	roster_room(c->roster, account);
 }
 
 static void cluster_on_core_wrote(void *arg, struct str kind, struct str key)
@@ -244,6 +282,9 @@ void cluster_core(struct cluster *c, struct core_cluster *out)
 	*out = (struct core_cluster){
 		.self = c->opt.self.id,
 		.serves = cluster_on_core_serves,
+		.holds = cluster_on_core_holds,
+		.held = cluster_on_core_held,
+		.room = cluster_on_core_room,
 		.wrote = cluster_on_core_wrote,
 		.order = cluster_on_core_order,
 		.arg = c,

@@ -54,6 +54,7 @@ void roster_fill_said(const struct roster *r, struct node_message *m)
 	m->head = r->list.seq;
 	m->floor = r->list.floor;
 	m->n = r->list.n;
+	m->n_accounts = r->list.n_accounts;
 	m->hop = str_of(r->self.hop);
 	m->local = str_of(r->self.local);
 	m->machine = str_of(r->self.machine);
@@ -218,9 +219,50 @@ void roster_tell(struct roster *r, struct str tunnel, const struct node_entry *e
 		item.text = (struct str){text, node_entry_format(entry, text)};
 	}
 	CHECK(node_message_add(&pen, &item)); /* the core has checked the name */
-	if (roster_list_set(&r->list, tunnel, item.text) != 0)
+	if (roster_list_set(&r->list, NODE_ITEM_SERVES, tunnel, item.text) != 0)
 		log_error(r->log, "event=not-told tunnel=" STR_FMT " code=NOMEM", STR_ARG(tunnel));
 	ev_task_run(r->ev, &r->flush);
+}
+
+void roster_tell_held(struct roster *r, struct str account, const struct node_held *held)
+{
+	char text[NODE_HELD_TEXT], line[NODE_MESSAGE_ACCOUNT_MAX + NODE_HELD_TEXT + 8];
+	struct pen pen = pen_on(line, sizeof line);
+	struct node_message_item item = {.kind = NODE_ITEM_HOLDS, .name = account};
+
+	item.text = (struct str){text, node_held_format(held, text)};
+	CHECK(node_message_add(&pen, &item)); /* the core has made the id */
+	if (held->n == 0)
+		item.text = STR("");
+	if (roster_list_set(&r->list, NODE_ITEM_HOLDS, account, item.text) != 0)
+		log_error(r->log, "event=not-told account=" STR_FMT " code=NOMEM",
+			  STR_ARG(account));
+	ev_task_run(r->ev, &r->flush);
+}
+
+bool roster_may(const struct roster *r, uint64_t *since_ms, unsigned *n, unsigned max)
+{
+	uint64_t now = ev_now_ms(r->ev);
+
+	if (now - *since_ms >= 1000) {
+		*since_ms = now;
+		*n = 0;
+	}
+	return (*n)++ < max;
+}
+
+void roster_room(struct roster *r, struct str account)
+{
+	struct node_message m;
+	struct pen pen;
+
+	if (!r->started || r->peers.n == 0 ||
+	    !roster_may(r, &r->rooms_ms, &r->n_rooms, ROSTER_ROOMS_MAX))
+		return;
+	pen = roster_begin(r, NODE_MESSAGE_ROOM, NULL, &m);
+	m.account = account;
+	node_message_write(&pen, &m);
+	(void)roster_send(r, &m, &pen); /* lost: who was refused comes again */
 }
 
 void roster_wrote(struct roster *r, struct str kind, struct str key)
@@ -341,6 +383,7 @@ static void roster_hear(struct roster_peer *p, const struct node_message *m)
 	case NODE_MESSAGE_WANT: roster_hear_want(p, m); break;
 	case NODE_MESSAGE_WROTE: roster_hear_wrote(r, m); break;
 	case NODE_MESSAGE_ORDER: roster_hear_order(p, m); break;
+	case NODE_MESSAGE_ROOM: r->owner->room(r->arg, m->account); break;
 	case NODE_MESSAGE_BYE: roster_lose(r, m->from, "bye"); break;
 	case NODE_MESSAGE_OTHER: break;
 	}
@@ -518,6 +561,15 @@ void roster_each(const struct roster *r, void (*fn)(void *arg, const struct rost
 size_t roster_n(const struct roster *r)
 {
 	return r->peers.n;
+}
+
+void roster_held(const struct roster *r, struct str account, const struct node_entry_agent *own,
+		 struct core_held *out)
+{
+	*out = (struct core_held){0};
+	for (struct map_entry *e = map_next(&r->peers, NULL); e != NULL; e = map_next(&r->peers, e))
+		roster_copy_held(&CONTAINER_OF(e, struct roster_peer, by_id)->copy, account, own,
+				 out);
 }
 
 bool roster_settled(const struct roster *r)

@@ -8,7 +8,8 @@
  * nothing. A node whose id is new is asked to prove that it lives now, by sealing a number that we
  * have drawn; so a message of yesterday brings nobody back.
  *
- * What a node serves is a list in the order of its changes, each with a number. A message tells a
+ * What a node serves, and how many sessions of each account it has, is a list in the order of its
+ * changes, each with a number. A message tells a
  * piece of it, from one number to another, and a copy takes a piece only where it continues it;
  * each beat says the last number. So a lost message costs a beat at most, and who asks for the list
  * gets what has changed since, not all of it: see roster_list.c.
@@ -51,6 +52,10 @@ struct roster_owner {
 	/* It serves a tunnel so; entry NULL: not any more. Only between node() and gone(). */
 	void (*serves)(void *arg, const char *id, struct str tunnel,
 		       const struct node_entry *entry);
+	/* It has another number of an account's sessions: see roster_held(). The same. */
+	void (*holds)(void *arg, const char *id, struct str account);
+	/* It has refused a session of this account, which has as many as it may. */
+	void (*room)(void *arg, struct str account);
 	/* It has written a record; it passes an order on. */
 	void (*wrote)(void *arg, struct str kind, struct str key);
 	void (*order)(void *arg, const struct core_order *o);
@@ -81,11 +86,13 @@ struct roster_counts {
 
 /* Challenges to strangers at the same time. */
 #define ROSTER_CALLS_MAX 64
-/* Answers to challenges of strangers, a second. */
+/* Answers to challenges of strangers, and messages for roster_room(), a second. */
 #define ROSTER_ANSWERS_MAX 512
-/* Tunnels of one other node. */
-#define ROSTER_TUNNELS_MAX (1024 * 1024)
-/* Removals that are remembered, besides as many as there are tunnels: who missed more has the whole
+#define ROSTER_ROOMS_MAX   64
+/* Tunnels of one other node, and accounts with sessions there. */
+#define ROSTER_TUNNELS_MAX  (1024 * 1024)
+#define ROSTER_ACCOUNTS_MAX (1024 * 1024)
+/* Removals that are remembered, besides as many as there are rows: who missed more has the whole
  * list told. */
 #define ROSTER_REMOVED_MAX 4096
 /* Orders that are told again, and how often each is told: what they end must not stay because a
@@ -109,10 +116,23 @@ void roster_free(struct roster *r);
  * differs. */
 void roster_set(struct roster *r, const struct roster_node *self);
 
-/* What we serve has changed; told with other changes of the same turn. entry NULL: not any more. */
+/* What we serve, or the sessions that we have of an account, have changed; told with other changes
+ * of the same turn. entry NULL: not any more; held->n 0: none. */
 void roster_tell(struct roster *r, struct str tunnel, const struct node_entry *entry);
+void roster_tell_held(struct roster *r, struct str account, const struct node_held *held);
 void roster_wrote(struct roster *r, struct str kind, struct str key);
 void roster_order(struct roster *r, const struct core_order *o);
+
+/* We have refused a session of an account that has as many as it may: the others make sure that
+ * those they have are alive. Told at once, never twice, and not all when there are many. */
+void roster_room(struct roster *r, struct str account);
+
+/*
+ * The sessions of an account at the other nodes, as they say.
+ *   own  see struct core_held.
+ */
+void roster_held(const struct roster *r, struct str account, const struct node_entry_agent *own,
+		 struct core_held *out);
 
 /* The nodes that are there now, one call each; for the API and for agents. */
 void roster_each(const struct roster *r, void (*fn)(void *arg, const struct roster_node *n),

@@ -1,7 +1,8 @@
 /*
  * What others serve, as far as they have told us; when a piece is taken, and why a copy is right,
  * stands in roster_list.c. Kept here are names only, to know what a list told anew has not in it
- * any more; what a tunnel's entry says is its owner's to keep.
+ * any more; what a tunnel's entry says is its owner's to keep. Of an account there is not more to
+ * keep than numbers, so they stay here, and go with their node.
  */
 #include "cluster/roster_internal.h"
 
@@ -17,6 +18,15 @@ struct roster_copy_item {
 	char name[];
 };
 
+/* An account that has sessions there. */
+struct roster_copy_held {
+	struct map_entry by_name; /* copy.accounts */
+	unsigned pass;		  /* when it was told last */
+	uint32_t n;
+	unsigned n_agents;
+	struct node_entry_agent agents[]; /* [n_agents]; then its name */
+};
+
 static void roster_copy_on_again(void *arg);
 
 void roster_copy_init(struct roster_peer *p)
@@ -25,6 +35,7 @@ void roster_copy_init(struct roster_peer *p)
 
 	ev_random(p->r->ev, seed, sizeof seed);
 	map_init(&p->copy.names, seed);
+	map_init(&p->copy.accounts, seed);
 	p->copy.again = (struct ev_timer){.fn = roster_copy_on_again, .arg = p};
 }
 
@@ -40,6 +51,14 @@ void roster_copy_free(struct roster_peer *p)
 		e = next;
 	}
 	map_free(&p->copy.names);
+	e = map_next(&p->copy.accounts, NULL);
+	while (e != NULL) {
+		struct map_entry *next = map_next(&p->copy.accounts, e);
+
+		free(CONTAINER_OF(e, struct roster_copy_held, by_name));
+		e = next;
+	}
+	map_free(&p->copy.accounts);
 }
 
 /* More is to come: by itself or because we have asked. If it does not we ask, again. */
@@ -77,7 +96,7 @@ static void roster_copy_restart(struct roster_copy *c)
 {
 	c->at = c->start = 0;
 	c->pass++;
-	c->sweeping = c->names.n > 0;
+	c->sweeping = c->names.n > 0 || c->accounts.n > 0;
 	c->full = false;
 }
 
@@ -94,10 +113,12 @@ void roster_copy_beat(struct roster_peer *p, const struct node_message *m)
 	struct roster_copy *c = &p->copy;
 
 	roster_copy_note(c, m->told, m->floor);
-	if (c->at == m->head && !c->sweeping && !c->full && c->names.n != m->n) {
+	if (c->at == m->head && !c->sweeping && !c->full &&
+	    (c->names.n != m->n || c->accounts.n != m->n_accounts)) {
 		/* cannot be, unless memory ran out on one side */
-		log_warn(p->r->log, "event=list-differs node=%s here=%zu there=%llu", p->said.id,
-			 c->names.n, (unsigned long long)m->n);
+		log_warn(p->r->log, "event=list-differs node=%s here=%zu+%zu there=%llu+%llu",
+			 p->said.id, c->names.n, c->accounts.n, (unsigned long long)m->n,
+			 (unsigned long long)m->n_accounts);
 		roster_copy_restart(c);
 	}
 	if (c->at < c->head && !c->asked)
@@ -113,11 +134,35 @@ static void roster_copy_drop(struct roster_peer *p, struct roster_copy_item *it)
 	free(it);
 }
 
+static void roster_copy_drop_held(struct roster_peer *p, struct roster_copy_held *h)
+{
+	struct roster *r = p->r;
+
+	map_del(&p->copy.accounts, &h->by_name);
+	r->owner->holds(r->arg, p->said.id, h->by_name.key);
+	free(h);
+}
+
+static void roster_copy_sweep_held(struct roster_peer *p)
+{
+	struct map_entry *e = map_next(&p->copy.accounts, NULL);
+
+	while (e != NULL) {
+		struct roster_copy_held *h = CONTAINER_OF(e, struct roster_copy_held, by_name);
+
+		e = map_next(&p->copy.accounts, e);
+		if (h->pass != p->copy.pass)
+			roster_copy_drop_held(p, h);
+	}
+}
+
 /* Who was not told again is not there any more. */
 static void roster_copy_sweep(struct roster_peer *p)
 {
 	struct roster_copy *c = &p->copy;
 	struct map_entry *e = map_next(&c->names, NULL);
+
+	roster_copy_sweep_held(p);
 
 	while (e != NULL) {
 		struct roster_copy_item *it = CONTAINER_OF(e, struct roster_copy_item, by_name);
@@ -150,6 +195,81 @@ static int roster_copy_add(struct roster_peer *p, struct str name, struct roster
 	return 0;
 }
 
+static struct roster_copy_held *roster_copy_new_held(struct str name, const struct node_held *said)
+{
+	size_t size = said->n_agents * sizeof said->agents[0];
+	struct roster_copy_held *h = calloc(1, sizeof *h + size + name.len);
+
+	if (h == NULL)
+		return NULL;
+	h->n = said->n;
+	h->n_agents = said->n_agents;
+	memcpy(h->agents, said->agents, size);
+	memcpy((char *)h->agents + size, name.p, name.len);
+	h->by_name.key = (struct str){(char *)h->agents + size, name.len};
+	return h;
+}
+
+static bool roster_copy_held_is(const struct roster_copy_held *h, const struct node_held *said)
+{
+	return h->n == said->n && h->n_agents == said->n_agents &&
+	       memcmp(h->agents, said->agents, h->n_agents * sizeof h->agents[0]) == 0;
+}
+
+/* What it has of an account. Returns 0 or ERR_NOMEM. */
+static int roster_copy_account(struct roster_peer *p, const struct node_message_item *item)
+{
+	struct map *all = &p->copy.accounts;
+	struct map_entry *e = map_get(all, item->name);
+	struct roster_copy_held *h =
+		e == NULL ? NULL : CONTAINER_OF(e, struct roster_copy_held, by_name);
+	struct roster *r = p->r;
+	struct node_held said;
+
+	CHECK(node_held_parse(item->text, &said) == 0); /* node_message_parse() has seen it */
+	if (h != NULL && said.n == 0)
+		roster_copy_drop_held(p, h);
+	if (said.n == 0)
+		return 0;
+	if (h != NULL && roster_copy_held_is(h, &said)) {
+		h->pass = p->copy.pass;
+		return 0;
+	}
+	p->copy.full = p->copy.full || (h == NULL && all->n >= ROSTER_ACCOUNTS_MAX);
+	if (h == NULL && all->n >= ROSTER_ACCOUNTS_MAX)
+		return 0;
+	if ((h = roster_copy_new_held(item->name, &said)) == NULL)
+		return ERR_NOMEM;
+	h->pass = p->copy.pass;
+	if (e != NULL)
+		map_del(all, e); /* then there is room for the new one */
+	if (map_put(all, &h->by_name) != 0) {
+		CHECK(e == NULL);
+		free(h);
+		return ERR_NOMEM;
+	}
+	if (e != NULL)
+		free(CONTAINER_OF(e, struct roster_copy_held, by_name));
+	r->owner->holds(r->arg, p->said.id, h->by_name.key);
+	return 0;
+}
+
+void roster_copy_held(const struct roster_copy *c, struct str account,
+		      const struct node_entry_agent *own, struct core_held *out)
+{
+	struct map_entry *e = map_get(&c->accounts, account);
+	const struct roster_copy_held *h =
+		e == NULL ? NULL : CONTAINER_OF(e, struct roster_copy_held, by_name);
+
+	if (h == NULL)
+		return;
+	out->n += h->n;
+	for (unsigned i = 0; i < h->n_agents; i++)
+		if (h->agents[i].agent == own->agent && h->agents[i].epoch == own->epoch)
+			out->n_own += (unsigned)__builtin_popcountll(h->agents[i].carriers &
+								     own->carriers);
+}
+
 /* One item of a piece. Returns 0 or ERR_NOMEM. */
 static int roster_copy_item(struct roster_peer *p, const struct node_message_item *item,
 			    const struct node_entry *entry)
@@ -160,6 +280,8 @@ static int roster_copy_item(struct roster_peer *p, const struct node_message_ite
 		e == NULL ? NULL : CONTAINER_OF(e, struct roster_copy_item, by_name);
 	uint64_t hash;
 
+	if (item->kind == NODE_ITEM_HOLDS)
+		return roster_copy_account(p, item);
 	if (item->kind != NODE_ITEM_SERVES) {
 		if (it != NULL && item->kind == NODE_ITEM_NOT)
 			roster_copy_drop(p, it);

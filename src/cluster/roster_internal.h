@@ -43,24 +43,28 @@ struct roster_feed {
 };
 
 struct roster_list {
-	struct map items;    /* by name: struct roster_item */
-	struct list order;   /* the same by their last change */
-	struct list removed; /* of these, those that are not served any more */
-	struct list feeds;   /* struct roster_feed */
-	uint64_t seq;	     /* the last change */
-	uint64_t floor;	     /* of the last removal that was forgotten */
-	size_t n, n_removed;
+	struct map items;     /* by key: struct roster_item */
+	struct list order;    /* the same by their last change */
+	struct list removed;  /* of these, those that are not there any more */
+	struct list feeds;    /* struct roster_feed */
+	uint64_t seq;	      /* the last change */
+	uint64_t floor;	      /* of the last removal that was forgotten */
+	size_t n, n_accounts; /* that are there: tunnels, accounts */
+	size_t n_removed;
 };
 
 void roster_list_init(struct roster_list *l, const uint8_t seed[16]);
 void roster_list_free(struct roster_list *l);
 
 /*
- * A tunnel is served so.
- *   text  its entry; empty: not any more.
+ * A tunnel is served so, an account has these sessions here.
+ *   kind  NODE_ITEM_SERVES, NODE_ITEM_HOLDS.
+ *   name  at most HOSTNAME_MAX bytes, as an item's.
+ *   text  its entry, what it has; empty: not any more.
  * Returns 0 (also when nothing is new) or ERR_NOMEM.
  */
-int roster_list_set(struct roster_list *l, struct str tunnel, struct str text) MUST_CHECK;
+int roster_list_set(struct roster_list *l, enum node_message_item_kind kind, struct str name,
+		    struct str text) MUST_CHECK;
 
 /* From the change after `since` on; what was under way for this feed is over. */
 void roster_feed_begin(struct roster_list *l, struct roster_feed *f, uint64_t since);
@@ -81,14 +85,15 @@ struct roster_peer;
 
 /* A copy of another node's list. */
 struct roster_copy {
-	struct map names; /* struct roster_copy_item */
-	uint64_t at;	  /* it is right for all changes up to here */
-	uint64_t head;	  /* the highest that was heard of */
-	uint64_t start;	  /* the list's last change when it was told from its beginning */
-	unsigned pass;	  /* which telling from the beginning; items of older ones may be gone */
-	bool sweeping;	  /* there are such items */
-	bool full;	  /* it has more than we keep */
-	bool asked;	  /* a want is under way, or more is to come by itself */
+	struct map names;    /* of tunnels: struct roster_copy_item */
+	struct map accounts; /* struct roster_copy_held */
+	uint64_t at;	     /* it is right for all changes up to here */
+	uint64_t head;	     /* the highest that was heard of */
+	uint64_t start;	     /* the list's last change when it was told from its beginning */
+	unsigned pass;	     /* which telling from the beginning; items of older ones may be gone */
+	bool sweeping;	     /* there are such items */
+	bool full;	     /* it has more than we keep */
+	bool asked;	     /* a want is under way, or more is to come by itself */
 	struct ev_timer again; /* when it must have come */
 };
 
@@ -97,6 +102,10 @@ void roster_copy_free(struct roster_peer *p);
 
 /* A beat or welcome, a piece of the list. */
 void roster_copy_beat(struct roster_peer *p, const struct node_message *m);
+
+/* Adds the account's sessions there to *out. */
+void roster_copy_held(const struct roster_copy *c, struct str account,
+		      const struct node_entry_agent *own, struct core_held *out);
 void roster_copy_changes(struct roster_peer *p, const struct node_message *m);
 
 /* ---- roster_meet.c: who is there ---- */
@@ -164,7 +173,9 @@ struct roster {
 	struct roster_call calls[ROSTER_CALLS_MAX];
 	uint64_t answers_ms; /* when this second began, */
 	unsigned n_answers;  /* and answers to strangers in it */
-	struct list orders;  /* struct roster_order, owned */
+	uint64_t rooms_ms;   /* the same for roster_room() */
+	unsigned n_rooms;
+	struct list orders; /* struct roster_order, owned */
 	size_t n_orders;
 	uint64_t order_number; /* of the last one */
 	struct buf wrote;      /* items that are told at the end of the turn */
@@ -188,6 +199,9 @@ int roster_send(struct roster *r, const struct node_message *m, struct pen *pen)
 
 /* A message that counts for nothing. */
 void roster_refuse(struct roster *r, uint64_t *count, const char *why, const char *from);
+
+/* May one more of *n be sent? max a second; *since_ms: when this second began. */
+bool roster_may(const struct roster *r, uint64_t *since_ms, unsigned *n, unsigned max);
 
 /* More of our list is to be told. */
 void roster_pump_soon(struct roster *r);

@@ -1,6 +1,7 @@
 /*
  * What we serve, so that others can have a copy that is right, without ever being shown all of it
- * at once: thousands of tunnels are told in pieces, one a turn of the loop, while they change.
+ * at once: thousands of tunnels are told in pieces, one a turn of the loop, while they change. The
+ * accounts whose sessions we have are rows of it like tunnels.
  *
  * The list is ordered by when each tunnel changed last; a change has a number and moves its tunnel
  * to the end; a removal is a change like others, and stays in the list as such. A piece is
@@ -34,13 +35,16 @@
 /* Bytes of a piece that its head may take. */
 #define ROSTER_HEAD_MAX 512
 
+/* What stands before the name of an account; no tunnel's begins with it. */
+#define ROSTER_ACCOUNT '='
+
 struct roster_item {
-	struct map_entry by_name; /* list.items */
-	struct list order;	  /* list.order */
-	struct list removed;	  /* list.removed; linked: it is not served any more */
-	uint64_t seq;		  /* its last change */
-	char *text;		  /* owned; its entry, NULL when it is removed */
-	char name[];		  /* NUL-terminated */
+	struct map_entry by_key; /* list.items */
+	struct list order;	 /* list.order */
+	struct list removed;	 /* list.removed; linked: it is not there any more */
+	uint64_t seq;		 /* its last change */
+	char *text;		 /* owned; NULL when it is removed */
+	char key[];		 /* NUL-terminated; a tunnel, or ROSTER_ACCOUNT and an account */
 };
 
 static struct roster_item *roster_item_at(struct list *order)
@@ -54,6 +58,11 @@ void roster_list_init(struct roster_list *l, const uint8_t seed[16])
 	list_init(&l->order);
 	list_init(&l->removed);
 	list_init(&l->feeds);
+}
+
+static bool roster_item_is_account(const struct roster_item *it)
+{
+	return it->key[0] == ROSTER_ACCOUNT;
 }
 
 static void roster_item_free(struct roster_item *it)
@@ -103,39 +112,44 @@ static void roster_list_touch(struct roster_list *l, struct roster_item *it)
 /* Forget the oldest removals. */
 static void roster_list_forget(struct roster_list *l)
 {
-	while (l->n_removed > ROSTER_REMOVED_MAX + l->n) {
+	while (l->n_removed > ROSTER_REMOVED_MAX + l->n + l->n_accounts) {
 		struct roster_item *it =
 			CONTAINER_OF(list_pop(&l->removed), struct roster_item, removed);
 
 		l->n_removed--;
 		l->floor = it->seq;
 		roster_list_unlink(l, it);
-		map_del(&l->items, &it->by_name);
+		map_del(&l->items, &it->by_key);
 		roster_item_free(it);
 	}
+}
+
+static size_t *roster_list_count(struct roster_list *l, const struct roster_item *it)
+{
+	return roster_item_is_account(it) ? &l->n_accounts : &l->n;
 }
 
 static void roster_list_remove(struct roster_list *l, struct roster_item *it)
 {
 	free(it->text);
 	it->text = NULL;
-	l->n--;
+	--*roster_list_count(l, it);
 	l->n_removed++;
 	list_push(&l->removed, &it->removed);
 	roster_list_touch(l, it);
 	roster_list_forget(l);
 }
 
-static int roster_item_new(struct roster_list *l, struct str tunnel, struct roster_item **out)
+static int roster_item_new(struct roster_list *l, struct str key, struct roster_item **out)
 {
-	struct roster_item *it = calloc(1, sizeof *it + tunnel.len + 1);
+	struct roster_item *it = calloc(1, sizeof *it + key.len + 1);
 	int e;
 
 	if (it == NULL)
 		return ERR_NOMEM;
-	memcpy(it->name, tunnel.p, tunnel.len);
-	it->by_name.key = (struct str){it->name, tunnel.len};
-	if ((e = map_put(&l->items, &it->by_name)) != 0) {
+	memcpy(it->key, key.p, key.len);
+	it->by_key.key = (struct str){it->key, key.len};
+	if ((e = map_put(&l->items, &it->by_key)) != 0) {
 		free(it);
 		return e;
 	}
@@ -143,10 +157,10 @@ static int roster_item_new(struct roster_list *l, struct str tunnel, struct rost
 	return 0;
 }
 
-int roster_list_set(struct roster_list *l, struct str tunnel, struct str text)
+static int roster_list_put(struct roster_list *l, struct str key, struct str text)
 {
-	struct map_entry *e = map_get(&l->items, tunnel);
-	struct roster_item *it = e == NULL ? NULL : CONTAINER_OF(e, struct roster_item, by_name);
+	struct map_entry *e = map_get(&l->items, key);
+	struct roster_item *it = e == NULL ? NULL : CONTAINER_OF(e, struct roster_item, by_key);
 	char *copy = NULL;
 
 	if (text.len == 0) {
@@ -158,12 +172,12 @@ int roster_list_set(struct roster_list *l, struct str tunnel, struct str text)
 		return 0;
 	if ((copy = str_dup(text)) == NULL)
 		return ERR_NOMEM;
-	if (it == NULL && roster_item_new(l, tunnel, &it) != 0) {
+	if (it == NULL && roster_item_new(l, key, &it) != 0) {
 		free(copy);
 		return ERR_NOMEM;
 	}
 	if (it->text == NULL)
-		l->n++;
+		++*roster_list_count(l, it);
 	if (list_linked(&it->removed)) {
 		list_del(&it->removed);
 		l->n_removed--;
@@ -172,6 +186,17 @@ int roster_list_set(struct roster_list *l, struct str tunnel, struct str text)
 	it->text = copy;
 	roster_list_touch(l, it);
 	return 0;
+}
+
+int roster_list_set(struct roster_list *l, enum node_message_item_kind kind, struct str name,
+		    struct str text)
+{
+	char key[HOSTNAME_MAX + 2] = {ROSTER_ACCOUNT};
+	size_t n = kind == NODE_ITEM_HOLDS;
+
+	CHECK(name.len <= HOSTNAME_MAX);
+	memcpy(key + n, name.p, name.len);
+	return roster_list_put(l, (struct str){key, n + name.len}, text);
 }
 
 void roster_feed_begin(struct roster_list *l, struct roster_feed *f, uint64_t since)
@@ -195,9 +220,15 @@ void roster_feed_end(struct roster_feed *f)
 
 static struct node_message_item roster_item_told(const struct roster_item *it)
 {
+	if (roster_item_is_account(it))
+		return (struct node_message_item){
+			.kind = NODE_ITEM_HOLDS,
+			.name = {it->key + 1, it->by_key.key.len - 1},
+			.text = it->text == NULL ? STR("0;") : str_of(it->text),
+		};
 	return (struct node_message_item){
 		.kind = it->text == NULL ? NODE_ITEM_NOT : NODE_ITEM_SERVES,
-		.name = it->by_name.key,
+		.name = it->by_key.key,
 		.text = str_of(it->text),
 	};
 }

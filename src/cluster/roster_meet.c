@@ -184,18 +184,6 @@ void roster_answer(struct roster *r, const struct node_message *m)
 	(void)roster_send(r, &answer, &pen); /* lost: it asks again */
 }
 
-/* May a stranger be answered? A recording of challenges must not make us send without end. */
-static bool roster_may_answer(struct roster *r)
-{
-	uint64_t now = ev_now_ms(r->ev);
-
-	if (now - r->answers_ms >= 1000) {
-		r->answers_ms = now;
-		r->n_answers = 0;
-	}
-	return r->n_answers++ < ROSTER_ANSWERS_MAX;
-}
-
 void roster_meet(struct roster *r, const struct node_message *m)
 {
 	if (m->kind == NODE_MESSAGE_WELCOME) {
@@ -208,7 +196,8 @@ void roster_meet(struct roster *r, const struct node_message *m)
 	/* in this order: it answers us before it hears our answer and asks for our list, which we
 	 * do not give to strangers */
 	roster_call(r, m);
-	if (m->kind == NODE_MESSAGE_HELLO && roster_may_answer(r))
+	if (m->kind == NODE_MESSAGE_HELLO && /* a recording must not make us send without end */
+	    roster_may(r, &r->answers_ms, &r->n_answers, ROSTER_ANSWERS_MAX))
 		roster_answer(r, m);
 }
 

@@ -76,6 +76,7 @@ int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
 	list_init(&c->gone_agents);
 	list_init(&c->peers);
 	peer_tell_init(c);
+	quota_init(c);
 	tunnel_init(c);
 	c->register_left = CORE_REGISTER_BURST;
 	c->register_ms = ev_now_ms(ev);
@@ -107,6 +108,7 @@ void core_free(struct core *c)
 	CHECK(c->grants.n == 0 && c->owners.n == 0 && c->remotes.n == 0);
 	ev_timer_stop(c->ev, &c->unserved_timer);
 	peer_tell_end(c);
+	quota_end(c);
 	place_free_all(c);
 	seen_free_all(c);
 	CHECK(c->ports.n == 0);

@@ -90,6 +90,8 @@ struct core {
 	struct core_peer *peer_slots[CORE_PEERS_MAX];
 	struct list told; /* of tunnel_told.link: peer_tell.c */
 	struct ev_task tell;
+	struct list counted; /* of owner.counted: quota.c */
+	struct ev_task count;
 	struct list unserved; /* of tunnel.unserved, who was used longest ago stands first */
 	struct ev_timer unserved_timer;
 	bool draining;		 /* see core_drain_begin() */
@@ -124,8 +126,12 @@ struct owner {
 	char account[CORE_ID_TEXT];
 	size_t n_members; /* that are not expelled */
 	uint64_t sessions_max;
-	uint64_t version;   /* of the record that said so; 0: not read yet */
-	struct list grants; /* of grant.of_owner; it lives as long as one is there */
+	uint64_t version;    /* of the record that said so; 0: not read yet */
+	struct list grants;  /* of grant.of_owner; it lives as long as one is there */
+	struct list counted; /* in core->counted: others are to be told how many there are */
+	bool known;	     /* others know that there are some */
+	bool gone;	     /* there is none: who tells that frees this */
+	uint64_t roused_ms;  /* when they had to show last that they live; 0: never */
 	/* Of lines that its agents can cause as often as they like: targets that come and go, and
 	 * tunnels that are given to those who offer and taken back. */
 	struct log_pace health_pace, offer_pace;
@@ -342,6 +348,12 @@ int grant_join(struct member *m, const struct access_who *who,
 	       char reason[CORE_REASON_TEXT]) MUST_CHECK;
 void grant_leave(struct member *m);
 
+/* Borrowed; NULL: the account has no session here. */
+struct owner *grant_find_owner(struct core *c, struct str account);
+
+/* Those of an account that are silent have to show that they live. */
+void grant_rouse(const struct owner *o);
+
 /* Their records have changed, or are gone: sessions that may not be any more end. */
 void grant_on_account(struct core *c, const struct store_record *rec);
 void grant_on_credential(struct core *c, const struct store_record *rec);
@@ -349,6 +361,37 @@ void grant_on_credential(struct core *c, const struct store_record *rec);
 /* Such a record, if it is one of an account or a credential, was lost by the store: its sessions
  * end with ERR_IO, so that their agents come again. rec: kind and key. */
 void grant_on_lost(struct core *c, const struct store_record *rec);
+
+/* ---- quota.c: an account's sessions at all nodes ---- */
+
+/* One session more. */
+struct quota_ask {
+	const char *account;
+	const struct owner *owner;   /* NULL: it has none here */
+	const struct member *member; /* the one that comes */
+	uint64_t max;		     /* that it may have */
+};
+
+/*
+ * Has the account as many as it may? Those at other nodes that the new one takes the place of do
+ * not count.
+ *   *n  set to what was counted.
+ */
+bool quota_is_full(const struct core *c, const struct quota_ask *ask, size_t *n) MUST_CHECK;
+
+/* So one was refused: those elsewhere have to show that they live. */
+void quota_refused(struct core *c, const char *account);
+
+/* A session of it has come, or has gone: others are told at the end of the turn. */
+void quota_changed(struct owner *o);
+
+/* Its last grant is gone, and it is in no map any more: freed from here. */
+void quota_gone(struct owner *o);
+
+void quota_init(struct core *c);
+
+/* Nobody is told any more. */
+void quota_end(struct core *c);
 
 /* ---- member.c ---- */
 

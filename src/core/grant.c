@@ -17,7 +17,7 @@ static const char revoked[] = "this credential has been revoked";
 
 /* ---- finding ---- */
 
-static struct owner *grant_find_owner(struct core *c, struct str account)
+struct owner *grant_find_owner(struct core *c, struct str account)
 {
 	struct map_entry *e = map_get(&c->owners, account);
 
@@ -93,7 +93,7 @@ static int owner_new(struct core *c, const struct access_who *who, struct owner 
 static void owner_free(struct owner *o)
 {
 	map_del(&o->core->owners, &o->entry);
-	free(o);
+	quota_gone(o);
 }
 
 static void grant_free(struct grant *g)
@@ -160,8 +160,7 @@ static struct member *grant_find_ghost(const struct owner *o)
 	return ghost;
 }
 
-/* Those that are silent have to show that they live. */
-static void grant_rouse(const struct owner *o)
+void grant_rouse(const struct owner *o)
 {
 	LIST_FOR_EACH (of_owner, &o->grants) {
 		const struct grant *g = CONTAINER_OF(of_owner, struct grant, of_owner);
@@ -175,9 +174,8 @@ static void grant_rouse(const struct owner *o)
 	}
 }
 
-/* The account has as many sessions as it may: one that owes an answer gives way. Is there room now?
- */
-static bool grant_make_room(struct owner *o)
+/* One that owes an answer gives way. Was there one? */
+static bool grant_oust_ghost(struct owner *o)
 {
 	struct member *ghost = grant_find_ghost(o);
 
@@ -187,7 +185,24 @@ static bool grant_make_room(struct owner *o)
 		member_expel(ghost, ERR_REPLACED,
 			     "this connection did not answer any more, and gave way to another one "
 			     "of its account");
-	return o->n_members < o->sessions_max;
+	return ghost != NULL;
+}
+
+/* Is there room for one more session? *n: those that count. */
+static bool grant_has_room(struct member *m, const struct access_who *who, struct owner *o,
+			   size_t *n)
+{
+	struct quota_ask ask = {.account = who->account,
+				.owner = o,
+				.member = m,
+				.max = o == NULL ? who->sessions_max : o->sessions_max};
+
+	if (!quota_is_full(m->core, &ask, n))
+		return true;
+	if (o != NULL && grant_oust_ghost(o) && !quota_is_full(m->core, &ask, n))
+		return true;
+	quota_refused(m->core, who->account);
+	return false;
 }
 
 int grant_join(struct member *m, const struct access_who *who, char reason[CORE_REASON_TEXT])
@@ -197,8 +212,7 @@ int grant_join(struct member *m, const struct access_who *who, char reason[CORE_
 	struct access_ask ask = {.act = ACCESS_CONNECT, .now_ms = ev_wall_ms(c->ev)};
 	struct manage_key key;
 	struct grant *g = grant_find(c, manage_credential_key(&key, who->account, who->credential));
-	uint64_t max = o == NULL ? who->sessions_max : o->sessions_max;
-	size_t n = o == NULL ? 0 : o->n_members;
+	size_t n;
 	int e;
 
 	if (g != NULL && g->revoked) {
@@ -208,7 +222,7 @@ int grant_join(struct member *m, const struct access_who *who, char reason[CORE_
 	/* what is known here is newer than the login */
 	if ((e = access_decide(g != NULL ? &g->who : who, &ask, reason)) != 0)
 		return e;
-	if (n >= max && (o == NULL || !grant_make_room(o))) {
+	if (!grant_has_room(m, who, o, &n)) {
 		str_printf(reason, CORE_REASON_TEXT,
 			   "this account has %zu sessions, which is its limit; end one of them "
 			   "first, or ask the server's operator for more",
@@ -222,6 +236,7 @@ int grant_join(struct member *m, const struct access_who *who, char reason[CORE_
 	m->grant = g;
 	list_push(&g->members, &m->of_grant);
 	g->owner->n_members++;
+	quota_changed(g->owner);
 	return 0;
 }
 
@@ -233,8 +248,10 @@ void grant_leave(struct member *m)
 		return;
 	m->grant = NULL;
 	list_del(&m->of_grant);
-	if (!m->expelled)
+	if (!m->expelled) {
 		g->owner->n_members--;
+		quota_changed(g->owner);
+	}
 	if (list_empty(&g->members) && !g->held)
 		grant_free(g);
 }

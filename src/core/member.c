@@ -37,6 +37,7 @@ void member_expel(struct member *m, int why, const char *reason)
 	str_printf(m->reason, sizeof m->reason, "%s", reason);
 	map_del(&m->core->members, &m->entry);
 	m->grant->owner->n_members--;
+	quota_changed(m->grant->owner);
 	member_leave_tunnels(m, event);
 	ev_task_run(m->core->ev, &m->expel);
 }

@@ -95,6 +95,18 @@ struct core_cluster {
 	/* It serves a tunnel otherwise than before; entry NULL: not any more. Told at the end of
 	 * the turn, once for each that has changed. */
 	void (*serves)(void *arg, struct str tunnel, const struct node_entry *entry);
+	/* The sessions of an account here are others than before; held->n 0: none. Told at the end
+	 * of the turn, once for each that has changed. */
+	void (*holds)(void *arg, struct str account, const struct node_held *held);
+	/*
+	 * How many has it elsewhere? Answered at once.
+	 *   own  a process, and the carriers of it that count for out->n_own.
+	 */
+	void (*held)(void *arg, struct str account, const struct node_entry_agent *own,
+		     struct core_held *out);
+	/* A session was refused because the account has as many as it may, some of them elsewhere.
+	 */
+	void (*room)(void *arg, struct str account);
 	/* A record was written or dropped by this node, of a kind on which something may depend
 	 * that lives elsewhere. */
 	void (*wrote)(void *arg, struct str kind, struct str key);
@@ -105,6 +117,14 @@ struct core_cluster {
 /* Another node has written or dropped this record: what depends on it here is read again. Harmless
  * for what is not known here; bounded as refresh.c's reads are. */
 void core_on_written_elsewhere(struct core *c, struct str kind, struct str key);
+
+/* The number of an account's sessions at another node has changed: with more than it may have those
+ * here that are silent have to show that they live. Harmless for an account without sessions here.
+ */
+void core_on_held_elsewhere(struct core *c, struct str account);
+
+/* Another node has no room for a session of this account: the same. */
+void core_on_room(struct core *c, struct str account);
 
 /* Another node passes an order on: it is carried out here and goes no further. */
 void core_on_order(struct core *c, const struct core_order *o);

@@ -13,18 +13,11 @@
 
 static void peer_tell_add_agent(struct node_entry *e, const struct member *m)
 {
-	uint64_t bit = (uint64_t)1 << (m->opt.agent.carrier & 63);
-	unsigned i = 0;
+	struct node_entry_agent a = {m->agent_number, m->opt.agent.epoch,
+				     UINT64_C(1) << (m->opt.agent.carrier & 63)};
 
-	while (i < e->n_agents &&
-	       (e->agents[i].agent != m->agent_number || e->agents[i].epoch != m->opt.agent.epoch))
-		i++;
-	if (i == NODE_ENTRY_AGENTS_MAX)
-		return; /* more than may serve a tunnel: until the end of the turn */
-	if (i == e->n_agents)
-		e->agents[e->n_agents++] = (struct node_entry_agent){.agent = m->agent_number,
-								     .epoch = m->opt.agent.epoch};
-	e->agents[i].carriers |= bit;
+	/* no place: more than may serve a tunnel, until the end of the turn */
+	(void)!node_entry_add(e->agents, &e->n_agents, NODE_ENTRY_AGENTS_MAX, &a);
 }
 
 /* Only the first n_agents are set. */

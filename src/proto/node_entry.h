@@ -1,4 +1,6 @@
-/* What one node says that it serves of a tunnel: compact text, and its value. */
+/* What one node says that it serves of a tunnel, and has of an account: compact text, and its
+ * value.
+ */
 #ifndef KAREZ_PROTO_NODE_ENTRY_H
 #define KAREZ_PROTO_NODE_ENTRY_H
 
@@ -35,6 +37,14 @@ struct node_entry {
 /* The same number on every node. account, id: NUL-terminated. */
 uint64_t node_entry_agent_id(const char *account, const char *id);
 
+/*
+ * Add sessions of an agent's process to those of the same.
+ *   all  [*n_all], of max that it has room for.
+ * Returns false, with nothing changed, if it is one process too many.
+ */
+bool node_entry_add(struct node_entry_agent *all, unsigned *n_all, unsigned max,
+		    const struct node_entry_agent *a) MUST_CHECK;
+
 /* How many sessions an entry stands for. */
 unsigned node_entry_sessions(const struct node_entry *e);
 
@@ -45,5 +55,27 @@ size_t node_entry_format(const struct node_entry *e, char out[NODE_ENTRY_TEXT]);
 /* Returns 0 or ERR_PROTO (anything that node_entry_format() would not write; an agent's process
  * twice; a session of none). */
 int node_entry_parse(struct str s, struct node_entry *out) MUST_CHECK;
+
+/* Processes that are named in what is said of an account, at most: where there are more none is,
+ * so that what is said again with every session that comes or goes stays short. */
+#define NODE_HELD_AGENTS_MAX NODE_ENTRY_AGENTS_MAX
+
+/* Bytes of it as text, NUL included. */
+#define NODE_HELD_TEXT (NODE_HELD_AGENTS_MAX * 52 + 16)
+
+/* The sessions of an account at one node. A value; only the first n_agents of the array are set. */
+struct node_held {
+	uint32_t n;	   /* 0: none */
+	unsigned n_agents; /* of the processes that may come again, all or none */
+	struct node_entry_agent agents[NODE_HELD_AGENTS_MAX];
+};
+
+/* "<n>;<agent>:<epoch>:<carriers>[,...]", numbers as above; "<n>;" without agents. Returns its
+ * bytes. */
+size_t node_held_format(const struct node_held *h, char out[NODE_HELD_TEXT]);
+
+/* Returns 0 or ERR_PROTO (anything that node_held_format() would not write; an agent's process
+ * twice; a session of none; fewer sessions than its agents have). */
+int node_held_parse(struct str s, struct node_held *out) MUST_CHECK;
 
 #endif

@@ -12,7 +12,8 @@ static const char *const node_message_names[] = {
 	[NODE_MESSAGE_BEAT] = "beat",	    [NODE_MESSAGE_HELLO] = "hello",
 	[NODE_MESSAGE_WELCOME] = "welcome", [NODE_MESSAGE_CHANGES] = "changes",
 	[NODE_MESSAGE_WANT] = "want",	    [NODE_MESSAGE_WROTE] = "wrote",
-	[NODE_MESSAGE_ORDER] = "order",	    [NODE_MESSAGE_BYE] = "bye",
+	[NODE_MESSAGE_ORDER] = "order",	    [NODE_MESSAGE_ROOM] = "room",
+	[NODE_MESSAGE_BYE] = "bye",
 };
 
 bool node_message_id_ok(struct str id)
@@ -46,6 +47,15 @@ static bool node_message_word_ok(struct str s, size_t max)
 		if (s.p[i] < 'a' || s.p[i] > 'z')
 			return false;
 	return s.len > 0 && s.len <= max;
+}
+
+/* No space, so that it can be told from the text that follows. */
+static bool node_message_account_ok(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~')
+			return false;
+	return s.len > 0 && s.len <= NODE_MESSAGE_ACCOUNT_MAX;
 }
 
 /* ---- writing ---- */
@@ -86,6 +96,8 @@ static void node_message_pen_said(struct pen *pen, const struct node_message *m)
 	const uint64_t load[] = {m->sessions, m->visitors};
 
 	node_message_pen_hexes(pen, STR("at"), at, ARRAY_LEN(at));
+	if (m->n_accounts != 0)
+		node_message_pen_hexes(pen, STR("accounts"), &m->n_accounts, 1);
 	node_message_pen_text(pen, STR("hop"), m->hop);
 	node_message_pen_text(pen, STR("local"), m->local);
 	node_message_pen_text(pen, STR("machine"), m->machine);
@@ -136,11 +148,15 @@ void node_message_write(struct pen *pen, const struct node_message *m)
 		node_message_pen_hexes(pen, STR("since"), &m->since, 1);
 	if (m->kind == NODE_MESSAGE_ORDER)
 		node_message_pen_order(pen, m);
+	if (m->kind == NODE_MESSAGE_ROOM)
+		node_message_pen_text(pen, STR("account"), m->account);
 }
 
 /* As node_message_add() and the parser agree that it is. */
 static bool node_message_item_ok(const struct node_message_item *item)
 {
+	if (item->kind == NODE_ITEM_HOLDS)
+		return node_message_account_ok(item->name);
 	if (item->kind == NODE_ITEM_WROTE)
 		return node_message_word_ok(item->name, NODE_MESSAGE_KIND_MAX) &&
 		       item->text.len > 0 && node_message_text_ok(item->text, NODE_MESSAGE_KEY_MAX);
@@ -150,6 +166,7 @@ static bool node_message_item_ok(const struct node_message_item *item)
 static const struct str node_message_item_words[] = {
 	[NODE_ITEM_SERVES] = {"+", 1},
 	[NODE_ITEM_NOT] = {"-", 1},
+	[NODE_ITEM_HOLDS] = {"=", 1},
 	[NODE_ITEM_WROTE] = {"wrote", 5},
 };
 
@@ -243,6 +260,13 @@ static int node_message_read_span(struct node_message *m, struct str value)
 static int node_message_read_since(struct node_message *m, struct str value)
 {
 	return node_message_hexes(value, &m->since, 1);
+}
+
+static int node_message_read_accounts(struct node_message *m, struct str value)
+{
+	if (node_message_hexes(value, &m->n_accounts, 1) != 0)
+		return ERR_PROTO;
+	return m->n_accounts != 0 ? 0 : ERR_PROTO;
 }
 
 static int node_message_read_hop(struct node_message *m, struct str value)
@@ -356,6 +380,7 @@ static const unsigned node_message_needs[] = {
 	[NODE_MESSAGE_WANT] = NODE_WORD_SINCE,
 	[NODE_MESSAGE_WROTE] = 0,
 	[NODE_MESSAGE_ORDER] = NODE_WORD_ORDER | NODE_WORD_TUNNEL | NODE_WORD_ACCOUNT,
+	[NODE_MESSAGE_ROOM] = NODE_WORD_ACCOUNT,
 	[NODE_MESSAGE_BYE] = 0,
 	[NODE_MESSAGE_OTHER] = 0,
 };
@@ -391,6 +416,7 @@ static int node_message_parse_head(struct str line, struct node_message *m)
 static bool node_message_item(struct str word, struct str value, struct node_message_item *item,
 			      struct node_entry *entry, int *e)
 {
+	struct node_held held;
 	size_t kind = 0;
 
 	while (kind < ARRAY_LEN(node_message_item_words) &&
@@ -408,6 +434,8 @@ static bool node_message_item(struct str word, struct str value, struct node_mes
 		*e = ERR_PROTO;
 	if (*e == 0 && kind == NODE_ITEM_SERVES)
 		*e = node_entry_parse(item->text, entry);
+	if (*e == 0 && kind == NODE_ITEM_HOLDS)
+		*e = node_held_parse(item->text, &held);
 	return true;
 }
 

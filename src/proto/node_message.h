@@ -3,7 +3,7 @@
  *
  *	karez/1 <kind> <from> <epoch> <count> <to>	ids of 16 hex digits; to: "*" for all
  *	<word> <value>					what the kind needs
- *	<word> <value>					items: "+", "-" and "wrote"
+ *	<word> <value>					items: "+", "-", "=" and "wrote"
  *	<seal>						64 hex digits, no newline
  *
  * Kinds, and the words they need:
@@ -33,8 +33,9 @@
  * "version", "account", "reason" and "what". */
 enum { NODE_MESSAGE_SEAL = 64, NODE_MESSAGE_NONCE = 32, NODE_MESSAGE_TEXT_MAX = 255 };
 
-/* Bytes of the kind and of the key of a record that was written, at most. */
-enum { NODE_MESSAGE_KIND_MAX = 32, NODE_MESSAGE_KEY_MAX = 400 };
+/* Bytes of the kind and of the key of a record that was written, and of an account in an item, at
+ * most. */
+enum { NODE_MESSAGE_KIND_MAX = 32, NODE_MESSAGE_KEY_MAX = 400, NODE_MESSAGE_ACCOUNT_MAX = 64 };
 
 enum node_message_kind {
 	NODE_MESSAGE_BEAT,
@@ -44,6 +45,7 @@ enum node_message_kind {
 	NODE_MESSAGE_WANT,
 	NODE_MESSAGE_WROTE,
 	NODE_MESSAGE_ORDER,
+	NODE_MESSAGE_ROOM,
 	NODE_MESSAGE_BYE,
 	NODE_MESSAGE_OTHER, /* of a later version; never written */
 };
@@ -65,7 +67,8 @@ struct node_message {
 	 * "span <after> <upto> <head> <floor>": the items are all that was changed last by a change
 	 * in (after, upto]; after <= upto <= head. */
 	uint64_t told, head, floor, n, after, upto;
-	uint64_t since; /* "since <n>" */
+	uint64_t since;	     /* "since <n>" */
+	uint64_t n_accounts; /* "accounts <n>" of a list; 0 is not said */
 
 	/* What a node says of itself: "hop <text>" and so on; "load <sessions> <visitors>". */
 	struct str hop, local, machine, agents, version;
@@ -79,13 +82,16 @@ struct node_message {
 	struct str items; /* for node_message_next() */
 };
 
-enum node_message_item_kind { NODE_ITEM_SERVES, NODE_ITEM_NOT, NODE_ITEM_WROTE };
+/* NODE_ITEM_HOLDS is not known to all versions: a beat's "at" does not count such rows. */
+enum node_message_item_kind { NODE_ITEM_SERVES, NODE_ITEM_NOT, NODE_ITEM_HOLDS, NODE_ITEM_WROTE };
 
 /* One line of the items; borrowed from them. */
 struct node_message_item {
 	enum node_message_item_kind kind;
-	struct str name; /* a tunnel, lower case; NODE_ITEM_WROTE: the record's kind */
-	struct str text; /* NODE_ITEM_SERVES: its entry; NODE_ITEM_WROTE: the record's key */
+	struct str name; /* a tunnel, lower case; an account; NODE_ITEM_WROTE: the record's kind */
+	/* NODE_ITEM_SERVES: its entry; NODE_ITEM_HOLDS: for node_held_parse(), which takes it;
+	 * NODE_ITEM_WROTE: the record's key */
+	struct str text;
 };
 
 /* Is it 16 of 0-9 a-f? */

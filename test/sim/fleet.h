@@ -118,9 +118,10 @@ struct fleet {
 	struct fleet_tape tapes[NODE_MESSAGE_OTHER];	/* by kind */
 	struct fleet_visitor *visits[FLEET_VISITS_MAX]; /* owned */
 	unsigned n_visits, n_visiting;
-	bool calm;	    /* no faults any more */
-	uint64_t truth;	    /* hash of what is served where, as of the last tick */
-	uint64_t steady_ms; /* since when that has not changed, and the bus is perfect */
+	bool calm;		       /* no faults any more */
+	uint64_t truth;		       /* hash of what is served where, as of the last tick */
+	uint64_t steady_ms;	       /* since when that has not changed, and the bus is perfect */
+	uint64_t sessions, counted_ms; /* the same for whose sessions are where */
 
 	struct ev_timer fault, arrival, tick;
 	uint64_t calm_at_ms;

@@ -209,6 +209,65 @@ static const char *rules_unknown(const struct fleet_node *a, const struct fleet_
 	return n == p->n_remotes ? NULL : "something that is not served any more";
 }
 
+/* How many sessions of an account all nodes but one have. */
+static size_t rules_n_elsewhere(const struct fleet *f, unsigned but, struct str account)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < f->n_nodes; i++) {
+		struct map_entry *e = i == but || f->nodes[i].node == NULL
+					      ? NULL
+					      : map_get(&rules_core(&f->nodes[i])->owners, account);
+
+		n += e == NULL ? 0 : CONTAINER_OF(e, struct owner, entry)->n_members;
+	}
+	return n;
+}
+
+/* Does a node know how many sessions of this one's accounts are elsewhere? Returns the account of
+ * which it does not, NULL if there is none. */
+static const char *rules_uncounted(const struct fleet *f, unsigned a, const struct fleet_node *b)
+{
+	const struct core_cluster *cluster = &rules_core(&f->nodes[a])->opt.cluster;
+	const struct core *c = rules_core(b);
+	struct node_entry_agent own = {0};
+	struct core_held held;
+
+	for (struct map_entry *e = map_next(&c->owners, NULL); e != NULL;
+	     e = map_next(&c->owners, e)) {
+		cluster->held(cluster->arg, e->key, &own, &held);
+		if (held.n != rules_n_elsewhere(f, a, e->key))
+			return CONTAINER_OF(e, struct owner, entry)->account;
+	}
+	return NULL;
+}
+
+/* Then it counts their sessions, until their lease is over. */
+static bool rules_knows_dead(const struct fleet *f, const struct fleet_node *n)
+{
+	for (unsigned i = 0; i < f->n_dead; i++)
+		if (rules_peer(n, f->dead[i].id) != NULL)
+			return true;
+	return false;
+}
+
+static void rules_count(struct fleet *f)
+{
+	for (unsigned a = 0; a < f->n_nodes; a++)
+		for (unsigned b = 0; b < f->n_nodes; b++) {
+			const char *account;
+
+			if (f->nodes[a].node == NULL || f->nodes[b].node == NULL ||
+			    rules_knows_dead(f, &f->nodes[a]) ||
+			    (account = rules_uncounted(f, a, &f->nodes[b])) == NULL)
+				continue;
+			stage_fail(&f->stage,
+				   "node %u does not know how many sessions of %s others have", a,
+				   account);
+			return;
+		}
+}
+
 bool fleet_rules_all_know(struct fleet *f, bool tell)
 {
 	for (unsigned a = 0; a < f->n_nodes; a++)
@@ -264,6 +323,32 @@ static void rules_tick_known(struct fleet *f)
 		(void)!fleet_rules_all_know(f, true);
 }
 
+/* The same for whose sessions are where; also another one when some came and have gone. */
+static uint64_t rules_sessions(const struct fleet *f)
+{
+	uint64_t sum = f->n_dead;
+
+	for (unsigned i = 0; i < f->n_nodes; i++) {
+		const struct core *c = f->nodes[i].node == NULL ? NULL : rules_core(&f->nodes[i]);
+
+		if (c != NULL)
+			sum += (c->member_number * 64 + c->members.n + 1) *
+			       UINT64_C(0x9e3779b97f4a7c15) * (i + 1);
+	}
+	return sum;
+}
+
+static void rules_tick_counted(struct fleet *f)
+{
+	uint64_t sessions = rules_sessions(f);
+
+	if (sessions != f->sessions || !f->calm)
+		f->counted_ms = rules_now(f);
+	f->sessions = sessions;
+	if (rules_now(f) > f->counted_ms + KNOWN_MS)
+		rules_count(f);
+}
+
 /* ---- the dead ---- */
 
 static void rules_tick_dead(struct fleet *f)
@@ -283,11 +368,9 @@ static void rules_tick_dead(struct fleet *f)
 
 bool fleet_rules_know_dead(const struct fleet *f)
 {
-	for (unsigned i = 0; i < f->n_dead; i++)
-		for (unsigned a = 0; a < f->n_nodes; a++)
-			if (f->nodes[a].node != NULL &&
-			    rules_peer(&f->nodes[a], f->dead[i].id) != NULL)
-				return true;
+	for (unsigned a = 0; a < f->n_nodes; a++)
+		if (f->nodes[a].node != NULL && rules_knows_dead(f, &f->nodes[a]))
+			return true;
 	return false;
 }
 
@@ -362,6 +445,7 @@ static void rules_tick_hops(struct fleet *f)
 void fleet_rules_tick(struct fleet *f)
 {
 	rules_tick_known(f);
+	rules_tick_counted(f);
 	rules_tick_dead(f);
 	rules_tick_older(f);
 	rules_tick_hops(f);

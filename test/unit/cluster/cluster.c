@@ -21,8 +21,8 @@ static const uint8_t key[ROSTER_KEY_LEN] = {9};
 
 struct core {
 	struct core_peer *peer; /* the last one that came; NULL: gone again */
-	unsigned n_peers, n_wrote, n_orders;
-	char wrote[64];
+	unsigned n_peers, n_wrote, n_orders, n_rooms;
+	char wrote[64], held[16]; /* the last account that has other sessions elsewhere */
 };
 
 struct core_peer {
@@ -92,6 +92,17 @@ void core_on_written_elsewhere(struct core *c, struct str kind, struct str rkey)
 {
 	c->n_wrote++;
 	assert_int_equal(str_copy(c->wrote, sizeof c->wrote, rkey), 0);
+}
+
+void core_on_held_elsewhere(struct core *c, struct str account)
+{
+	assert_int_equal(str_copy(c->held, sizeof c->held, account), 0);
+}
+
+void core_on_room(struct core *c, struct str account)
+{
+	assert_true(str_eq(account, STR("ann")));
+	c->n_rooms++;
 }
 
 void core_on_order(struct core *c, const struct core_order *o)
@@ -265,6 +276,25 @@ static void rig_free(struct rig *g)
 	ev_free(g->ev);
 }
 
+static void test_held(struct rig *g)
+{
+	const struct node_held two = {.n = 2, .n_agents = 1, .agents = {{7, 1, 3}}};
+	const struct node_entry_agent own = {7, 1, 2};
+	struct node *a = &g->nodes[0], *b = &g->nodes[1];
+	struct core_held held;
+
+	a->tell.holds(a->tell.arg, STR("ann"), &two);
+	a->tell.room(a->tell.arg, STR("ann"));
+	ev_sim_run_for(g->ev, 5);
+	assert_string_equal(b->core.held, "ann");
+	assert_int_equal(b->core.n_rooms, 1);
+	b->tell.held(b->tell.arg, STR("ann"), &own, &held);
+	assert_int_equal(held.n, 2);
+	assert_int_equal(held.n_own, 1);
+	a->tell.held(a->tell.arg, STR("ann"), &own, &held);
+	assert_int_equal(held.n, 0);
+}
+
 static void test_peers(void **state)
 {
 	const struct node_entry entry = {.up = true, .n_agents = 1, .agents = {{1, 1, 1}}};
@@ -303,6 +333,7 @@ static void test_peers(void **state)
 	assert_string_equal(b->core.peer->tunnel, "t");
 	assert_string_equal(b->core.wrote, "t");
 	assert_int_equal(b->core.n_orders, 1);
+	test_held(&g);
 	a->tell.serves(a->tell.arg, STR("t"), NULL);
 	ev_sim_run_for(g.ev, 5);
 	assert_string_equal(b->core.peer->tunnel, "");

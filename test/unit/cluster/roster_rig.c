@@ -34,6 +34,7 @@ static void rig_on_node(void *arg, const struct roster_node *said)
 			    ev_now_ms(n->rig->ev) - other->died_ms <= n->rig->patience);
 		free(n->heard[other->number]);
 		n->heard[other->number] = must_calloc(n->rig->n_tunnels, sizeof(uint64_t));
+		memset(n->held[other->number], 0, sizeof n->held[0]);
 	}
 	n->knows[other->number] = true;
 	n->said[other->number] = *said;
@@ -75,6 +76,46 @@ static void rig_on_serves(void *arg, const char *id, struct str tunnel,
 	n->n_serves++;
 }
 
+/* What one node says of an account; 0: nothing. */
+static uint32_t rig_ask(const struct rig_node *n, const struct rig_node *other, size_t account)
+{
+	const struct roster_peer *p = roster_find(n->roster, other->id);
+	struct node_entry_agent own = {.agent = 7, .epoch = 1, .carriers = UINT64_MAX};
+	struct core_held held = {0};
+	char name[16];
+	size_t len = str_printf(name, sizeof name, "a%zu", account);
+
+	assert_non_null(p);
+	roster_copy_held(&p->copy, (struct str){name, len}, &own, &held);
+	assert_int_equal(held.n_own, MIN(held.n, 64U));
+	return (uint32_t)held.n;
+}
+
+static void rig_on_holds(void *arg, const char *id, struct str account)
+{
+	struct rig_node *n = arg;
+	struct rig_node *other = rig_by_id(n->rig, id);
+	size_t a = 0;
+	uint32_t now;
+
+	assert_true(n->knows[other->number]);
+	for (size_t i = 1; i < account.len; i++)
+		a = a * 10 + (size_t)(account.p[i] - '0');
+	assert_true(a < RIG_ACCOUNTS);
+	now = rig_ask(n, other, a);
+	assert_int_not_equal(now, n->held[other->number][a]); /* nothing is told twice */
+	n->held[other->number][a] = now;
+	n->n_holds++;
+}
+
+static void rig_on_room(void *arg, struct str account)
+{
+	struct rig_node *n = arg;
+
+	assert_true(str_eq(account, STR("a1")));
+	n->n_rooms++;
+}
+
 static void rig_on_wrote(void *arg, struct str kind, struct str key)
 {
 	struct rig_node *n = arg;
@@ -104,6 +145,8 @@ static const struct roster_owner rig_owner = {
 	.node = rig_on_node,
 	.gone = rig_on_gone,
 	.serves = rig_on_serves,
+	.holds = rig_on_holds,
+	.room = rig_on_room,
 	.wrote = rig_on_wrote,
 	.order = rig_on_order,
 	.load = rig_on_load,
@@ -191,6 +234,19 @@ void rig_tell(struct rig_node *n, size_t tunnel, bool serves)
 	roster_tell(n->roster, (struct str){name, len}, serves ? &entry : NULL);
 }
 
+void rig_hold(struct rig_node *n, size_t account, uint32_t sessions)
+{
+	struct node_held held = {.n = sessions, .n_agents = sessions > 0};
+	char name[16];
+	size_t len = str_printf(name, sizeof name, "a%zu", account);
+
+	n->holds[account] = sessions;
+	held.agents[0] = (struct node_entry_agent){7, 1,
+						   sessions < 64 ? (UINT64_C(1) << sessions) - 1
+								 : UINT64_MAX};
+	roster_tell_held(n->roster, (struct str){name, len}, &held);
+}
+
 static bool rig_agree(const struct rig_node *a, const struct rig_node *b)
 {
 	size_t bytes = a->rig->n_tunnels * sizeof(uint64_t);
@@ -207,6 +263,12 @@ static bool rig_agree(const struct rig_node *a, const struct rig_node *b)
 		print_message("%u does not know what %u serves\n", a->number, b->number);
 		return false;
 	}
+	for (size_t i = 0; i < RIG_ACCOUNTS; i++)
+		if (a->held[b->number][i] != b->holds[i] || rig_ask(a, b, i) != b->holds[i]) {
+			print_message("%u does not know whose sessions %u has\n", a->number,
+				      b->number);
+			return false;
+		}
 	return true;
 }
 

@@ -7,6 +7,8 @@
 
 /* Tunnels of a rig are "t0", "t1", ... */
 #define RIG_TUNNELS_MAX 16384
+/* Its accounts are "a0", "a1", ... */
+#define RIG_ACCOUNTS 12
 /* Processes of one world, dead ones too. */
 #define RIG_NODES_MAX 24
 
@@ -21,13 +23,15 @@ struct rig_node {
 	struct roster *roster; /* NULL: dead */
 	uint64_t died_ms;
 	bool draining;
-	uint32_t visitors; /* its load */
-	uint64_t *serves;  /* [rig->n_tunnels]; 0: not, else a number that grows */
+	uint32_t visitors;	      /* its load */
+	uint64_t *serves;	      /* [rig->n_tunnels]; 0: not, else a number that grows */
+	uint32_t holds[RIG_ACCOUNTS]; /* sessions */
 	/* What it has heard, by the number of the other. */
 	bool knows[RIG_NODES_MAX];
 	struct roster_node said[RIG_NODES_MAX];
 	uint64_t *heard[RIG_NODES_MAX]; /* [rig->n_tunnels], as serves; NULL: nothing ever */
-	unsigned n_node, n_gone, n_serves, n_wrote, n_orders;
+	uint32_t held[RIG_NODES_MAX][RIG_ACCOUNTS]; /* as holds */
+	unsigned n_node, n_gone, n_serves, n_holds, n_rooms, n_wrote, n_orders;
 	struct core_order order; /* the last one */
 	char wrote[64];		 /* key of the last one */
 };
@@ -53,6 +57,9 @@ void rig_kill(struct rig_node *n);  /* without a word */
 
 /* Serve it otherwise, or not any more. */
 void rig_tell(struct rig_node *n, size_t tunnel, bool serves);
+
+/* Have so many sessions of an account, of one agent with so many connections; 0: none. */
+void rig_hold(struct rig_node *n, size_t account, uint32_t sessions);
 
 /* All that are alive know each other and serve what each other thinks; with a reason if not. */
 bool rig_agrees(const struct roster_rig *g);

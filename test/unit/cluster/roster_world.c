@@ -57,7 +57,11 @@ static void world_step(struct roster_rig *g, struct dice *d)
 	uint32_t what = dice_range(d, 0, 99);
 	struct rig_node *n = world_some(g, d);
 
-	if (what < 70) {
+	if (what < 35) {
+		for (unsigned i = dice_range(d, 1, 3); i > 0; i--)
+			rig_hold(n, dice_range(d, 0, RIG_ACCOUNTS - 1),
+				 dice_chance(d, 40) ? 0 : dice_range(d, 1, 100));
+	} else if (what < 70) {
 		for (unsigned i = dice_range(d, 1, 6); i > 0; i--)
 			rig_tell(n, dice_range(d, 0, WORLD_TUNNELS - 1), dice_chance(d, 60));
 	} else if (what < 75) {

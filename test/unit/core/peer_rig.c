@@ -59,6 +59,62 @@ void peer_rig_on_serves(void *arg, struct str tunnel, const struct node_entry *e
 					 0);
 }
 
+/* Where the sessions of an account are noted; an empty place if there is none. */
+static struct peer_row *peer_rig_row(struct peer_node *n, struct str account)
+{
+	struct peer_row *row = n->rows;
+
+	while (row < n->rows + ARRAY_LEN(n->rows) && row->account[0] != '\0' &&
+	       !str_eq(str_of(row->account), account))
+		row++;
+	assert_true(row < n->rows + ARRAY_LEN(n->rows));
+	return row;
+}
+
+static void peer_rig_on_holds(void *arg, struct str account, const struct node_held *held)
+{
+	struct peer_node *n = arg;
+	struct peer_row *row = peer_rig_row(n, account);
+
+	n->n_told++;
+	assert_int_equal(str_copy(row->account, sizeof row->account, account), 0);
+	row->held.n = held->n;
+	row->held.n_agents = held->n_agents;
+	memcpy(row->held.agents, held->agents, held->n_agents * sizeof held->agents[0]);
+	for (int i = 0; i < PEER_RIG_N && !n->mute; i++)
+		if (n->w->node[i].way[n - n->w->node].peer != NULL)
+			core_on_held_elsewhere(n->w->node[i].rig.core, account);
+}
+
+static void peer_rig_on_held(void *arg, struct str account, const struct node_entry_agent *own,
+			     struct core_held *out)
+{
+	struct peer_node *n = arg;
+
+	*out = (struct core_held){0};
+	for (int i = 0; i < PEER_RIG_N; i++) {
+		const struct node_held *h = &peer_rig_row(&n->w->node[i], account)->held;
+
+		if (n->way[i].peer == NULL)
+			continue;
+		out->n += h->n;
+		for (unsigned k = 0; k < h->n_agents; k++)
+			if (h->agents[k].agent == own->agent && h->agents[k].epoch == own->epoch)
+				out->n_own += (size_t)__builtin_popcountll(h->agents[k].carriers &
+									   own->carriers);
+	}
+}
+
+static void peer_rig_on_room(void *arg, struct str account)
+{
+	struct peer_node *n = arg;
+
+	n->n_rooms++;
+	for (int i = 0; i < PEER_RIG_N && !n->mute; i++)
+		if (&n->w->node[i] != n && n->w->node[i].rig.core != NULL)
+			core_on_room(n->w->node[i].rig.core, account);
+}
+
 static void peer_rig_on_wrote(void *arg, struct str kind, struct str key)
 {
 	struct peer_node *n = arg;
@@ -92,6 +148,8 @@ static int peer_rig_on_open(void *arg, const struct visit *visit, struct wire **
 		way->peer = NULL;
 		return ERR_NOSESSION;
 	}
+	if (visit->ingress == VISIT_NODE)
+		return to->asked == NULL ? ERR_NOSESSION : to->asked(to, visit, out);
 	*out = NULL;
 	to->n_opened += to->open_e == 0;
 	if (to->open_e != 0 || !to->through)
@@ -154,8 +212,14 @@ void peer_rig_start(struct peer_rig *w, int i)
 	n->w = w;
 	n->rig = w->r;
 	opt.ports = (struct core_ports){peer_rig_take, peer_rig_let, peer_rig_give_up, n};
-	opt.cluster = (struct core_cluster){peer_rig_ids[i], peer_rig_on_serves, peer_rig_on_wrote,
-					    peer_rig_on_order, n};
+	opt.cluster = (struct core_cluster){.self = peer_rig_ids[i],
+					    .serves = peer_rig_on_serves,
+					    .holds = peer_rig_on_holds,
+					    .held = peer_rig_on_held,
+					    .room = peer_rig_on_room,
+					    .wrote = peer_rig_on_wrote,
+					    .order = peer_rig_on_order,
+					    .arg = n};
 	assert_int_equal(core_new(w->r.ev, &opt, &n->rig.core), 0);
 	for (int k = 0; k < PEER_RIG_N; k++)
 		n->way[k] = (struct peer_way){.from = n, .to = &w->node[k]};

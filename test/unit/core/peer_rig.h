@@ -27,7 +27,14 @@ struct peer_node {
 	bool dies;    /* it goes while others open a stream to it */
 	int open_e;   /* what they get */
 	unsigned n_opened, n_orders;
+	/* Another node asks this one, see core_answer(); NULL: refused. As core_peer_opt.open. */
+	int (*asked)(struct peer_node *n, const struct visit *visit, struct wire **out);
 	struct visit visit; /* the last one that was sent here */
+	struct peer_row {   /* what it has said of an account's sessions */
+		char account[CORE_ID_TEXT];
+		struct node_held held;
+	} rows[4];
+	unsigned n_told, n_rooms;
 	char said[512]; /* "demo+1/0/2 " (up, priority, sessions), "demo- ", "wrote:kind/key " */
 	char let[64];	/* the tunnel that its port lets visitors in to */
 };

@@ -108,6 +108,93 @@ static void test_refused(void **state)
 	assert_int_equal(node_entry_parse((struct str){NULL, 0}, &e), ERR_PROTO);
 }
 
+/* ---- of an account ---- */
+
+static void test_held(void **state)
+{
+	static const struct {
+		const char *why, *text;
+		struct node_held h;
+	} cases[] = {
+		{"none", "0;", {0}},
+		{"some, of nobody who comes again", "1f;", {.n = 31}},
+		{"of one agent",
+		 "2;abc:19f:3",
+		 {.n = 2, .n_agents = 1, .agents = {{0xabc, 0x19f, 3}}}},
+		{"of two processes of it, and others",
+		 "9;1:1:1,1:2:8000000000000000",
+		 {.n = 9, .n_agents = 2, .agents = {{1, 1, 1}, {1, 2, 0x8000000000000000}}}},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[NODE_HELD_TEXT];
+		struct node_held h;
+
+		print_message("%s\n", cases[i].why);
+		assert_int_equal(node_held_format(&cases[i].h, text), strlen(cases[i].text));
+		assert_string_equal(text, cases[i].text);
+		memset(&h, 0, sizeof h);
+		assert_int_equal(node_held_parse(str_of(text), &h), 0);
+		assert_memory_equal(&h, &cases[i].h, sizeof h);
+	}
+}
+
+static void test_held_refused(void **state)
+{
+	static const struct {
+		const char *why, *text;
+	} cases[] = {
+		{"nothing", ""},
+		{"no end of the number", "1"},
+		{"no number", ";1:1:1"},
+		{"a leading zero", "01;"},
+		{"above 32 bits", "100000000;"},
+		{"fewer than its agents have", "1;1:1:3"},
+		{"fewer than two of its agents have", "2;1:1:3,2:1:1"},
+		{"no session", "1;1:1:0"},
+		{"a process twice", "4;1:1:1,1:1:2"},
+		{"a comma at the end", "4;1:1:1,"},
+		{"more behind", "4;1:1:1;"},
+	};
+	char text[NODE_HELD_TEXT + 64];
+	struct node_held h = {.n = UINT32_MAX};
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("%s\n", cases[i].why);
+		assert_int_equal(node_held_parse(str_of(cases[i].text), &h), ERR_PROTO);
+	}
+	assert_int_equal(node_held_parse((struct str){NULL, 0}, &h), ERR_PROTO);
+
+	print_message("the longest one fits its array, and none is longer\n");
+	h.n = UINT32_MAX;
+	for (h.n_agents = 0; h.n_agents < NODE_HELD_AGENTS_MAX; h.n_agents++)
+		h.agents[h.n_agents] =
+			(struct node_entry_agent){UINT64_MAX, UINT64_MAX - h.n_agents, UINT64_MAX};
+	len = node_held_format(&h, text);
+	assert_true(len < NODE_HELD_TEXT - 1);
+	assert_int_equal(node_held_parse((struct str){text, len}, &h), 0);
+	memcpy(text + len, ",1:1:1", 7);
+	assert_int_equal(node_held_parse((struct str){text, len + 6}, &h), ERR_PROTO);
+}
+
+static void test_add(void **state)
+{
+	struct node_entry_agent all[2], a = {7, 1, 1}, b = {7, 2, 4}, c = {8, 1, 1};
+	unsigned n = 0;
+
+	assert_true(node_entry_add(all, &n, 2, &a));
+	assert_true(node_entry_add(all, &n, 2, &b));
+	print_message("one too many\n");
+	assert_false(node_entry_add(all, &n, 2, &c));
+	print_message("one that is there is none more\n");
+	a.carriers = 2;
+	assert_true(node_entry_add(all, &n, 2, &a));
+	assert_int_equal(n, 2);
+	assert_int_equal(all[0].carriers, 3);
+	assert_int_equal(all[1].carriers, 4);
+}
+
 static void test_agent_id(void **state)
 {
 	print_message("the same everywhere, today and tomorrow\n");
@@ -120,9 +207,9 @@ static void test_agent_id(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round),
-		cmocka_unit_test(test_longest),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_round),	     cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_held),
+		cmocka_unit_test(test_held_refused), cmocka_unit_test(test_add),
 		cmocka_unit_test(test_agent_id),
 	};
 

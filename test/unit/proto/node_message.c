@@ -71,6 +71,23 @@ static void test_round(void **state)
 		  .reason = {"because of it", 13}},
 		 "karez/1 order " A " 0 5 *\norder 9 disconnect\ntunnel hello.tim\naccount acc\n"
 		 "reason because of it\n"},
+		{"an order about one session",
+		 {.kind = NODE_MESSAGE_ORDER,
+		  .from = A,
+		  .count = 5,
+		  .order = 10,
+		  .what = {"end", 3},
+		  .tunnel = {"hello.tim", 9},
+		  .account = {"acc", 3},
+		  .session = 0x1f00000002},
+		 "karez/1 order " A " 0 5 *\norder a end\ntunnel hello.tim\naccount acc\n"
+		 "session 1f00000002\n"},
+		{"a beat of a node that has sessions of 18 accounts",
+		 {.kind = NODE_MESSAGE_BEAT, .from = A, .count = 1, .n_accounts = 18},
+		 "karez/1 beat " A " 0 1 *\nat 0 0 0 0\naccounts 12\nload 0 0\n"},
+		{"an account that is full",
+		 {.kind = NODE_MESSAGE_ROOM, .from = A, .count = 6, .account = {"acc", 3}},
+		 "karez/1 room " A " 0 6 *\naccount acc\n"},
 		{"a good-bye",
 		 {.kind = NODE_MESSAGE_BYE, .from = A, .count = 6},
 		 "karez/1 bye " A " 0 6 *\n"},
@@ -105,6 +122,10 @@ static void test_items(void **state)
 		{"a record; its key may have spaces",
 		 {NODE_ITEM_WROTE, {"credential", 10}, {"x/y z", 5}},
 		 true},
+		{"an account", {NODE_ITEM_HOLDS, {"Ann~1", 5}, {"2;1:1:3", 7}}, true},
+		{"an account without sessions", {NODE_ITEM_HOLDS, {"bob", 3}, {"0;", 2}}, true},
+		{"an account of two words", {NODE_ITEM_HOLDS, {"a b", 3}, {"0;", 2}}, false},
+		{"an account without a name", {NODE_ITEM_HOLDS, {"", 0}, {"0;", 2}}, false},
 		{"a name that is none", {NODE_ITEM_NOT, {"a b", 3}, {NULL, 0}}, false},
 		{"a name in upper case", {NODE_ITEM_NOT, {"A", 1}, {NULL, 0}}, false},
 		{"a key of two lines", {NODE_ITEM_WROTE, {"tunnel", 6}, {"x\ny", 3}}, false},
@@ -134,7 +155,7 @@ static void test_items(void **state)
 		assert_true(str_eq(item.text, cases[n].item.text));
 		n++;
 	}
-	assert_int_equal(n, 3);
+	assert_int_equal(n, 5);
 
 	print_message("one that does not fit leaves no half of itself\n");
 	pen = pen_on(out, 12);
@@ -191,12 +212,25 @@ static void test_parse(void **state)
 		 "karez/1 order " A " 0 1 *\norder disconnect\ntunnel a\naccount b\n", ERR_PROTO},
 		{"an order for nobody", "karez/1 order " A " 0 1 *\norder 1 disconnect\n",
 		 ERR_PROTO},
+		{"an order about no session",
+		 "karez/1 order " A " 0 1 *\norder 1 end\ntunnel a\naccount b\nsession 0\n",
+		 ERR_PROTO},
+		{"an order about two sessions",
+		 "karez/1 order " A " 0 1 *\norder 1 end\ntunnel a\naccount b\nsession 1 2\n",
+		 ERR_PROTO},
 		{"an item that is no entry",
 		 "karez/1 changes " A " 0 1 *\nspan 0 1 1 0\n+ a 1;0;1:1:0\n", ERR_PROTO},
 		{"an item without an entry", "karez/1 changes " A " 0 1 *\nspan 0 1 1 0\n+ a\n",
 		 ERR_PROTO},
 		{"an item of no tunnel", "karez/1 changes " A " 0 1 *\nspan 0 1 1 0\n- -a-\n",
 		 ERR_PROTO},
+		{"sessions of an account that cannot be",
+		 "karez/1 changes " A " 0 1 *\nspan 0 1 1 0\n= a 1;1:1:3\n", ERR_PROTO},
+		{"an account without sessions in it",
+		 "karez/1 changes " A " 0 1 *\nspan 0 1 1 0\n= a\n", ERR_PROTO},
+		{"no accounts, said", "karez/1 beat " A " 0 1 *\nat 0 0 0 0\naccounts 0\n",
+		 ERR_PROTO},
+		{"room for nobody", "karez/1 room " A " 0 1 *\n", ERR_PROTO},
 		{"a bad item behind good ones",
 		 "karez/1 wrote " A " 0 1 *\nwrote tunnel a\nwrote tunnel\n", ERR_PROTO},
 	};
