@@ -251,6 +251,10 @@ struct tls_ticket;
 int tls_ticket_new(const uint8_t *root, const char *label, struct tls_ticket **out) MUST_CHECK;
 void tls_ticket_free(struct tls_ticket *tk); /* NULL is allowed */
 
+/* Make the keys those of this hour. It is done at every handshake, and is to be done now and then
+ * without any, so that what has had its time is forgotten. */
+void tls_ticket_look(struct tls_ticket *tk, struct ev *ev);
+
 /* Let it ask for them: those of its wires' context, for their wires' hour. May run on another
  * thread. */
 void tls_ticket_use(SSL_CTX *ssl);

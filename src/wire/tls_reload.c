@@ -157,7 +157,10 @@ static void tls_reload_on_look(void *arg)
 
 static void tls_reload_on_recheck(void *arg)
 {
-	tls_reload_recheck(arg);
+	struct tls_reload *r = arg;
+
+	tls_ticket_look(r->opt.ctx->ticket, r->ev);
+	tls_reload_recheck(r);
 }
 
 int tls_reload_new(struct ev *ev, const struct tls_reload_opt *opt, struct tls_reload **out)

@@ -16,7 +16,8 @@
 #define TLS_RELOAD_MS	     2000
 #define TLS_RELOAD_SETTLE_MS 200
 
-/* Milliseconds after which the certificates of clients are looked at anew: they grow old. */
+/* Milliseconds after which the certificates of clients are looked at anew: they grow old; and the
+ * keys of tickets, see tls_ticket_look(). */
 #define TLS_RELOAD_RECHECK_MS 60000
 
 struct tls_reload;

@@ -30,7 +30,7 @@
 #define TICKET_NAME 16
 #define TICKET_IV   16
 
-/* Bytes of a name that a client asks for, at most: longer ones get no ticket. */
+/* Bytes of a name that a client asks for: OpenSSL refuses one of more than 255. */
 #define TICKET_SNI 256
 
 /* One hour's. */
@@ -126,6 +126,12 @@ static int tls_ticket_turn(struct tls_ticket *tk, struct ev *ev)
 	if (e == 0)
 		e = tls_ticket_derive(tk, hour + 1, &tk->shared[2]);
 	return e;
+}
+
+void tls_ticket_look(struct tls_ticket *tk, struct ev *ev)
+{
+	(void)!tls_ticket_turn(tk, ev); /* the next handshake tries again, and says so */
+	ERR_clear_error();
 }
 
 /* NULL: none of ours that is still good, or will be at once. */

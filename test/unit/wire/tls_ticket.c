@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "unit/wire/tls_store.h"
 #include "wire/tls_inside.h"
+#include "wire/tls_reload.h"
 
 #define HOUR_MS	  3600000
 #define MINUTE_MS 60000
@@ -269,6 +270,30 @@ static void test_drawn_keys_are_forgotten(void **state)
 	tls_context_free(ctx);
 }
 
+/* Nobody has come meanwhile. */
+static void test_they_are_forgotten_without_visitors(void **state)
+{
+	for (int followed = 0; followed <= 1; followed++) {
+		struct tls_context *ctx = server(*state, &ours);
+		struct tls_reload_opt opt = {.ctx = ctx};
+		struct tls_reload *reload = NULL;
+		struct guest g;
+
+		guest_begin(&g, *state, TLS1_2_VERSION);
+		if (followed)
+			assert_int_equal(tls_reload_new(g.ev, &opt, &reload), 0);
+		assert_false(visit(&g, ctx, "x.home.org"));
+		ev_sim_jump_wall(g.ev, 2 * HOUR_MS);
+		ev_sim_run_for(g.ev, TLS_RELOAD_RECHECK_MS + 1);
+		ev_sim_jump_wall(g.ev, -2 * HOUR_MS);
+		assert_int_equal(visit(&g, ctx, "x.home.org"), !followed);
+		tls_reload_free(reload);
+		ev_sim_run_for(g.ev, MINUTE_MS);
+		guest_end(&g);
+		tls_context_free(ctx);
+	}
+}
+
 /* ---- not around what is asked today ---- */
 
 static void test_where_certificates_are_asked_for(void **state)
@@ -394,6 +419,65 @@ static void test_a_second_hello(void **state)
 	tls_context_free(ctx);
 }
 
+/* The name is read before OpenSSL has judged the ClientHello that it stands in. */
+static void test_damaged_names(void **state)
+{
+	static const struct {
+		const char *why;
+		int at; /* from the name's first byte */
+		uint8_t to;
+		bool resumes;
+	} cases[] = {
+		{"as it was sent", -3, 0, true},
+		{"a name of another type", -3, 1, false},
+		{"a list that is longer than its extension", -5, 1, false},
+		{"a list that is longer by a byte", -4, 14, false},
+		{"an empty list", -4, 0, false},
+		{"a name that is longer than its list", -2, 255, false},
+		{"a name that is shorter than its list", -1, 9, false},
+		{"an empty name", -1, 0, false},
+		{"an extension that ends in the list's length", -6, 1, false},
+		{"an empty extension", -6, 0, false},
+		{"another name", 0, 'y', false},
+		{"a NUL in it", 3, 0, false},
+	};
+	static const char name[] = "x.home.org";
+	char hello[4096];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct tls_context *ctx = server(*state, &ours);
+		struct wire_tls wire = {.ctx = ctx, .set = ctx->set};
+		SSL *one = SSL_new(ctx->set->ssl), *client;
+		BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+		struct guest g;
+		char *at;
+		int len;
+
+		print_message("  %s\n", cases[i].why);
+		guest_begin(&g, *state, TLS1_2_VERSION);
+		assert_false(visit(&g, ctx, name));
+		client = SSL_new(g.ctx);
+		SSL_set_bio(client, BIO_new(BIO_s_mem()), out);
+		assert_int_equal(SSL_set_tlsext_host_name(client, (char *)(uintptr_t)name), 1);
+		assert_int_equal(SSL_set_session(client, g.ticket), 1);
+		assert_int_equal(SSL_connect(client), -1);
+		len = BIO_read(out, hello, sizeof hello);
+		at = memmem(hello, (size_t)len, name, strlen(name));
+		assert_non_null(at);
+		at[cases[i].at] = (char)cases[i].to;
+		wire.wire.ev = g.ev;
+		SSL_set_app_data(one, &wire);
+		assert_int_equal(BIO_write(in, hello, len), len);
+		SSL_set_bio(one, in, BIO_new(BIO_s_mem()));
+		assert_int_equal(SSL_accept(one), -1);
+		assert_int_equal(SSL_session_reused(one), cases[i].resumes);
+		SSL_free(one);
+		SSL_free(client);
+		guest_end(&g);
+		tls_context_free(ctx);
+	}
+}
+
 /* ---- certificates ---- */
 
 static void test_tickets_outlive_certificates(void **state)
@@ -493,10 +577,12 @@ int main(void)
 		cmocka_unit_test(test_again_and_again),
 		cmocka_unit_test(test_hours),
 		cmocka_unit_test(test_drawn_keys_are_forgotten),
+		cmocka_unit_test(test_they_are_forgotten_without_visitors),
 		cmocka_unit_test(test_where_certificates_are_asked_for),
 		cmocka_unit_test(test_a_reload_that_begins_to_ask),
 		cmocka_unit_test(test_no_connection_without_an_exchange),
 		cmocka_unit_test(test_a_second_hello),
+		cmocka_unit_test(test_damaged_names),
 		cmocka_unit_test(test_tickets_outlive_certificates),
 		cmocka_unit_test(test_a_name_that_is_served_no_more),
 		cmocka_unit_test(test_bad_settings),
