@@ -23,7 +23,7 @@ from karezd import Karezd, Served
 PER_AGENT = 1000
 ASKED = 2000     # tunnels that a visitor asks for
 QUIET_S = 8      # how long nothing happens while what nodes say to each other is counted
-SETTLE_S = 3    # for what agents and nodes do afterwards
+SETTLE_S = 15    # for what agents and nodes do afterwards, a whole round of reading records included
 FAR_S = 60       # how long it may take until all are known everywhere
 
 

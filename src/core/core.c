@@ -15,7 +15,7 @@
 #include "core/place.h"
 
 _Static_assert(CORE_LOGINS_MAX + CORE_ATTACHES_MAX + CORE_LOOKUPS_MAX + CORE_MANAGES_MAX +
-			       CORE_REFRESHES_MAX + CORE_PLACES_MAX + CORE_DROPS_MAX <
+			       CORE_REFRESHES_MAX + CORE_PLACES_MAX + CORE_DROPS_MAX + 1 <
 		       STORE_PENDING_MAX,
 	       "more questions than the store takes");
 
@@ -80,11 +80,12 @@ int core_new(struct ev *ev, const struct core_opt *opt, struct core **out)
 	tunnel_init(c);
 	c->register_left = CORE_REGISTER_BURST;
 	c->register_ms = ev_now_ms(ev);
-	if ((e = refresh_new(c, &c->refresh)) == 0 &&
+	if ((e = refresh_new(c, &c->refresh)) == 0 && (e = news_new(c, &c->news)) == 0 &&
 	    (e = temporary_new(c, &c->temporaries)) == 0 && (e = places_new(c)) == 0)
 		MOVE(*out, c);
 	if (c != NULL) {
 		temporary_free(c->temporaries);
+		news_free(c->news);
 		refresh_free(c->refresh);
 	}
 	free(c);
@@ -112,6 +113,7 @@ void core_free(struct core *c)
 	place_free_all(c);
 	seen_free_all(c);
 	CHECK(c->ports.n == 0);
+	news_free(c->news);
 	refresh_free(c->refresh);
 	map_free(&c->tunnels);
 	map_free(&c->hosts);
@@ -155,7 +157,7 @@ int core_call_begin(struct core *c, struct core_call *call, enum core_call_kind 
 		[CORE_LOGIN] = CORE_LOGINS_MAX,	     [CORE_ATTACH] = CORE_ATTACHES_MAX,
 		[CORE_LOOKUP] = CORE_LOOKUPS_MAX,    [CORE_MANAGE] = CORE_MANAGES_MAX,
 		[CORE_REFRESH] = CORE_REFRESHES_MAX, [CORE_PLACE] = CORE_PLACES_MAX,
-		[CORE_DROP] = CORE_DROPS_MAX,
+		[CORE_DROP] = CORE_DROPS_MAX,	     [CORE_NEWS] = 1,
 	};
 
 	if (c->n_calls[kind] >= max[kind])
@@ -208,6 +210,13 @@ int core_call_list(struct core_call *call, const struct store_page *page, core_s
 	int e = store_list(call->core->opt.store, *page, core_on_answer, call);
 
 	return core_call_asked(call, step, e);
+}
+
+int core_call_changes(struct core_call *call, uint64_t after, core_step_fn step)
+{
+	int e = store_changes(call->core->opt.store, after, core_on_answer, call);
+
+	return e == ERR_UNSUPPORTED ? e : core_call_asked(call, step, e);
 }
 
 int core_call_batch(struct core_call *call, const struct store_write *writes, size_t n,

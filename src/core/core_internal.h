@@ -31,7 +31,12 @@
  */
 #define CORE_REFRESH_MS 10000
 
+/* The same while the store tells what is written, and nothing has passed by: for what it does not
+ * tell of, such as the time of a record that is over. */
+#define CORE_REFRESH_WHOLE_MS 60000
+
 struct core_call;
+struct news;
 struct refresh;
 struct temporaries;
 struct txn;
@@ -45,6 +50,7 @@ enum core_call_kind {
 	CORE_LOOKUP,
 	CORE_MANAGE,
 	CORE_REFRESH,
+	CORE_NEWS,
 	CORE_PLACE, /* place_list.c */
 	CORE_DROP,  /* temporary.c */
 	CORE_CALL_KINDS,
@@ -111,6 +117,7 @@ struct core {
 	unsigned register_left;		 /* accounts that may be made now */
 	uint64_t register_ms;		 /* when register_left was counted last */
 	struct refresh *refresh;	 /* owned */
+	struct news *news;		 /* owned */
 	struct places *placing;		 /* owned: what place.c keeps */
 	struct temporaries *temporaries; /* owned; NULL: the core is going */
 	size_t n_watching;		 /* members that want to hear of what they have served */
@@ -239,6 +246,8 @@ int core_call_get(struct core_call *call, struct str kind, struct str key,
 		  core_step_fn step) MUST_CHECK;
 int core_call_list(struct core_call *call, const struct store_page *page,
 		   core_step_fn step) MUST_CHECK;
+/* ERR_UNSUPPORTED stays. */
+int core_call_changes(struct core_call *call, uint64_t after, core_step_fn step) MUST_CHECK;
 int core_call_batch(struct core_call *call, const struct store_write *writes, size_t n,
 		    core_step_fn step) MUST_CHECK;
 
@@ -577,14 +586,34 @@ void seen_free_all(struct core *c);
 int refresh_new(struct core *c, struct refresh **out) MUST_CHECK;
 void refresh_free(struct refresh *r);
 
-/* Something lives here whose record is to be read at once, and then every CORE_REFRESH_MS. */
+/* Something lives here whose record is to be read at once, and then again and again. */
 void refresh_add(struct core *c, struct str kind, struct str key);
 
 /* The same for what has just been read. */
 void refresh_watch(struct core *c);
 
+/* May n more records be told of by core_on_written_elsewhere(), and all be read? */
+bool refresh_has_room(const struct core *c, size_t n);
+
 /* Does a record of this version say something else than what is known here? Only a later one does,
  * unless the store has lately gone back. */
 bool refresh_is_news(const struct core *c, uint64_t version, uint64_t known);
+
+/* ---- news.c: what anybody has written lately ---- */
+
+int news_new(struct core *c, struct news **out) MUST_CHECK;
+void news_free(struct news *n);
+
+/* Something lives here that may change: begin to ask, if that has not begun. */
+void news_watch(struct core *c);
+
+/* What was written, or told of, may not have been read. */
+void news_doubt(struct core *c);
+
+/*
+ * Has everything that was written been told, or read since?
+ *   served_ms  everything that lives here has been read again in each CORE_REFRESH_MS up to here.
+ */
+bool news_is_whole(const struct core *c, uint64_t served_ms);
 
 #endif

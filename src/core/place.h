@@ -10,14 +10,15 @@
 
 struct place;
 
-/* How often the list of routes is read again: another node may have made some. */
+/* How often the list of routes is read again: another node may have made some. Seldom, as in
+ * refresh.c, while the store tells of those. */
 #define PLACE_LIST_MS CORE_REFRESH_MS
 
 /* What the places of a core need, for core_new(). Returns 0 or ERR_NOMEM. */
 int places_new(struct core *c) MUST_CHECK;
 
 /*
- * Read all routes, now and every PLACE_LIST_MS; `done` is told once, when the first reading is over
+ * Read all routes, now and again and again; `done` is told once, when the first reading is over
  * (0), or has failed; never before this returns, and before it is called again.
  */
 void place_start(struct core *c, void (*done)(void *arg, int e), void *arg);

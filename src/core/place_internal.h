@@ -58,6 +58,7 @@ struct places {
 	struct list waiting;	  /* of place_read.link: tunnels that are not known yet */
 	size_t n_reading;	  /* of those, asked for now */
 	struct ev_timer timer;	  /* until the next round */
+	uint64_t begun_ms;	  /* when the last round began */
 	bool running;		  /* a round */
 	bool more;		  /* the page is not the last one */
 	bool ending;		  /* the core is going */

@@ -175,15 +175,28 @@ static void place_list_begin(struct places *l)
 {
 	l->running = l->more = true;
 	l->e = 0;
+	l->begun_ms = ev_now_ms(l->core->ev);
 	l->after_len = 0;
 	place_list_go(l);
 }
 
 /* ---- life ---- */
 
+/* Is every route known that was there when the last round began, and told of every later one? */
+static bool place_list_is_whole(const struct places *l)
+{
+	return l->e == 0 && news_is_whole(l->core, l->begun_ms + CORE_REFRESH_MS - 1) &&
+	       ev_now_ms(l->core->ev) - l->begun_ms < CORE_REFRESH_WHOLE_MS;
+}
+
 static void place_list_on_timer(void *arg)
 {
-	place_list_begin(arg);
+	struct places *l = arg;
+
+	if (place_list_is_whole(l))
+		ev_timer_set(l->core->ev, &l->timer, PLACE_LIST_MS);
+	else
+		place_list_begin(l);
 }
 
 void place_start(struct core *c, void (*done)(void *arg, int e), void *arg)

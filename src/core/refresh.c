@@ -1,6 +1,7 @@
 /*
  * Other nodes change records, too. What stands behind the sessions that live here is read again
- * every CORE_REFRESH_MS, each record at its own moment of that time, so that many make no wave. So
+ * every CORE_REFRESH_MS, each record at its own moment of that time, so that many make no wave; or
+ * seldom, every CORE_REFRESH_WHOLE_MS, while it is certain that each change is told (news.c). So
  * are tunnels with a route, see place.h; a node without either does nothing at all.
  *
  * A store may also go back: another Redis takes over that had not got all (store_on_rewind()). Then
@@ -16,8 +17,8 @@
 /* Moments are rounded up to this, so that a busy node wakes up seldom. */
 #define REFRESH_TICK_MS 250
 
-/* Records that are to be read because other nodes have written them, at most; what is beyond is
- * read when its moment comes. */
+/* Records that are to be read because other nodes have written them, at most; of what is beyond the
+ * store tells later, or it is read when its moment comes. */
 #define REFRESH_TOLD_MAX 8192
 
 /* So long after the store has gone back a record that is not there counts as lost. Whoever deletes
@@ -36,6 +37,7 @@ struct refresh {
 	struct core *core;
 	struct ev_timer timer;
 	uint64_t last_ms;    /* all moments up to here have been served */
+	uint64_t period_ms;  /* how often each comes now */
 	uint64_t rewound_ms; /* when the store last went back; 0: never */
 	bool all;	     /* since then nobody has read everything again */
 	struct list waiting; /* of refresh_read.link: CORE_REFRESHES_MAX others are being read */
@@ -102,6 +104,8 @@ static void refresh_on_answer(struct core_call *call, const struct store_answer 
 		core_on_record(call->core, &answer->recs[0]);
 	else if (answer->e == ERR_NOTFOUND)
 		refresh_on_missing(call->core, read);
+	else
+		news_doubt(call->core);
 	refresh_end(read);
 }
 
@@ -109,8 +113,10 @@ static void refresh_on_start(void *arg)
 {
 	struct refresh_read *read = arg;
 
-	if (core_call_get(&read->call, read->kind, read->key, refresh_on_answer) != 0)
+	if (core_call_get(&read->call, read->kind, read->key, refresh_on_answer) != 0) {
+		news_doubt(read->call.core);
 		refresh_end(read);
+	}
 }
 
 static void refresh_on_core_gone(struct core_call *call)
@@ -145,8 +151,10 @@ static void refresh_read_add(struct refresh *r, struct str kind, struct str key)
 {
 	struct refresh_read *read = calloc(1, sizeof *read + key.len);
 
-	if (read == NULL)
+	if (read == NULL) {
+		news_doubt(r->core);
 		return;
+	}
 	read->call.closed = refresh_on_core_gone;
 	memcpy(read->bytes, key.p, key.len);
 	read->kind = kind;
@@ -158,11 +166,11 @@ static void refresh_read_add(struct refresh *r, struct str kind, struct str key)
 /* ---- whose turn it is ---- */
 
 /* Its moment, as the first one not before `from`. */
-static uint64_t refresh_due(const struct map_entry *e, uint64_t from)
+static uint64_t refresh_due(const struct refresh *r, const struct map_entry *e, uint64_t from)
 {
-	uint64_t moment = e->hash % CORE_REFRESH_MS, phase = from % CORE_REFRESH_MS;
+	uint64_t moment = e->hash % r->period_ms, phase = from % r->period_ms;
 
-	return from + (moment + CORE_REFRESH_MS - phase) % CORE_REFRESH_MS;
+	return from + (moment + r->period_ms - phase) % r->period_ms;
 }
 
 /* An account first, then what proves it: so a deleted one is not taken for a revoked key. */
@@ -195,9 +203,9 @@ static uint64_t refresh_map(struct refresh *r, const struct map *m, uint64_t now
 	uint64_t next = UINT64_MAX, due;
 
 	for (struct map_entry *e = map_next(m, NULL); e != NULL; e = map_next(m, e)) {
-		if (refresh_due(e, r->last_ms + 1) <= now)
+		if (refresh_due(r, e, r->last_ms + 1) <= now)
 			add(r, e);
-		due = refresh_due(e, now + 1);
+		due = refresh_due(r, e, now + 1);
 		next = MIN(next, due);
 	}
 	return next;
@@ -243,14 +251,18 @@ static void refresh_on_timer(void *arg)
 		ev_timer_set(c->ev, &r->timer, REFRESH_TICK_MS);
 		return;
 	}
+	r->period_ms = news_is_whole(c, r->last_ms) ? CORE_REFRESH_WHOLE_MS : CORE_REFRESH_MS;
 	owner = refresh_map(r, &c->owners, now, refresh_owner);
 	tunnel = refresh_map(r, &c->tunnels, now, refresh_tunnel);
 	place = refresh_map(r, &c->places, now, refresh_place);
 	next = MIN(MIN(owner, tunnel), place);
 	r->last_ms = now;
 	refresh_next(r);
+	/* not longer: it may be that each has to be read soon */
 	if (next != UINT64_MAX)
-		ev_timer_set(c->ev, &r->timer, MAX(next - now, (uint64_t)REFRESH_TICK_MS));
+		ev_timer_set(c->ev, &r->timer,
+			     MIN(MAX(next - now, (uint64_t)REFRESH_TICK_MS),
+				 (uint64_t)CORE_REFRESH_MS));
 }
 
 void refresh_add(struct core *c, struct str kind, struct str key)
@@ -269,6 +281,13 @@ void refresh_watch(struct core *c)
 	/* The timer knows nothing of this one yet; but an earlier moment stays. */
 	if (!ev_timer_is_set(&r->timer) || r->timer.at_ms > ev_now_ms(c->ev) + REFRESH_TICK_MS)
 		ev_timer_set(c->ev, &r->timer, REFRESH_TICK_MS);
+	news_watch(c);
+}
+
+bool refresh_has_room(const struct core *c, size_t n)
+{
+	/* for a credential there are two */
+	return c->refresh->n_waiting + 2 * n <= REFRESH_TOLD_MAX;
 }
 
 /* ---- what other nodes say that they have written ---- */

@@ -349,6 +349,23 @@ int store_list(struct store *s, struct store_page page, store_fn fn, void *arg)
 	return 0;
 }
 
+int store_changes(struct store *s, uint64_t after, store_fn fn, void *arg)
+{
+	const struct store_write none = {.op = STORE_DROP};
+	struct store_req *req;
+	int e;
+
+	if (!s->ops->remembers)
+		return ERR_UNSUPPORTED;
+	if ((e = store_req_new(s, &none, 1, STORE_PAGE_MAX, &req)) != 0)
+		return e;
+	req->verb = STORE_CHANGES;
+	req->limit = STORE_PAGE_MAX;
+	req->after = after;
+	store_ask(s, req, fn, arg);
+	return 0;
+}
+
 int store_batch(struct store *s, const struct store_write *writes, size_t n, store_fn fn, void *arg)
 {
 	size_t bytes = 0;

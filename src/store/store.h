@@ -175,6 +175,20 @@ struct store_page {
 int store_list(struct store *s, struct store_page page, store_fn fn, void *arg) MUST_CHECK;
 
 /*
+ * Which records have been written or dropped lately, by whomever: each such line of a batch has a
+ * number, above all before it, and the latest STORE_LOG_MAX of them are remembered. As long as the
+ * one that was read last is still there, nothing that came later is missing.
+ *   after  the number of the last one that is known; 0: the latest of all, and no other.
+ *   fn     *recs, at most STORE_PAGE_MAX: kind and key, and in `version` the number; in their
+ *          order, one record perhaps several times; answer->more tells. ERR_NOTFOUND: after 0, and
+ *          none is remembered. ERR_CONFLICT: the one that was known is forgotten, and perhaps
+ *          others that came after it. What goes because its time is over is not told.
+ * Returns also ERR_UNSUPPORTED: this kind of store does not remember.
+ */
+#define STORE_LOG_MAX 16384
+int store_changes(struct store *s, uint64_t after, store_fn fn, void *arg) MUST_CHECK;
+
+/*
  * All of these writes or none, in their order, each seeing what those before it did.
  *   writes  [n] lines, 1 <= n <= STORE_BATCH_MAX.
  */

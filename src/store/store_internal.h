@@ -4,7 +4,7 @@
 
 #include "store/store.h"
 
-enum store_verb { STORE_GET, STORE_LIST, STORE_WRITE };
+enum store_verb { STORE_GET, STORE_LIST, STORE_CHANGES, STORE_WRITE };
 
 /* Bytes that belong to an answer and go with it. */
 struct store_block {
@@ -24,7 +24,8 @@ struct store_req {
 	uint64_t asked; /* see store_cache.c */
 
 	enum store_verb verb;
-	size_t limit;		    /* STORE_LIST */
+	size_t limit;		    /* STORE_LIST, STORE_CHANGES */
+	uint64_t after;		    /* STORE_CHANGES */
 	struct store_write *writes; /* [n_writes]; get and list keep their kind and key in [0] */
 	size_t n_writes;
 
@@ -41,6 +42,8 @@ struct store_ops {
 
 	/* All callers have been answered: end what runs, free what is there, s as well. */
 	void (*close)(struct store *s);
+
+	bool remembers; /* STORE_CHANGES may be asked for */
 };
 
 struct store {

@@ -25,8 +25,19 @@ struct mem_rec {
 	char bytes[];
 };
 
+/* A line of a batch that was done. */
+struct mem_note {
+	struct list link; /* in store_memory.log */
+	uint64_t number;
+	size_t kind_len, key_len;
+	char bytes[];
+};
+
 struct store_memory {
 	struct store store; /* first: the two are the same pointer */
+	struct list log;    /* of mem_note, the latest STORE_LOG_MAX, the oldest in front */
+	size_t n_log;
+	uint64_t number; /* of the last one */
 	struct map map;
 	struct list ring; /* of mem_rec: all of them, the next one to be swept in front */
 	size_t size;
@@ -125,6 +136,61 @@ static void mem_sweep(struct store_memory *m, size_t n, int64_t now_ms)
 	}
 }
 
+/* ---- what was done lately ---- */
+
+static void mem_log_drop(struct store_memory *m)
+{
+	free(CONTAINER_OF(list_pop(&m->log), struct mem_note, link));
+	m->n_log--;
+}
+
+/* One that cannot be kept takes all before it with it: nobody must believe to have seen all. */
+static void mem_log_add(struct store_memory *m, const struct store_record *rec)
+{
+	struct mem_note *note = malloc(sizeof *note + rec->kind.len + rec->key.len);
+
+	while (m->n_log > 0 && (note == NULL || m->n_log >= STORE_LOG_MAX))
+		mem_log_drop(m);
+	if (note == NULL)
+		return;
+	*note = (struct mem_note){.number = ++m->number,
+				  .kind_len = rec->kind.len,
+				  .key_len = rec->key.len};
+	memcpy(note->bytes, rec->kind.p, rec->kind.len);
+	memcpy(note->bytes + rec->kind.len, rec->key.p, rec->key.len);
+	list_push(&m->log, &note->link);
+	m->n_log++;
+}
+
+static struct mem_note *mem_note(struct list *link)
+{
+	return CONTAINER_OF(link, struct mem_note, link);
+}
+
+static int mem_changes(struct store_memory *m, struct store_req *req)
+{
+	struct list *at = m->log.prev;
+
+	if (req->after == 0)
+		at = m->n_log == 0 ? at : at->prev;
+	else
+		while (at != &m->log && mem_note(at)->number != req->after)
+			at = at->prev;
+	if (m->n_log == 0 || (req->after != 0 && at == &m->log))
+		return req->after == 0 ? ERR_NOTFOUND : ERR_CONFLICT;
+	for (at = at->next; at != &m->log && req->answer.n < req->limit; at = at->next) {
+		const struct mem_note *note = mem_note(at);
+
+		req->recs[req->answer.n++] = (struct store_record){
+			.kind = {note->bytes, note->kind_len},
+			.key = {note->bytes + note->kind_len, note->key_len},
+			.version = note->number,
+		};
+	}
+	req->answer.more = at != &m->log;
+	return 0;
+}
+
 /* ---- writes ---- */
 
 static int mem_write_line(struct store_memory *m, struct store_req *req, size_t i, int64_t now_ms,
@@ -174,8 +240,10 @@ static int mem_write(struct store_memory *m, struct store_req *req, int64_t now_
 		if ((e = mem_write_line(m, req, i, now_ms, &undo[i])) != 0)
 			break;
 	if (e == 0) {
-		while (i-- > 0)
-			free(undo[i].was);
+		for (size_t k = 0; k < req->n_writes; k++) {
+			mem_log_add(m, &req->writes[k].rec);
+			free(undo[k].was);
+		}
 		req->answer.n = req->n_writes;
 	} else {
 		req->answer.failed = i;
@@ -295,6 +363,7 @@ static int mem_run(struct store_memory *m, struct store_req *req, int64_t now_ms
 	switch (req->verb) {
 	case STORE_GET: return mem_get(m, req, now_ms);
 	case STORE_LIST: return mem_list(m, req, now_ms);
+	case STORE_CHANGES: return mem_changes(m, req);
 	case STORE_WRITE: break;
 	}
 	return mem_write(m, req, now_ms);
@@ -334,13 +403,17 @@ static void mem_close(struct store *s)
 	ev_task_cancel(&m->task);
 	while ((link = list_pop(&m->ring)) != NULL)
 		free(CONTAINER_OF(link, struct mem_rec, link));
+	while (m->n_log > 0)
+		mem_log_drop(m);
 	map_free(&m->map);
 	free(m->sorted);
 	store_fini(s);
 	ev_free_later(s->ev, m);
 }
 
-static const struct store_ops store_memory_ops = {.kick = mem_kick, .close = mem_close};
+static const struct store_ops store_memory_ops = {.kick = mem_kick,
+						  .close = mem_close,
+						  .remembers = true};
 
 int store_memory_open(struct ev *ev, struct log *log, const char *where, struct store **out)
 {
@@ -357,6 +430,7 @@ int store_memory_open(struct ev *ev, struct log *log, const char *where, struct 
 	ev_random(ev, seed, sizeof seed);
 	map_init(&m->map, seed);
 	list_init(&m->ring);
+	list_init(&m->log);
 	m->task = (struct ev_task){.fn = mem_on_task, .arg = m};
 	*out = &m->store;
 	return 0;

@@ -262,7 +262,8 @@ static void redis_rewind(struct store_redis *r)
 /* All replies are here, and some say that nothing was done: have that put right and ask again. */
 static void redis_redo(struct store_redis *r)
 {
-	static const char *const scripts[] = {store_redis_script_write, store_redis_script_list};
+	static const char *const scripts[] = {store_redis_script_write, store_redis_script_list,
+					      store_redis_script_changes};
 	uint64_t now = ev_now_ms(r->store.ev);
 
 	if (r->redo == STORE_REDIS_MASTER) {
@@ -605,7 +606,9 @@ static void redis_close(struct store *s)
 	ev_free_later(s->ev, r);
 }
 
-static const struct store_ops store_redis_ops = {.kick = redis_kick, .close = redis_close};
+static const struct store_ops store_redis_ops = {.kick = redis_kick,
+						 .close = redis_close,
+						 .remembers = true};
 
 /* Returns 0, or an ERR_* and the reason, about a name that may be shown. */
 static int redis_start(struct ev *ev, struct log *log, const char *shown, struct store_redis *r,

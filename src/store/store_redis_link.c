@@ -45,6 +45,7 @@ enum link_step {
 	STEP_HEAD,
 	STEP_LOAD_WRITE,
 	STEP_LOAD_LIST,
+	STEP_LOAD_CHANGES,
 	N_STEPS,
 	STEP_KILL = N_STEPS, /* alone, when the others are done */
 	STEP_MASTER,	     /* asked of a Sentinel */
@@ -197,10 +198,12 @@ static int link_greet(struct store_redis_link *l)
 	    (e = LINK_SAY(l, STEP_CONFIG, STR("CONFIG"), STR("GET"), STR("maxmemory*"))) != 0 ||
 	    (e = LINK_SAY(l, STEP_HEAD, STR("GET"), STR(STORE_REDIS_HEAD))) != 0 ||
 	    (e = LINK_SAY(l, STEP_LOAD_WRITE, STR("SCRIPT"), STR("LOAD"),
-			  str_of(store_redis_script_write))) != 0)
+			  str_of(store_redis_script_write))) != 0 ||
+	    (e = LINK_SAY(l, STEP_LOAD_LIST, STR("SCRIPT"), STR("LOAD"),
+			  str_of(store_redis_script_list))) != 0)
 		return e;
-	return LINK_SAY(l, STEP_LOAD_LIST, STR("SCRIPT"), STR("LOAD"),
-			str_of(store_redis_script_list));
+	return LINK_SAY(l, STEP_LOAD_CHANGES, STR("SCRIPT"), STR("LOAD"),
+			str_of(store_redis_script_changes));
 }
 
 static int link_greet_sentinel(struct store_redis_link *l)
@@ -367,6 +370,7 @@ static int link_judge(struct store_redis_link *l, enum link_step step, const red
 	case STEP_HEAD: return link_read_head(r, why);
 	case STEP_LOAD_WRITE: return link_read_sha(r, l->peer.write_sha, why);
 	case STEP_LOAD_LIST: return link_read_sha(r, l->peer.list_sha, why);
+	case STEP_LOAD_CHANGES: return link_read_sha(r, l->peer.changes_sha, why);
 	default: break;
 	}
 	return 0;
@@ -449,7 +453,7 @@ static void link_on_master(struct store_redis_link *l, const redisReply *r)
 
 static void link_on_step(struct store_redis_link *l, enum link_step step, const redisReply *r)
 {
-	enum link_step last = l->n_channels > 0 ? STEP_NAME : STEP_LOAD_LIST;
+	enum link_step last = l->n_channels > 0 ? STEP_NAME : STEP_LOAD_CHANGES;
 	const char *why = NULL;
 	int e = link_judge(l, step, r, &why);
 

@@ -91,6 +91,22 @@ static int resp_list(struct buf *out, const struct store_req *req,
 	return store_redis_resp_words(out, words, ARRAY_LEN(words));
 }
 
+static int resp_changes(struct buf *out, const struct store_req *req,
+			const struct store_redis_peer *peer)
+{
+	struct resp_number after, limit;
+	struct str words[] = {
+		STR("EVALSHA"),
+		str_of(peer->changes_sha),
+		STR("1"),
+		STR(STORE_REDIS_KEYS "log"),
+		resp_number(&after, req->after),
+		resp_number(&limit, req->limit),
+	};
+
+	return store_redis_resp_words(out, words, ARRAY_LEN(words));
+}
+
 static int resp_write(struct buf *out, const struct store_req *req,
 		      const struct store_redis_peer *peer, int64_t now_ms)
 {
@@ -157,6 +173,7 @@ int store_redis_resp_request(struct buf *out, const struct store_req *req,
 	switch (req->verb) {
 	case STORE_GET: return resp_get(out, &req->writes[0].rec);
 	case STORE_LIST: return resp_list(out, req, peer, now_ms);
+	case STORE_CHANGES: return resp_changes(out, req, peer);
 	case STORE_WRITE: break;
 	}
 	return resp_write(out, req, peer, now_ms);
@@ -281,6 +298,50 @@ static int resp_answer_list(struct store_req *req, const struct redisReply *repl
 	return e == 0 && req->answer.more && req->answer.n == 0 ? ERR_IO : e;
 }
 
+/* "NUMBER KIND/KEY", copied into the next record. */
+static int resp_take_note(struct store_req *req, struct str note)
+{
+	struct store_record *rec = &req->recs[req->answer.n];
+	struct str name = note, number;
+	size_t slash;
+	char *copy;
+
+	if (!str_next(&name, ' ', &number) || name.p == NULL ||
+	    num_parse(number, UINT64_MAX, &rec->version) != 0 || rec->version == 0)
+		return ERR_IO;
+	slash = str_find(name, '/');
+	if (slash < 1 || slash > STORE_KIND_MAX || name.len < slash + 2 ||
+	    name.len - slash - 1 > STORE_KEY_MAX)
+		return ERR_IO;
+	if ((copy = store_req_keep(req, name.len)) == NULL)
+		return ERR_NOMEM;
+	memcpy(copy, name.p, name.len);
+	rec->kind = (struct str){copy, slash};
+	rec->key = (struct str){copy + slash + 1, name.len - slash - 1};
+	req->answer.n++;
+	return 0;
+}
+
+static int resp_answer_changes(struct store_req *req, const struct redisReply *reply)
+{
+	int e = 0;
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
+	    reply->elements - 1 > req->limit || reply->element[0]->type != REDIS_REPLY_INTEGER)
+		return ERR_IO;
+	if (reply->element[0]->integer == 2)
+		return ERR_CONFLICT;
+	for (size_t i = 1; i < reply->elements && e == 0; i++) {
+		const struct redisReply *note = reply->element[i];
+
+		e = note->type != REDIS_REPLY_STRING
+			    ? ERR_IO
+			    : resp_take_note(req, (struct str){note->str, note->len});
+	}
+	req->answer.more = e == 0 && reply->element[0]->integer != 0;
+	return e == 0 && req->after == 0 && req->answer.n == 0 ? ERR_NOTFOUND : e;
+}
+
 static int resp_answer_write(struct store_req *req, const struct redisReply *reply)
 {
 	const struct redisReply *const *at;
@@ -313,6 +374,7 @@ void store_redis_resp_answer(struct store_req *req, const struct redisReply *rep
 	switch (req->verb) {
 	case STORE_GET: req->answer.e = resp_answer_get(req, reply, now_ms); break;
 	case STORE_LIST: req->answer.e = resp_answer_list(req, reply); break;
+	case STORE_CHANGES: req->answer.e = resp_answer_changes(req, reply); break;
 	case STORE_WRITE: req->answer.e = resp_answer_write(req, reply); break;
 	}
 }

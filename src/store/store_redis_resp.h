@@ -16,6 +16,7 @@ enum { STORE_REDIS_SHA = 40, STORE_REDIS_RUN_ID = 40 };
 struct store_redis_peer {
 	char write_sha[STORE_REDIS_SHA + 1]; /* of store_redis_script_write there */
 	char list_sha[STORE_REDIS_SHA + 1];
+	char changes_sha[STORE_REDIS_SHA + 1];
 	char run_id[STORE_REDIS_RUN_ID + 1]; /* "-" when it does not tell */
 };
 

@@ -12,9 +12,16 @@
  */
 #include "store/store_redis_script.h"
 
-/* keep(a, version): do the line of a batch that begins at ARGV[a]; of a put with this version. */
+#include "store/store.h"
+
+/* A number of ours as text. */
+#define SCRIPT_TEXT(n)	  SCRIPT_TEXT_OF(n)
+#define SCRIPT_TEXT_OF(n) #n
+
+/* keep(a, version, n): do the line of a batch that begins at ARGV[a]; of a put with this version.
+ * n: its number in the log; nil: it is not told there. */
 #define SCRIPT_KEEP                                                            \
-	"local function keep(a, version)\n"                                    \
+	"local function keep(a, version, n)\n"                                 \
 	"  local kind, key, expires = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]\n" \
 	"  local id = kind .. '/' .. key\n"                                    \
 	"  if ARGV[a] == 'p' then\n"                                           \
@@ -30,6 +37,7 @@
 	"  else\n"                                                             \
 	"    redis.call('ZREM', P .. 'expires', id)\n"                         \
 	"  end\n"                                                              \
+	"  if n then redis.call('ZADD', P .. 'log', n, n .. ' ' .. id) end\n"  \
 	"end\n"
 
 const char store_redis_script_write[] =
@@ -45,7 +53,7 @@ const char store_redis_script_write[] =
 	"end\n"
 	"local from = was and string.match(was, '(%d+)$')\n"
 	"local jumped = from and tonumber(from) ~= last\n"
-	"local seen, out, puts = {}, {0}, false\n"
+	"local seen, out, puts, numbers = {}, {0}, false, {}\n"
 	"for a = 3, #ARGV, 6 do\n"
 	"  local id = ARGV[a + 1] .. '/' .. ARGV[a + 2]\n"
 	"  local is = seen[id]\n"
@@ -59,8 +67,10 @@ const char store_redis_script_write[] =
 	"    end\n"
 	"  end\n"
 	"  if ARGV[a + 3] ~= 'any' and ARGV[a + 3] ~= is then return {1, (a - 3) / 6} end\n"
+	"  last = last + 1\n"
+	"  numbers[#out] = text(last)\n"
 	"  if ARGV[a] == 'p' then\n"
-	"    last, puts = last + 1, true\n"
+	"    puts = true\n"
 	"    seen[id] = over(ARGV[a + 4]) and '0' or text(last)\n"
 	"    out[#out + 1] = last\n"
 	"  else\n"
@@ -78,26 +88,33 @@ const char store_redis_script_write[] =
 	"    redis.call('ZREM', P .. 'expires', id)\n"
 	"  end\n"
 	"end\n"
-	"local first\n"
-	"if puts then\n"
-	"  first = redis.pcall('SET', KEYS[1], '1 ' .. run .. ' ' .. text(last))\n"
-	"else\n"
-	"  first = redis.pcall('DEL', P .. 'r:' .. ARGV[4] .. '/' .. ARGV[5])\n"
+	"local logs, first = true, redis.pcall('SET', KEYS[1], '1 ' .. run .. ' ' .. text(last))\n"
+	/* what makes room must always do: nobody is told of it then, and everybody of that */
+	"if not puts and type(first) == 'table' and first.err and\n"
+	"   string.find(first.err, 'OOM', 1, true) then\n"
+	"  logs, first = false, redis.pcall('DEL', P .. 'r:' .. ARGV[4] .. '/' .. ARGV[5])\n"
 	"end\n"
 	"if type(first) == 'table' and first.err then\n"
 	"  if string.find(first.err, 'OOM', 1, true) then sweep(64) end\n"
 	"  return first\n"
 	"end\n"
-	"if puts and jumped then\n"
+	"if logs and jumped then\n"
 	"  redis.call('LPUSH', P .. 'breaks', from .. ' ' .. text(tonumber(from) + 1000000))\n"
 	"  redis.call('LTRIM', P .. 'breaks', 0, 15)\n"
 	"end\n"
 	"for a = 3, #ARGV, 6 do\n"
-	"  keep(a, text(out[(a - 3) / 6 + 2]))\n"
+	"  local i = (a - 3) / 6 + 1\n"
+	"  keep(a, text(out[i + 1]), logs and numbers[i])\n"
 	"end\n"
-	/* more than the batch can have added */
-	"sweep(16 + (#ARGV - 2) / 3)\n"
-	"return out\n";
+	"if logs then\n"
+	"  redis.call('ZREMRANGEBYRANK', P .. 'log', 0, -1 - " SCRIPT_TEXT(
+		STORE_LOG_MAX) ")\n"
+			       "else\n"
+			       "  redis.call('DEL', P .. 'log')\n"
+			       "end\n"
+			       /* more than the batch can have added */
+			       "sweep(16 + (#ARGV - 2) / 3)\n"
+			       "return out\n";
 
 const char store_redis_script_redo[] =
 	"local P, run = '" STORE_REDIS_KEYS "', ARGV[1]\n" SCRIPT_KEEP
@@ -144,7 +161,19 @@ const char store_redis_script_redo[] =
 	"for _, a in ipairs(todo) do\n"
 	"  keep(a, ARGV[a + 3])\n"
 	"end\n"
+	"redis.call('DEL', P .. 'log')\n" /* it does not tell of these */
 	"return 1\n";
+
+const char store_redis_script_changes[] =
+	"local after, limit = ARGV[1], tonumber(ARGV[2])\n"
+	"if after == '0' then return {0, redis.call('ZREVRANGE', KEYS[1], 0, 0)[1]} end\n"
+	"if redis.call('ZCOUNT', KEYS[1], after, after) == 0 then return {2} end\n"
+	"local out = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. after, '+inf',\n"
+	"                       'LIMIT', 0, limit + 1)\n"
+	"local more = #out > limit and 1 or 0\n"
+	"out[limit + 1] = nil\n"
+	"table.insert(out, 1, more)\n"
+	"return out\n";
 
 const char store_redis_script_list[] =
 	"local P, now, kind, after = '" STORE_REDIS_KEYS "', tonumber(ARGV[1]), ARGV[2], ARGV[3]\n"

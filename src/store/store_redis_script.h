@@ -7,12 +7,15 @@
  * one script may touch them all. Kinds have no slash, so KIND/KEY is unambiguous.
  *
  *   karez:{store}:head          "SCHEMA RUN LAST": version of this layout; run id of the Redis that
- *                               wrote last; the version given last
+ *                               wrote last; the version, or number in the log, given last
  *   karez:{store}:r:KIND/KEY    "VERSION EXPIRES_MS VALUE"
  *   karez:{store}:i:KIND        sorted set of KEY, all with score 0: byte order
  *   karez:{store}:expires       sorted set of KIND/KEY by EXPIRES_MS, those that have one
  *   karez:{store}:breaks        list of "FROM TO", the newest first: a Redis that took over jumped
  *                               over these versions; whoever was given one of them lost his write
+ *   karez:{store}:log           sorted set of "NUMBER KIND/KEY" by NUMBER: the lines of batches
+ * that were done last, at most STORE_LOG_MAX; numbers are taken from the versions. Deleted where
+ * one could not be told of
  *
  * Expiry is judged by the clock of whoever asks, as in the other stores, and not by Redis's PX: a
  * record that Redis removed by itself would stay in the index, a get needs no script this way, and
@@ -57,6 +60,12 @@ extern const char store_redis_script_redo[];
  * Returns {1 if more follow else 0, key, record, key, record ...}.
  */
 extern const char store_redis_script_list[];
+
+/*
+ * What was done lately: see store_changes(). KEYS: log. ARGV: number to begin after or 0, limit.
+ * Returns {1 if more follow else 0, "NUMBER KIND/KEY", ...}, or {2}: that number is not there.
+ */
+extern const char store_redis_script_changes[];
 
 /*
  * A node's beat, a look at the others, a node's end. KEYS: nodes, its node:ID. ARGV: "beat", "look"

@@ -84,6 +84,7 @@ static size_t store_thread_cost(const struct store_req *req)
 	switch (req->verb) {
 	case STORE_GET: return STORE_VALUE_MAX;
 	case STORE_LIST: return STORE_PAGE_BYTES_MAX + STORE_VALUE_MAX;
+	case STORE_CHANGES: /* it does not remember */
 	case STORE_WRITE: break;
 	}
 	return req->bytes;

@@ -77,6 +77,22 @@ def test_two_servers_share_one_redis(world, target):
     world.agent(two, target.port, "--name", "mine", "--token-file", str(file), config="three")
 
 
+def test_what_one_server_writes_the_other_hears_of(world, target):
+    """They know nothing of each other: the store tells."""
+    redis = Redis(world)
+    one, two = world.server(store=redis.where), world.server(store=redis.where)
+    anna = one.account("Anna")
+    agent = world.agent(one, target.port, "--name", "demo", env={"KAREZ_TOKEN": anna.credential})
+    api = two.api(anna.credential)
+    took = []
+    for deny, status in ((["127.0.0.0/8"], 403), ([], 200)) * 3:
+        api.patch("/v1/tunnels/demo", {"visitors": {"deny": deny}}).want(200)
+        begun = time.monotonic()
+        wait_until(lambda: fetch(one.port, agent.host).status == status, 12, f"it says {status}")
+        took.append(time.monotonic() - begun)
+    assert max(took) < 4 * PATIENCE, took
+
+
 def refused(world, server, target, name):
     """A new agent is told that it may try again later, and that soon enough."""
     start = time.monotonic()

@@ -317,6 +317,114 @@ static void test_known_no_more(void **state)
 	known_is(t, "k", "v");
 }
 
+/* ---- what was written lately ---- */
+
+/* Ask; fail unless the answer is e and these names: "t/a t/b ". Returns the number of the last. */
+static uint64_t changes(struct store_rig *t, uint64_t after, int e, const char *want)
+{
+	struct store_told *told = store_rig_ask(t);
+	uint64_t last = after;
+	char is[256] = "";
+
+	assert_int_equal(store_changes(t->store, after, store_rig_on_answer, told), 0);
+	store_rig_wait(t);
+	assert_int_equal(told->answer.e, e);
+	for (size_t i = 0; i < told->answer.n; i++) {
+		size_t len = strlen(is);
+
+		assert_true(told->recs[i].version > last);
+		last = told->recs[i].version;
+		str_printf(is + len, sizeof is - len, STR_FMT "/" STR_FMT " ",
+			   STR_ARG(told->recs[i].kind), STR_ARG(told->recs[i].key));
+	}
+	assert_string_equal(is, want);
+	assert_false(told->answer.more);
+	return last;
+}
+
+/* Does this kind remember at all? */
+static bool remembers(struct store_rig *t)
+{
+	int e = store_changes(t->store, 0, store_rig_on_answer, store_rig_ask(t));
+
+	if (e == 0) {
+		store_rig_wait(t);
+		return true;
+	}
+	assert_int_equal(e, ERR_UNSUPPORTED);
+	assert_int_equal(strncmp(t->where, "sqlite:", 7), 0);
+	t->n_asked--; /* nobody answers that */
+	return false;
+}
+
+static void test_changes_in_order(void **state)
+{
+	struct store_rig *t = *state;
+	const struct store_write both[] = {
+		{STORE_PUT, store_rig_rec("t", "b", "1"), 0},
+		{STORE_DROP, store_rig_rec("t", "a", ""), STORE_ANY},
+	};
+	const struct store_write neither[] = {
+		{STORE_PUT, store_rig_rec("t", "c", "1"), 0},
+		{STORE_PUT, store_rig_rec("t", "b", "2"), 0},
+	};
+	uint64_t first, last;
+
+	if (!remembers(t))
+		return;
+	changes(t, 0, ERR_NOTFOUND, "");
+	store_rig_put(t, store_rig_rec("t", "a", "1"), 0);
+	first = changes(t, 0, 0, "t/a ");
+	changes(t, first, 0, "");
+	assert_int_equal(store_rig_batch(t, both, 2)->answer.e, 0);
+	store_rig_put(t, store_rig_rec("t", "a", "2"), 0);
+	assert_int_equal(store_rig_batch(t, neither, 2)->answer.e, ERR_CONFLICT);
+	store_rig_drop(t, "t", "b", STORE_ANY);
+	store_rig_drop(t, "t", "nothing/there at all", STORE_ANY);
+	last = changes(t, first, 0, "t/b t/a t/a t/b t/nothing/there at all ");
+	assert_int_equal(changes(t, 0, 0, "t/nothing/there at all "), last);
+	changes(t, last, 0, "");
+	changes(t, last + 1, ERR_CONFLICT, "");
+	changes(t, first, 0, "t/b t/a t/a t/b t/nothing/there at all ");
+}
+
+/* A page at a time; who has read too little, or too long ago, is told that. */
+static void test_changes_are_bounded(void **state)
+{
+	struct store_rig *t = *state;
+	static struct store_write lines[STORE_BATCH_MAX];
+	static char keys[STORE_BATCH_MAX][8];
+	struct store_told *told;
+	uint64_t first, last;
+
+	if (!remembers(t))
+		return;
+	for (size_t i = 0; i < STORE_BATCH_MAX; i++) {
+		str_printf(keys[i], sizeof keys[i], "%zu", i);
+		lines[i] = (struct store_write){STORE_DROP, store_rig_rec("t", keys[i], ""),
+						STORE_ANY};
+	}
+	store_rig_put(t, store_rig_rec("t", "a", "1"), 0);
+	first = last = changes(t, 0, 0, "t/a ");
+	assert_int_equal(store_rig_batch(t, lines, 2 * STORE_PAGE_MAX)->answer.e, 0);
+	for (size_t page = 0; page < 2; page++) {
+		told = store_rig_ask(t);
+		assert_int_equal(store_changes(t->store, last, store_rig_on_answer, told), 0);
+		store_rig_wait(t);
+		assert_int_equal(told->answer.e, 0);
+		assert_int_equal(told->answer.n, STORE_PAGE_MAX);
+		assert_int_equal(told->answer.more, page == 0);
+		assert_true(str_eq(told->recs[0].key, str_of(keys[page * STORE_PAGE_MAX])));
+		last = told->recs[STORE_PAGE_MAX - 1].version;
+	}
+	changes(t, last, 0, "");
+	assert_int_equal(store_rig_batch(t, lines, STORE_LOG_MAX - 1)->answer.e, 0);
+	changes(t, first, ERR_CONFLICT, "");
+	store_rig_put(t, store_rig_rec("t", "b", "1"), 0);
+	changes(t, last, ERR_CONFLICT, ""); /* just now it would have been there */
+	changes(t, changes(t, 0, 0, "t/b "), 0, "");
+}
+
 int store_suite_calls(const struct store_maker *maker)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +439,8 @@ int store_suite_calls(const struct store_maker *maker)
 		STORE_RIG_TEST(maker, test_known_after_reading),
 		STORE_RIG_TEST(maker, test_known_never_misses_a_write),
 		STORE_RIG_TEST(maker, test_known_no_more),
+		STORE_RIG_TEST(maker, test_changes_in_order),
+		STORE_RIG_TEST(maker, test_changes_are_bounded),
 	};
 
 	return cmocka_run_group_tests_name("calls", tests, NULL, NULL);

@@ -101,7 +101,7 @@ void core_rig_new(struct core_rig *r, bool allow_registration)
 	r->log = (struct log){.level = LOG_DEBUG, .write = core_rig_on_line, .arg = r};
 	assert_int_equal(store_open(r->ev, &r->log, "memory:", &r->store, &why), 0);
 	r->real = r->store->ops;
-	r->ops = (struct store_ops){core_rig_kick, core_rig_close_store};
+	r->ops = (struct store_ops){core_rig_kick, core_rig_close_store, false};
 	r->store->ops = &r->ops;
 	r->fail = (struct ev_task){.fn = core_rig_on_fail, .arg = r};
 	list_init(&r->failing);

@@ -15,7 +15,8 @@ struct core_rig {
 	struct core *core;
 	struct core_opt opt;
 	const struct store_ops *real;
-	struct store_ops ops; /* ours, in front of the real ones */
+	struct store_ops ops; /* ours, in front of the real ones; what was written lately it does
+			       * not tell unless a test says ops.remembers */
 	int (*judge)(struct core_rig *r, const struct store_req *req);
 	int judge_e;	     /* for a judge's use */
 	unsigned n_asked;    /* requests since somebody set it to 0 */

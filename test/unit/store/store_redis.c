@@ -139,7 +139,7 @@ static void test_sweep(void **state)
 		assert_int_equal(store_rig_put(t, rec, 0)->answer.e, 0);
 	}
 	store_server_say(&server, t->where, "DBSIZE", n, sizeof n);
-	assert_string_equal(n, "32"); /* 30 records, one index, the head */
+	assert_string_equal(n, "33"); /* 30 records, one index, the head, the log */
 	store_server_say(&server, t->where, "ZCARD karez:{store}:i:x", n, sizeof n);
 	assert_string_equal(n, "30");
 	store_server_say(&server, t->where, "EXISTS karez:{store}:expires", n, sizeof n);
@@ -152,8 +152,15 @@ static void test_memory_full(void **state)
 {
 	struct store_rig *t = *state;
 	struct store_record rec = store_rig_rec("m", "over", "v");
+	struct store_told *told;
+	uint64_t number;
 
 	store_rig_put(t, store_rig_rec("m", "k", "v"), 0);
+	told = store_rig_ask(t);
+	assert_int_equal(store_changes(t->store, 0, store_rig_on_answer, told), 0);
+	store_rig_wait(t);
+	assert_int_equal(told->answer.n, 1);
+	number = told->recs[0].version;
 	rec.expires_ms = ev_wall_ms(t->ev) + 1;
 	store_rig_put(t, rec, 0);
 	run_for(t, 5);
@@ -165,6 +172,11 @@ static void test_memory_full(void **state)
 	store_rig_expect(t, "m", "k", "v");
 	assert_int_equal(store_rig_drop(t, "m", "k", STORE_ANY)->answer.e, 0);
 	assert_int_equal(store_rig_get(t, "m", "k")->answer.e, ERR_NOTFOUND);
+	/* there was no room to remember that, so nobody believes to know all */
+	told = store_rig_ask(t);
+	assert_int_equal(store_changes(t->store, number, store_rig_on_answer, told), 0);
+	store_rig_wait(t);
+	assert_int_equal(told->answer.e, ERR_CONFLICT);
 	say(t, "CONFIG SET maxmemory 0");
 	assert_int_equal(store_rig_put(t, store_rig_rec("m", "new", "v"), 0)->answer.e, 0);
 	assert_int_equal(store_rig_get(t, "m", "over")->answer.e, ERR_NOTFOUND);

@@ -24,8 +24,12 @@ struct asked {
 static void asked_init(struct asked *a, enum store_verb verb)
 {
 	memset(a, 0, sizeof *a);
-	a->req = (struct store_req){
-		.verb = verb, .limit = 3, .writes = a->writes, .n_writes = 1, .recs = a->recs};
+	a->req = (struct store_req){.verb = verb,
+				    .limit = 3,
+				    .after = 5,
+				    .writes = a->writes,
+				    .n_writes = 1,
+				    .recs = a->recs};
 	a->writes[0] =
 		(struct store_write){.op = STORE_PUT, .rec = {.kind = STR("t"), .key = STR("k")}};
 	if (verb == STORE_WRITE)
@@ -60,7 +64,7 @@ static redisReply *reply_read(const char *bytes, size_t len)
 
 static void test_commands(void **state)
 {
-	static const struct store_redis_peer peer = {"WWW", "LLL", "abc"};
+	static const struct store_redis_peer peer = {"WWW", "LLL", "CCC", "abc"};
 	static const char nul[] = "a\0\r\n";
 	const struct {
 		const char *why;
@@ -72,6 +76,9 @@ static void test_commands(void **state)
 		{"a page", STORE_LIST,
 		 STR("*9\r\n$7\r\nEVALSHA\r\n$3\r\nLLL\r\n$1\r\n1\r\n$17\r\nkarez:{store}:i:t\r\n"
 		     "$7\r\n1000000\r\n$1\r\nt\r\n$4\r\na\0\r\n\r\n$1\r\n3\r\n$7\r\n1048576\r\n")},
+		{"what was written", STORE_CHANGES,
+		 STR("*6\r\n$7\r\nEVALSHA\r\n$3\r\nCCC\r\n$1\r\n1\r\n$17\r\nkarez:{store}:log\r\n"
+		     "$1\r\n5\r\n$1\r\n3\r\n")},
 		{"a batch", STORE_WRITE,
 		 STR("*18\r\n$7\r\nEVALSHA\r\n$3\r\nWWW\r\n$1\r\n1\r\n$18\r\nkarez:{store}:head\r\n"
 		     "$7\r\n1000000\r\n$3\r\nabc\r\n"
@@ -133,6 +140,22 @@ static const struct {
 	 ERR_IO, 0},
 	{"lists in the list", STORE_LIST, STR("*3\r\n:0\r\n*0\r\n*0\r\n"), ERR_IO, 0},
 	{"a text that says how many", STORE_LIST, STR("*1\r\n$1\r\n0\r\n"), ERR_IO, 0},
+
+	{"nothing was written", STORE_CHANGES, STR("*1\r\n:0\r\n"), 0, 0},
+	{"two changes, and more", STORE_CHANGES,
+	 STR("*3\r\n:1\r\n$5\r\n7 t/k\r\n$7\r\n8 t/a/b\r\n"), 0, 2},
+	{"what was known is forgotten", STORE_CHANGES, STR("*1\r\n:2\r\n"), ERR_CONFLICT, 0},
+	{"a change without a number", STORE_CHANGES, STR("*2\r\n:0\r\n$3\r\nt/k\r\n"), ERR_IO, 0},
+	{"number 0", STORE_CHANGES, STR("*2\r\n:0\r\n$5\r\n0 t/k\r\n"), ERR_IO, 0},
+	{"a change without a key", STORE_CHANGES, STR("*2\r\n:0\r\n$4\r\n7 t/\r\n"), ERR_IO, 0},
+	{"a change without a kind", STORE_CHANGES, STR("*2\r\n:0\r\n$4\r\n7 /k\r\n"), ERR_IO, 0},
+	{"a change of a long kind", STORE_CHANGES,
+	 STR("*2\r\n:0\r\n$21\r\n7 abcdefghijklmnopq/k\r\n"), ERR_IO, 0},
+	{"a number for a change", STORE_CHANGES, STR("*2\r\n:0\r\n:7\r\n"), ERR_IO, 0},
+	{"more changes than asked for", STORE_CHANGES,
+	 STR("*5\r\n:0\r\n$5\r\n1 t/k\r\n$5\r\n2 t/k\r\n$5\r\n3 t/k\r\n$5\r\n4 t/k\r\n"), ERR_IO,
+	 0},
+	{"a status for changes", STORE_CHANGES, STR("+OK\r\n"), ERR_IO, 0},
 
 	{"both lines written", STORE_WRITE, STR("*3\r\n:0\r\n:8\r\n:0\r\n"), 0, 2},
 	{"the second line meets another", STORE_WRITE, STR("*2\r\n:1\r\n:1\r\n"), ERR_CONFLICT, 1},
