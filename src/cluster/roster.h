@@ -49,9 +49,9 @@ struct roster_owner {
 	void (*carries)(void *arg, const struct roster_node *n);
 	/* It is gone; afterwards its id is free again. */
 	void (*gone)(void *arg, const char *id);
-	/* It serves a tunnel so; entry NULL: not any more. Only between node() and gone(). */
-	void (*serves)(void *arg, const char *id, struct str tunnel,
-		       const struct node_entry *entry);
+	/* It serves a tunnel so; entry NULL: not any more. Only between node() and gone(). Returns
+	 * 0, or ERR_NOMEM: it is told again in a while. */
+	int (*serves)(void *arg, const char *id, struct str tunnel, const struct node_entry *entry);
 	/* It has another number of an account's sessions: see roster_held(). The same. */
 	void (*holds)(void *arg, const char *id, struct str account);
 	/* It has refused a session of this account, which has as many as it may. */

@@ -130,7 +130,7 @@ static void roster_copy_drop(struct roster_peer *p, struct roster_copy_item *it)
 	struct roster *r = p->r;
 
 	map_del(&p->copy.names, &it->by_name);
-	r->owner->serves(r->arg, p->said.id, it->by_name.key, NULL);
+	(void)!r->owner->serves(r->arg, p->said.id, it->by_name.key, NULL);
 	free(it);
 }
 
@@ -296,8 +296,10 @@ static int roster_copy_item(struct roster_peer *p, const struct node_message_ite
 		return p->copy.full ? 0 : ERR_NOMEM;
 	it->pass = p->copy.pass;
 	it->entry = hash;
-	r->owner->serves(r->arg, p->said.id, it->by_name.key, entry);
-	return 0;
+	if (r->owner->serves(r->arg, p->said.id, it->by_name.key, entry) == 0)
+		return 0;
+	roster_copy_drop(p, it); /* as if it had not been told */
+	return ERR_NOMEM;
 }
 
 void roster_copy_changes(struct roster_peer *p, const struct node_message *m)

@@ -38,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	out2 = must_calloc(1, cap);
 	n = fuzz_write(&m, out, cap);
 	CHECK(node_message_parse((struct str){out, n}, &again) == 0);
+	if (m.kind == NODE_MESSAGE_BEAT || m.kind == NODE_MESSAGE_WELCOME)
+		CHECK(again.n == m.n && again.n_accounts == m.n_accounts);
 	CHECK(again.kind == m.kind && again.epoch == m.epoch && again.count == m.count);
 	CHECK(fuzz_write(&again, out2, cap) == n && memcmp(out, out2, n) == 0);
 	free(out);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
+
 const uint8_t rig_key[ROSTER_KEY_LEN] = {1, 2, 3, 4};
 
 /* The process that has this id now, or had it last. */
@@ -56,8 +58,8 @@ static void rig_on_gone(void *arg, const char *id)
 	n->n_gone++;
 }
 
-static void rig_on_serves(void *arg, const char *id, struct str tunnel,
-			  const struct node_entry *entry)
+static int rig_on_serves(void *arg, const char *id, struct str tunnel,
+			 const struct node_entry *entry)
 {
 	struct rig_node *n = arg;
 	struct rig_node *other = rig_by_id(n->rig, id);
@@ -70,10 +72,21 @@ static void rig_on_serves(void *arg, const char *id, struct str tunnel,
 		t = t * 10 + (size_t)(tunnel.p[i] - '0');
 	assert_true(t < n->rig->n_tunnels);
 	heard = &n->heard[other->number][t];
+	if (entry != NULL && n->n_short > 0) {
+		n->n_short--;
+		n->short_of = true;
+		return ERR_NOMEM;
+	}
+	if (entry == NULL && n->short_of) { /* what could not be kept is not there any more */
+		n->short_of = false;
+		*heard = 0;
+		return 0;
+	}
 	/* nothing old comes back, nothing is told twice */
 	assert_true(value == 0 ? *heard != 0 : value > *heard);
 	*heard = value;
 	n->n_serves++;
+	return 0;
 }
 
 /* What one node says of an account; 0: nothing. */

@@ -31,6 +31,8 @@ struct rig_node {
 	struct roster_node said[RIG_NODES_MAX];
 	uint64_t *heard[RIG_NODES_MAX]; /* [rig->n_tunnels], as serves; NULL: nothing ever */
 	uint32_t held[RIG_NODES_MAX][RIG_ACCOUNTS]; /* as holds */
+	unsigned n_short; /* so many entries that come next find no memory */
+	bool short_of;	  /* one has just */
 	unsigned n_node, n_gone, n_serves, n_holds, n_rooms, n_wrote, n_orders;
 	struct core_order order; /* the last one */
 	char wrote[64];		 /* key of the last one */
