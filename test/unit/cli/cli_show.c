@@ -62,6 +62,45 @@ static void test_lists(void **state)
 		   "[{\"a\":\"\\u009b\xc3\xa4\"},{\"b\":-1.5}]\n");
 }
 
+/* All nodes were asked: who they are is shown where there are several, and who has not answered. */
+static void test_asked(void **state)
+{
+	static const struct cli_field columns[] = {{"AGENT", "id", CLI_PLAIN, NULL},
+						   {"NODES", "nodes", CLI_LIST, NULL}};
+	static const struct cli_fields fields = {columns, ARRAY_LEN(columns), "None"};
+	static const struct {
+		const char *why, *answer, *out, *err;
+		int want;
+	} cases[] = {
+		{"one node", "{\"agents\":[{\"id\":\"a\"}]}", "AGENT\na\n", "", 0},
+		{"two, and one of the agents has gone",
+		 "{\"agents\":[{\"id\":\"a\"},{\"id\":\"b\",\"nodes\":[\"x\",\"y\"]}]}",
+		 "AGENT  NODES\na\nb      x, y\n", "", 0},
+		{"nobody, as far as is known", "{\"agents\":[],\"missing\":[\"x\",\"y\"]}",
+		 "None\n",
+		 "karez: node x did not answer: agents that are only there are not shown\n"
+		 "karez: node y did not answer: agents that are only there are not shown\n",
+		 0},
+		{"no such list", "{\"missing\":[\"x\"]}", "",
+		 "karez: the server does not answer with a list of agents\n", ERR_DENIED},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct json *j = parse(cases[i].answer);
+		struct cli_rig r;
+
+		print_message("%s\n", cases[i].why);
+		cli_rig_start(&r, plain);
+		str_printf(r.cli.server_text, sizeof r.cli.server_text, "the server");
+		assert_int_equal(cli_show_asked(&r.cli, j, "agents", &fields), cases[i].want);
+		cli_rig_said(&r);
+		assert_string_equal(r.out, cases[i].out);
+		assert_string_equal(r.err, cases[i].err);
+		cli_rig_end(&r);
+		json_free(j);
+	}
+}
+
 static void test_items(void **state)
 {
 	check_item(&cli_fields_account,
@@ -117,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_asked),
 		cmocka_unit_test(test_items),
 		cmocka_unit_test(test_long),
 	};

@@ -12,63 +12,72 @@
 #include "core/ask.h"
 #include "proto/json.h"
 
-/* Write and read; the caller frees *out. */
+/* Write, read, and write again; the caller frees *out. */
 static void again(const struct ask_rows *in, struct ask_rows *out)
 {
-	struct buf text = {0};
+	struct buf text = {0}, second = {0};
 
 	assert_int_equal(ask_text_write(in, &text), 0);
 	assert_int_equal(ask_text_read(buf_str(&text), in->what, out), 0);
 	assert_int_equal(out->n, in->n);
 	assert_int_equal(out->total, in->total);
 	assert_int_equal(out->more, in->more);
-	assert_memory_equal(out->v, in->v, in->n * ask_rows_size(in->what));
+	assert_int_equal(ask_text_write(out, &second), 0);
+	assert_true(str_eq(buf_str(&text), buf_str(&second)));
 	buf_free(&text);
+	buf_free(&second);
 }
+
+/* Static, so that what stands between their members is 0, as in what is read. */
+static struct core_session_info sessions[] = {
+	{.number = (1ULL << 53) - 1,
+	 .kind = CORE_SESSION_SSH,
+	 .account = "abc",
+	 .agent = "laptop",
+	 .carrier = 3,
+	 .epoch = JSON_NUMBER_MAX,
+	 .peer = {"2001:db8::1", 65535},
+	 .since_ms = 1700000000000,
+	 .rtt_us = 99,
+	 .n_streams = 4,
+	 .draining = true,
+	 .late = true,
+	 .down = true,
+	 .priority = UINT32_MAX},
+	{.number = 1},
+};
+static struct core_visitor_info visitors[] = {
+	{.ingress = VISIT_UDP,
+	 .host = "demo.localhost:80",
+	 .peer = {"192.0.2.1", 1},
+	 .since_ms = 5},
+	{.ingress = VISIT_HTTP},
+};
+static struct core_agent_there agents[] = {
+	{.info = {.account = "abc",
+		  .id = "laptop",
+		  .n_sessions = 2,
+		  .since_ms = 9,
+		  .was_there = true}},
+	{.info = {.id = "x"}},
+};
 
 static void test_there_and_back(void **state)
 {
-	static struct core_session_info sessions[2];
-	static struct core_visitor_info visitors[2];
-	static struct core_agent_there agents[2];
-	struct ask_rows in, out;
+	const struct ask_rows cases[] = {
+		{ASK_SESSIONS, sessions, 2, 2, false},
+		{ASK_VISITORS, visitors, 2, 700, true},
+		{ASK_AGENTS, agents, 2, 2, false},
+	};
 
-	sessions[0] = (struct core_session_info){.number = (1ULL << 53) - 1,
-						 .kind = CORE_SESSION_SSH,
-						 .account = "abc",
-						 .agent = "laptop",
-						 .carrier = 3,
-						 .epoch = JSON_NUMBER_MAX,
-						 .peer = {"2001:db8::1", 65535},
-						 .since_ms = 1700000000000,
-						 .rtt_us = 99,
-						 .n_streams = 4,
-						 .draining = true,
-						 .late = true,
-						 .down = true,
-						 .priority = UINT32_MAX};
-	sessions[1] = (struct core_session_info){.number = 1};
-	in = (struct ask_rows){ASK_SESSIONS, sessions, 2, 2, false};
-	again(&in, &out);
-	ask_rows_free(&out);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct ask_rows *in = &cases[i];
+		struct ask_rows out;
 
-	visitors[0] = (struct core_visitor_info){.ingress = VISIT_UDP,
-						 .host = "demo.localhost:80",
-						 .peer = {"192.0.2.1", 1},
-						 .since_ms = 5};
-	in = (struct ask_rows){ASK_VISITORS, visitors, 2, 700, true};
-	again(&in, &out);
-	ask_rows_free(&out);
-
-	agents[0].info = (struct core_agent_info){.account = "abc",
-						  .id = "laptop",
-						  .n_sessions = 2,
-						  .since_ms = 9,
-						  .was_there = true};
-	agents[1].info = (struct core_agent_info){.id = "x"};
-	in = (struct ask_rows){ASK_AGENTS, agents, 2, 2, false};
-	again(&in, &out);
-	ask_rows_free(&out);
+		again(in, &out);
+		assert_memory_equal(out.v, in->v, in->n * ask_rows_size(in->what));
+		ask_rows_free(&out);
+	}
 }
 
 /* The longest that there can be fit an answer. */
