@@ -6,6 +6,7 @@
 
 #include "agent/agent_socket.h"
 #include "agent/site_net.h"
+#include "app/heap.h"
 #include "app/karez_options.h"
 #include "app/karez_say.h"
 #include "app/karez_service.h"
@@ -433,6 +434,7 @@ static int karez_run(struct karez *k)
 	int code = 1;
 
 	nofile_raise();
+	heap_keep();
 	karez_prepare(k);
 	if (ev_new(&k->ev) != 0) {
 		karez_say_problem(&k->say, "cannot start: no event loop");

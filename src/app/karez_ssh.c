@@ -8,6 +8,7 @@
 
 #include "agent/agent_socket.h"
 #include "agent/rforward.h"
+#include "app/heap.h"
 #include "app/karez_say.h"
 #include "app/karez_ssh_options.h"
 #include "app/nofile.h"
@@ -268,6 +269,7 @@ int karez_ssh_run(const struct karez_options *set)
 
 	k->set = set;
 	nofile_raise();
+	heap_keep();
 	if ((e = karez_ssh_start(k)) == 0)
 		ev_run(k->ev);
 	code = e == 0 ? k->code : e == ERR_INVAL ? 2 : 1;
