@@ -171,18 +171,19 @@ static void cluster_on_gone(void *arg, const char *id)
 	cluster_tell_changed(c);
 }
 
-static void cluster_on_serves(void *arg, const char *id, struct str tunnel,
-			      const struct node_entry *entry)
+static int cluster_on_serves(void *arg, const char *id, struct str tunnel,
+			     const struct node_entry *entry)
 {
 	struct cluster *c = arg;
 	struct cluster_peer *p = cluster_find(c, id);
 	int e;
 
 	if (p == NULL || p->core == NULL)
-		return;
+		return 0;
 	if ((e = core_peer_serves(p->core, tunnel, entry)) != 0)
 		log_error(c->opt.log, "event=not-known node=%s tunnel=" STR_FMT " code=%s", id,
 			  STR_ARG(tunnel), err_name(e));
+	return e == ERR_NOMEM ? e : 0;
 }
 
 static void cluster_on_holds(void *arg, const char *id, struct str account)
