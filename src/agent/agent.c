@@ -60,18 +60,23 @@ static void agent_leave_look(struct agent *a)
 
 void agent_leave(struct agent *a, const struct control_line *word)
 {
-	if (word->drain_ms == 0) {
+	uint64_t now = ev_now_ms(a->ev), drain_ms = word->drain_ms;
+
+	/* visits of a tunnel that went just before this one may have time, too */
+	if (targets_running(a->targets) > 0 && a->drains_until_ms > now + drain_ms)
+		drain_ms = a->drains_until_ms - now;
+	if (drain_ms == 0) {
 		agent_end(a, word->code, word->reason);
 		return;
 	}
-	log_info(a->opt.log, "event=leaving drain_ms=%u code=%s reason=\"%s\"",
-		 (unsigned)word->drain_ms, err_name(word->code), word->reason);
+	log_info(a->opt.log, "event=leaving drain_ms=%u code=%s reason=\"%s\"", (unsigned)drain_ms,
+		 err_name(word->code), word->reason);
 	a->leaving = true;
 	a->leave_code = word->code;
 	str_printf(a->leave_reason, sizeof a->leave_reason, "%s", word->reason);
 	for (unsigned i = 0; i < a->opt.n_sessions; i++)
 		uplink_rest(a->uplinks[i]);
-	ev_timer_set(a->ev, &a->deadline, (uint64_t)word->drain_ms + AGENT_LEAVE_MS);
+	ev_timer_set(a->ev, &a->deadline, drain_ms + AGENT_LEAVE_MS);
 }
 
 /* ---- memory ---- */

@@ -146,8 +146,9 @@ struct agent {
 	char offline_reason[SESSION_REASON_MAX + 1];
 	uint64_t retry_at_ms; /* 0: an attempt is under way */
 	bool stopping, ended;
-	bool leaving;	/* nothing is to be served any more, but visits run on */
-	int leave_code; /* why it is leaving */
+	bool leaving;		  /* nothing is to be served any more, but visits run on */
+	uint64_t drains_until_ms; /* until then visits of tunnels that were lost may run on */
+	int leave_code;		  /* why it is leaving */
 	char leave_reason[CONTROL_REASON_MAX];
 	bool mute; /* being freed: nobody listens */
 };

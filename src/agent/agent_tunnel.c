@@ -304,6 +304,8 @@ static void agent_tunnel_lose(struct agent_place *p, const struct control_line *
 
 	p->over = true;
 	p->drains = word->drain_ms > 0;
+	if (p->drains)
+		a->drains_until_ms = MAX(a->drains_until_ms, ev_now_ms(a->ev) + word->drain_ms);
 	agent_tunnel_set_why(p, word->code, word->reason);
 	for (unsigned i = 0; i < a->opt.n_sessions; i++)
 		agent_tunnel_set_attached(p, i, false);

@@ -15,6 +15,9 @@
 #define TAKEN                                                           \
 	"{\"op\":\"detached\",\"name\":\"8bv2\",\"code\":\"REPLACED\"," \
 	"\"reason\":\"\\\"8bv2\\\" has been given to other agents\",\"drain_ms\":20000}"
+#define OTHER_OFF                                                        \
+	"{\"op\":\"detached\",\"name\":\"other\",\"code\":\"DISABLED\"," \
+	"\"reason\":\"it is switched off\"}"
 #define DRAIN_MS 20000
 
 struct visitor {
@@ -255,6 +258,33 @@ static void test_one_of_two(void **state)
 	rig_close(&r);
 }
 
+/* The last one goes without time, yet visits of the one before have theirs. */
+static void test_both_of_two(void **state)
+{
+	struct visitor v;
+	struct rig r;
+
+	rig_open(&r);
+	r.tunnels[1] = r.tunnels[0];
+	r.tunnels[1].name = "other";
+	r.opt.n_tunnels = 2;
+	rig_start(&r);
+	visitor_come(&v, &r, 0);
+	rig_run(&r, 100);
+	take(&r, 0);
+	assert_int_equal(session_tell(fake_up(&r.fake, 0)->session, STR(OTHER_OFF)), 0);
+	rig_run(&r, DRAIN_MS / 2);
+	assert_int_equal(r.n_ended, 0);
+	visitor_is_served(&v, &r);
+	wire_close(v.wire, 0);
+	rig_run(&r, 100);
+	end(&r, 0, ERR_DISABLED);
+	end(&r, 1, ERR_DISABLED);
+	assert_int_equal(r.n_ended, 1);
+	assert_int_equal(r.ended_code, ERR_DISABLED);
+	rig_close(&r);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -264,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_how_it_ends),
 		cmocka_unit_test(test_who_waits_rests),
 		cmocka_unit_test(test_one_of_two),
+		cmocka_unit_test(test_both_of_two),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
