@@ -107,8 +107,11 @@ static int hop_wire_take_early(struct hop_wire *h, const struct iovec *iov, int 
 		size_t n = MIN(iov[i].iov_len, HOP_WIRE_EARLY_MAX - h->early.len);
 		int e = buf_add(&h->early, iov[i].iov_base, n, HOP_WIRE_EARLY_MAX);
 
-		if (e != 0)
+		if (e != 0) {
+			h->why = e;
+			hop_wire_update(h);
 			return e;
+		}
 		*taken += n;
 	}
 	return 0;

@@ -455,6 +455,11 @@ static bool exchange_run_up(struct exchange *x)
 		exchange_abort(x);
 		return false;
 	}
+	if (x->up.state == PUMP_FAILED &&
+	    x->up.e == ERR_NOMEM) { /* the stream knows nothing of it */
+		exchange_fail(x, ERR_NOMEM);
+		return false;
+	}
 	if (x->up.state == PUMP_FAILED && x->up.failed_src) {
 		exchange_fail(x, ERR_PROTO);
 		return false;

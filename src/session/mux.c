@@ -73,6 +73,12 @@ void mux_fail(struct mux *m, int why)
 	ev_task_run(m->session.ev, &m->teardown);
 }
 
+void mux_check(struct mux *m, int rv)
+{
+	if (rv == NGHTTP2_ERR_NOMEM)
+		mux_fail(m, ERR_NOMEM);
+}
+
 static void mux_on_teardown(void *arg)
 {
 	struct mux *m = arg;
@@ -159,7 +165,7 @@ static int mux_on_header(nghttp2_session *ng, const nghttp2_frame *frame, const 
 
 static void mux_refuse(struct mux *m, int32_t id, int why)
 {
-	(void)nghttp2_submit_rst_stream(m->ng, NGHTTP2_FLAG_NONE, id, mux_code_of_err(why));
+	mux_check(m, nghttp2_submit_rst_stream(m->ng, NGHTTP2_FLAG_NONE, id, mux_code_of_err(why)));
 }
 
 static void mux_on_lines_ended(void *arg, int why)
@@ -308,11 +314,11 @@ static int mux_on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uin
 	if (m->unread > MUX_WINDOW_TOTAL)
 		m->withheld += len;
 	else
-		(void)nghttp2_session_consume_connection(ng, len);
+		mux_check(m, nghttp2_session_consume_connection(ng, len));
 	mux_window_received(m, len);
 	session_count(&m->session, len);
 	if (s == NULL || s->closed)
-		(void)nghttp2_session_consume_stream(ng, id, len);
+		mux_check(m, nghttp2_session_consume_stream(ng, id, len));
 	else
 		mux_stream_on_data(s, (struct str){(const char *)data, len});
 	return 0;
@@ -510,9 +516,10 @@ static void mux_drain(struct session *session)
 	session->is_leaving = m->role == MUX_NODE;
 	session->is_draining = session->is_draining || m->role == MUX_AGENT;
 	if (m->role == MUX_AGENT) /* after any other GOAWAY nghttp2 passes over what comes still */
-		(void)nghttp2_submit_shutdown_notice(m->ng);
+		mux_check(m, nghttp2_submit_shutdown_notice(m->ng));
 	else
-		(void)nghttp2_submit_goaway(m->ng, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
+		mux_check(m, nghttp2_submit_goaway(m->ng, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR,
+						   NULL, 0));
 	mux_flush_soon(m);
 }
 

@@ -128,6 +128,9 @@ static inline struct mux *mux_of(struct session *s)
 
 /* mux.c */
 void mux_fail(struct mux *m, int why);
+/* nghttp2 returned this: without memory the peer would not hear what it was to hear, nor wait in
+ * vain only if the session ends. */
+void mux_check(struct mux *m, int rv);
 /* An error code of HTTP/2 to an ERR_*, and back. */
 int mux_err_of_code(uint32_t code);
 uint32_t mux_code_of_err(int why);

@@ -71,6 +71,14 @@ void mux_stream_update(struct mux_stream *s)
 		ev_task_run(s->wire.ev, &s->tell);
 }
 
+/* Memory is short: what is missing will never come. */
+static void stream_break(struct mux_stream *s, int why)
+{
+	if (s->why == 0)
+		s->why = why;
+	mux_stream_update(s);
+}
+
 static void stream_on_tell(void *arg)
 {
 	struct mux_stream *s = arg;
@@ -161,9 +169,8 @@ void mux_stream_on_data(struct mux_stream *s, struct str data)
 	}
 	if (data.len == 0)
 		return;
-	if (buf_add(&s->rx, data.p, data.len, SIZE_MAX) != 0) { /* the window is the cap */
-		s->why = ERR_NOMEM;
-		mux_stream_update(s);
+	if (mux_queue_add(&s->rx, data) != 0) { /* the window is the cap */
+		stream_break(s, ERR_NOMEM);
 		return;
 	}
 	m->unread += data.len;
@@ -193,10 +200,10 @@ static void stream_resume(struct mux_stream *s)
 	if (m->role == MUX_AGENT && !s->answered) {
 		s->answered = true;
 		if (nghttp2_submit_response(m->ng, s->id, &status, 1, &source) != 0)
-			s->why = ERR_NOMEM;
+			stream_break(s, ERR_NOMEM);
 	} else if (s->deferred) {
 		s->deferred = false;
-		(void)nghttp2_session_resume_data(m->ng, s->id);
+		mux_check(m, nghttp2_session_resume_data(m->ng, s->id));
 	}
 }
 
@@ -250,8 +257,10 @@ static int stream_write(struct wire *w, const struct iovec *iov, int n_iov, size
 		if (s->mux == NULL || s->gone || s->why != 0 || *taken == len)
 			return 0;
 	}
-	if ((e = stream_queue(s, iov, n_iov, *taken, taken)) != 0)
+	if ((e = stream_queue(s, iov, n_iov, *taken, taken)) != 0) {
+		stream_break(s, e);
 		return e;
+	}
 	if (s->tx.len > 0) {
 		stream_resume(s);
 		mux_flush_soon(m);
@@ -320,7 +329,7 @@ static void stream_release(struct mux_stream *s)
 
 static void stream_reset(struct mux_stream *s, uint32_t code)
 {
-	(void)nghttp2_submit_rst_stream(s->mux->ng, NGHTTP2_FLAG_NONE, s->id, code);
+	mux_check(s->mux, nghttp2_submit_rst_stream(s->mux->ng, NGHTTP2_FLAG_NONE, s->id, code));
 	mux_flush_soon(s->mux);
 }
 
@@ -337,6 +346,8 @@ static void stream_close(struct wire *w, int why)
 
 	if (why == 0 && s->mux != NULL && !s->gone && s->why == 0)
 		stream_shut(w);
+	if (why == 0)
+		why = s->why; /* not all of it will come: the peer must hear that */
 	s->closed = true;
 	s->wanted = 0;
 	list_del(&s->writer);

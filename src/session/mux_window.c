@@ -74,11 +74,11 @@ void mux_window_read(struct mux_stream *s, size_t len)
 	struct mux *m = s->mux;
 
 	if (m->withheld > 0 && m->unread < MUX_WINDOW_TOTAL / 2) {
-		(void)nghttp2_session_consume_connection(m->ng, (size_t)m->withheld);
+		mux_check(m, nghttp2_session_consume_connection(m->ng, (size_t)m->withheld));
 		m->withheld = 0;
 	}
 	if (!s->gone && !s->rx_eof) {
-		(void)nghttp2_session_consume_stream(m->ng, s->id, len);
+		mux_check(m, nghttp2_session_consume_stream(m->ng, s->id, len));
 		window_grow(s);
 	}
 	mux_flush_soon(m);

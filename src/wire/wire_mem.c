@@ -114,6 +114,19 @@ static void end_on_tell(void *arg)
 	end_update(m); /* level-triggered */
 }
 
+/* Memory is short: both ends are told, for later nothing might tell the other one. */
+static void end_break(struct wire_mem_end *m, int e)
+{
+	struct wire_mem_end *peer = end_peer(m);
+
+	if (m->why == 0)
+		m->why = e;
+	if (peer->why == 0)
+		peer->why = e;
+	end_update(m);
+	end_update(peer);
+}
+
 static int end_send(struct wire_mem_end *m, const struct iovec *iov, int n_iov,
 		    const struct parcel *kind)
 {
@@ -121,8 +134,10 @@ static int end_send(struct wire_mem_end *m, const struct iovec *iov, int n_iov,
 	size_t len = kind->len, at = 0;
 	struct parcel *p = malloc(sizeof *p + len);
 
-	if (p == NULL)
+	if (p == NULL) {
+		end_break(m, ERR_NOMEM);
 		return ERR_NOMEM;
+	}
 	*p = *kind;
 	p->link = (struct list){NULL, NULL};
 	p->due_ms = ev_now_ms(m->wire.ev) + m->pair->opt.delay_ms;
@@ -164,10 +179,10 @@ static void end_on_arrival(void *arg)
 		if (m->closed) {
 			end_refuse(m, p);
 		} else {
-			int e = buf_add(&m->rx, p->data, p->len, SIZE_MAX);
-
+			if (buf_add(&m->rx, p->data, p->len, SIZE_MAX) != 0)
+				end_break(m, ERR_NOMEM);
 			m->eof = m->eof || p->fin;
-			m->why = m->why != 0 ? m->why : e != 0 ? e : p->reset;
+			m->why = m->why != 0 ? m->why : p->reset;
 		}
 		free(p);
 	}
@@ -245,7 +260,7 @@ static void wire_mem_shut(struct wire *w)
 	struct wire_mem_end *m = end_of(w);
 
 	if (!m->shut && m->why == 0)
-		m->why = end_send(m, NULL, 0, &(struct parcel){.fin = true});
+		(void)!end_send(m, NULL, 0, &(struct parcel){.fin = true});
 	m->shut = true;
 }
 

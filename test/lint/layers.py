@@ -32,7 +32,7 @@ LIBRARIES = [
 # Headers that everybody may include: the C library's and the kernel's.
 SYSTEM = re.compile(
     r"^((sys|netinet|arpa|linux|net)/\w+|assert|ctype|dirent|errno|fcntl|fnmatch|getopt|glob|grp|inttypes|limits"
-    r"|ifaddrs|locale|math|netdb|poll|pthread|pwd|sched|setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio"
+    r"|ifaddrs|locale|malloc|math|netdb|poll|pthread|pwd|sched|setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio"
     r"|stdlib|string|strings|syslog|termios|threads|time|unistd|wait|wchar)\.h$")
 
 # Calls that belong to one room, and why.

@@ -29,7 +29,7 @@ struct lossy_bus {
 	struct lossy_net *net; /* borrowed: outlives us */
 	struct list link;
 	char id[NODE_ID_TEXT];
-	struct buf beat;  /* the last one, for who comes */
+	struct str beat;  /* owned: the last one, for who comes */
 	uint64_t beat_ms; /* 0: none yet */
 	bool silent, cut;
 	bool dead;  /* closed after it fell silent: its lease is left of it */
@@ -46,8 +46,23 @@ struct lossy_flight {
 	struct lossy_net *net;
 	struct ev_timer timer;
 	char from[NODE_ID_TEXT], to[NODE_ID_TEXT];
-	struct buf message; /* owned */
+	struct str message; /* owned */
 };
+
+static struct str lossy_copy(struct str message)
+{
+	char *copy = must_calloc(1, message.len + 1);
+
+	if (message.len > 0)
+		memcpy(copy, message.p, message.len);
+	return (struct str){copy, message.len};
+}
+
+static void lossy_drop(struct str *message)
+{
+	free((char *)(uintptr_t)message->p);
+	*message = (struct str){NULL, 0};
+}
 
 static struct lossy_bus *lossy_of(struct bus *b)
 {
@@ -98,7 +113,7 @@ static void lossy_flight_free(struct lossy_flight *f)
 {
 	ev_timer_stop(f->net->ev, &f->timer);
 	list_del(&f->link);
-	buf_free(&f->message);
+	lossy_drop(&f->message);
 	free(f);
 }
 
@@ -111,7 +126,7 @@ static void lossy_land(struct lossy_flight *f)
 		if (f->from[0] != '\0')
 			lossy_know(b, f->from);
 		n->counts.delivered++;
-		b->bus.owner->heard(b->bus.arg, buf_str(&f->message));
+		b->bus.owner->heard(b->bus.arg, f->message);
 	} else if (b != NULL && lossy_hears(b)) {
 		lossy_forget(b, f->from);
 	}
@@ -148,7 +163,7 @@ static void lossy_fly(struct lossy_net *n, const char *from, const char *to, str
 	f->net = n;
 	memcpy(f->from, from, strlen(from) + 1);
 	memcpy(f->to, to, NODE_ID_TEXT);
-	CHECK(buf_add(&f->message, message.p, message.len, BUS_MESSAGE_MAX) == 0);
+	f->message = lossy_copy(message);
 	f->timer = (struct ev_timer){.fn = lossy_on_land, .arg = f};
 	list_push(&n->flights, &f->link);
 	ev_timer_set(n->ev, &f->timer, ms);
@@ -204,8 +219,8 @@ static void lossy_beat(struct bus *bus, struct str message)
 {
 	struct lossy_bus *b = lossy_of(bus);
 
-	buf_free(&b->beat);
-	CHECK(buf_add(&b->beat, message.p, message.len, BUS_MESSAGE_MAX) == 0);
+	lossy_drop(&b->beat);
+	b->beat = lossy_copy(message);
 	if (b->net->away || b->cut || b->silent)
 		return;
 	b->beat_ms = ev_now_ms(b->net->ev);
@@ -216,7 +231,7 @@ static void lossy_bus_free(struct lossy_bus *b)
 {
 	list_del(&b->link);
 	ev_timer_stop(b->net->ev, &b->up);
-	buf_free(&b->beat);
+	lossy_drop(&b->beat);
 	free(b);
 }
 
@@ -258,7 +273,7 @@ static void lossy_on_up(void *arg)
 		struct lossy_bus *other = CONTAINER_OF(link, struct lossy_bus, link);
 
 		if (up && other != b && other->beat_ms != 0)
-			lossy_throw(n, other->id, b->id, buf_str(&other->beat));
+			lossy_throw(n, other->id, b->id, other->beat);
 	}
 }
 

@@ -65,7 +65,7 @@ struct wire *mem_hop_connect(struct mem_hop *m, struct ev *ev, const char *addr,
 
 	if (to == NULL)
 		return NULL;
-	CHECK((c = calloc(1, sizeof *c)) != NULL);
+	c = must_calloc(1, sizeof *c);
 	mem.gone = mem_conn_gone;
 	mem.arg = c;
 	CHECK(wire_mem_pair(ev, &mem, &c->a, &c->b) == 0);
@@ -104,9 +104,8 @@ static void mem_dial_on_timer(void *arg)
 static int mem_end_dial(struct hop_end *end, const struct hop_dial_opt *opt, struct hop_dial **out)
 {
 	struct mem_end *from = mem_end_of(end);
-	struct hop_dial *d = calloc(1, sizeof *d);
+	struct hop_dial *d = must_calloc(1, sizeof *d);
 
-	CHECK(d != NULL);
 	d->from = from;
 	d->timer = (struct ev_timer){.fn = mem_dial_on_timer, .arg = d};
 	d->done = opt->done;
@@ -185,9 +184,8 @@ static const struct hop_end_ops mem_end_ops = {
 static int mem_hop_open(const struct hop_net *net, struct ev *ev, const struct hop_end_opt *opt,
 			struct hop_end **out)
 {
-	struct mem_end *e = calloc(1, sizeof *e);
+	struct mem_end *e = must_calloc(1, sizeof *e);
 
-	CHECK(e != NULL);
 	e->end.ops = &mem_end_ops;
 	e->net = (struct mem_hop *)(uintptr_t)net;
 	e->ev = ev;
