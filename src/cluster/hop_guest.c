@@ -179,6 +179,7 @@ static void guest_on_ready(void *arg, struct wire *w, int events)
 {
 	struct hop_guest *g = arg;
 	struct mux_opt opt = {.role = MUX_AGENT,
+			      .whole = true,
 			      .budget = &g->hop->in_budget,
 			      .owner = &guest_session_owner,
 			      .arg = g};

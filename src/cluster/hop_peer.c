@@ -312,6 +312,7 @@ static int peer_greet(struct hop_peer *p, struct wire *w)
 	struct hop *h = p->hop;
 	struct hop_link *l = calloc(1, sizeof *l);
 	struct mux_opt opt = {.role = MUX_NODE,
+			      .whole = true,
 			      .budget = &h->out_budget,
 			      .owner = &link_session_owner,
 			      .arg = l};

@@ -600,6 +600,7 @@ int mux_new(struct ev *ev, struct wire *carrier, const struct mux_opt *opt, stru
 	m->session =
 		(struct session){.ops = &mux_ops, .ev = ev, .owner = opt->owner, .arg = opt->arg};
 	m->role = opt->role;
+	m->whole = opt->whole;
 	m->budget = opt->budget;
 	m->window = MUX_WINDOW_FAST;
 	m->session.heard_ms = m->session.rtt_epoch_ms = ev_now_ms(ev);

@@ -37,6 +37,12 @@ enum mux_role {
 
 struct mux_opt {
 	enum mux_role role;
+	/*
+	 * Its streams have much to send, by a short way: one that has sent MUX_WINDOW_FIRST takes
+	 * nothing while the carrier is blocked, and then as much as that takes at once. Others hand
+	 * in small pieces meanwhile, so that each has some on the way as soon as there is one.
+	 */
+	bool whole;
 	struct mux_budget *budget; /* borrowed: outlives every session */
 	const struct session_owner *owner;
 	void *arg;

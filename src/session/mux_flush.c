@@ -184,6 +184,12 @@ static int flush_write(struct mux *m, struct mux_gather *g, struct str spill)
 	return e;
 }
 
+static void flush_tell_writers(struct mux *m)
+{
+	LIST_FOR_EACH (link, &m->writers)
+		mux_stream_update(CONTAINER_OF(link, struct mux_stream, writer));
+}
+
 /* Returns 0 when nothing is left in m->out, ERR_AGAIN when the carrier is blocked. */
 static int flush_rest(struct mux *m)
 {
@@ -195,8 +201,7 @@ static int flush_rest(struct mux *m)
 		return e;
 	if (m->out.len > 0)
 		return ERR_AGAIN;
-	LIST_FOR_EACH (link, &m->writers)
-		mux_stream_update(CONTAINER_OF(link, struct mux_stream, writer));
+	flush_tell_writers(m);
 	return 0;
 }
 
@@ -220,6 +225,24 @@ static int flush_round(struct mux *m, bool *more)
 	*more = gather_full(&g) || spill.len > 0;
 	flush_settle(m);
 	return e;
+}
+
+bool mux_is_blocked(const struct mux *m)
+{
+	return m->carrier == NULL || m->out.len > 0 || wire_room(m->carrier) == 0;
+}
+
+/* Want of the carrier what is needed now. */
+static void flush_want(struct mux *m)
+{
+	bool blocked = m->out.len > 0;
+
+	if (m->whole && !blocked && !list_empty(&m->writers)) {
+		blocked = mux_is_blocked(m);
+		if (!blocked)
+			flush_tell_writers(m);
+	}
+	wire_want(m->carrier, WIRE_READ | (blocked ? WIRE_WRITE : 0));
 }
 
 void mux_flush(struct mux *m)
@@ -247,7 +270,7 @@ void mux_flush(struct mux *m)
 		mux_fail(m, ERR_PROTO); /* nghttp2 has said goodbye, and now it is out */
 		return;
 	}
-	wire_want(m->carrier, WIRE_READ | (m->out.len > 0 ? WIRE_WRITE : 0));
+	flush_want(m);
 }
 
 void mux_flush_soon(struct mux *m)

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "session/lines.h"
 #include "session/mux.h"
+#include "session/mux_queue.h"
 
 /* DATA payload: large while one stream sends alone, small when several share (head-of-line). */
 #define MUX_FRAME_ALONE	 (256 * 1024)
@@ -56,7 +57,7 @@ struct mux_stream {
 	int wanted;
 	int why; /* broken, and why */
 
-	struct buf rx;	      /* arrived, unread; bounded by window */
+	struct mux_queue rx;  /* arrived, unread; bounded by window */
 	struct str rx_direct; /* being delivered right now, in the session's scratch */
 	struct str view;      /* what the last read lent */
 	bool view_in_rx;
@@ -69,10 +70,11 @@ struct mux_stream {
 	const struct iovec *direct; /* a write in progress: framed before it returns */
 	int n_direct;
 	size_t direct_len, direct_off;
-	size_t tx_framed; /* bytes at the front of tx that this flush has framed */
-	bool tx_busy;	  /* counted in mux->n_busy */
-	bool deferred;	  /* nghttp2 waits for us to have data */
-	bool answered;	  /* agent: the response head is submitted */
+	uint64_t tx_total; /* taken since it began */
+	size_t tx_framed;  /* bytes at the front of tx that this flush has framed */
+	bool tx_busy;	   /* counted in mux->n_busy */
+	bool deferred;	   /* nghttp2 waits for us to have data */
+	bool answered;	   /* agent: the response head is submitted */
 	bool shut, fin_framed;
 	bool told_broken, closed, gone; /* by its owner; in nghttp2 */
 	uint64_t linger_until_ms;
@@ -84,6 +86,7 @@ enum mux_incoming { MUX_IN_NOTHING, MUX_IN_BAD, MUX_IN_ANSWER, MUX_IN_VISIT, MUX
 struct mux {
 	struct session session; /* first: the two are the same pointer */
 	enum mux_role role;
+	bool whole;	      /* see mux_opt */
 	struct wire *carrier; /* owned */
 	nghttp2_session *ng;  /* owned */
 	struct mux_budget *budget;
@@ -139,6 +142,8 @@ uint32_t mux_code_of_err(int why);
 void mux_flush(struct mux *m);
 /* Flush at the end of this turn. */
 void mux_flush_soon(struct mux *m);
+/* Does the carrier take nothing now? */
+bool mux_is_blocked(const struct mux *m);
 /* nghttp2 wants bytes of a stream. */
 ssize_t mux_on_source(nghttp2_session *ng, int32_t id, uint8_t *to, size_t len, uint32_t *flags,
 		      nghttp2_data_source *source, void *arg);

@@ -34,12 +34,20 @@ static size_t stream_carrier_room(const struct mux *m)
 	return MAX(room, MUX_TX_CAP_BLOCKED + MUX_FRAMING) - MUX_FRAMING;
 }
 
+/* See mux_opt: does this stream wait for room in the carrier? */
+static bool stream_waits(const struct mux_stream *s)
+{
+	return s->mux != NULL && s->mux->whole && s->tx_total >= MUX_WINDOW_FIRST;
+}
+
 static size_t stream_room(const struct mux_stream *s)
 {
 	const struct mux *m = s->mux;
 	size_t cap;
 
 	if (m == NULL || s->gone || s->shut || s->why != 0)
+		return 0;
+	if (stream_waits(s) && mux_is_blocked(m))
 		return 0;
 	cap = m->out.len > 0 ? MUX_TX_CAP_BLOCKED : stream_carrier_room(m);
 	cap = MIN(cap, stream_window(s));
@@ -107,7 +115,7 @@ static void stream_settle(struct mux_stream *s)
 	size_t n = s->view.len;
 
 	if (s->view_in_rx && n > 0) {
-		buf_take(&s->rx, n);
+		mux_queue_take(&s->rx, n);
 		if (s->mux != NULL)
 			s->mux->unread -= n;
 	} else if (n > 0) {
@@ -126,7 +134,8 @@ static int stream_read(struct wire *w, size_t max, struct str *out)
 
 	stream_settle(s);
 	if (s->rx.len > 0) {
-		s->view = (struct str){buf_str(&s->rx).p, MIN(s->rx.len, max)};
+		s->view = mux_queue_front(&s->rx);
+		s->view.len = MIN(s->view.len, max);
 		s->view_in_rx = true;
 	} else if (s->rx_direct.len > 0) {
 		s->view = (struct str){s->rx_direct.p, MIN(s->rx_direct.len, max)};
@@ -224,8 +233,18 @@ static int stream_queue(struct mux_stream *s, const struct iovec *iov, int n_iov
 			return e;
 		room -= n;
 		*taken += n;
+		s->tx_total += n;
 	}
 	return 0;
+}
+
+/* Those that wait for room take turns. */
+static void stream_go_last(struct mux_stream *s)
+{
+	if (!stream_waits(s) || !list_linked(&s->writer))
+		return;
+	list_del(&s->writer);
+	list_push(&s->mux->writers, &s->writer);
 }
 
 static int stream_write(struct wire *w, const struct iovec *iov, int n_iov, size_t *taken)
@@ -243,6 +262,7 @@ static int stream_write(struct wire *w, const struct iovec *iov, int n_iov, size
 	CHECK(!s->shut);
 	if (len == 0 || stream_room(s) == 0)
 		return 0;
+	stream_go_last(s);
 	if (len >= MUX_WRITE_THROUGH && s->tx.len == 0 && m->out.len == 0 && !m->in_recv &&
 	    !m->in_flush) {
 		s->direct = iov;
@@ -252,6 +272,7 @@ static int stream_write(struct wire *w, const struct iovec *iov, int n_iov, size
 		stream_resume(s);
 		mux_flush(m);
 		*taken = s->direct_off;
+		s->tx_total += *taken;
 		s->direct = NULL;
 		s->direct_len = s->direct_off = 0;
 		if (s->mux == NULL || s->gone || s->why != 0 || *taken == len)
@@ -295,6 +316,8 @@ static void stream_want(struct wire *w, int events)
 		list_del(&s->writer);
 	else if (!list_linked(&s->writer) && s->mux != NULL)
 		list_push(&s->mux->writers, &s->writer);
+	if ((events & WIRE_WRITE) && stream_waits(s) && mux_is_blocked(s->mux))
+		mux_flush_soon(s->mux); /* which asks the carrier */
 	mux_stream_update(s);
 }
 
@@ -322,7 +345,7 @@ static void stream_release(struct mux_stream *s)
 	list_del(&s->link);
 	list_del(&s->framed);
 	ev_task_cancel(&s->tell);
-	buf_free(&s->rx);
+	mux_queue_free(&s->rx);
 	buf_free(&s->tx);
 	ev_free_later(s->wire.ev, s);
 }
@@ -364,7 +387,7 @@ static void stream_close(struct wire *w, int why)
 		mux_stream_finish_linger(s);
 	} else {
 		s->mux->unread -= s->rx.len;
-		buf_free(&s->rx);
+		mux_queue_free(&s->rx);
 		s->linger_until_ms = ev_now_ms(w->ev) + MUX_LINGER_MS;
 	}
 }
@@ -424,6 +447,7 @@ int mux_stream_new(struct mux *m, struct mux_stream **out)
 				.ev = m->session.ev,
 				.scratch = EV_SCRATCH_SESSION};
 	s->mux = m;
+	mux_queue_init(&s->rx);
 	s->window = MUX_WINDOW_FIRST;
 	s->tell = (struct ev_task){.fn = stream_on_tell, .arg = s};
 	list_push(&m->streams, &s->link);

@@ -22,6 +22,7 @@ struct fixture {
 struct carrier {
 	struct wire_mem_opt mem;
 	struct fixture *tls; /* NULL: in clear */
+	bool whole;	     /* see mux_opt */
 };
 
 /* Two sessions, and the stream that the suite plays on. */
@@ -71,6 +72,7 @@ static void mux_open_pair(const struct wire_suite_kind *kind, struct wire_suite_
 	assert_non_null(r);
 	r->budget.cap = 64 * 1024 * 1024;
 	opt.budget = &r->budget;
+	opt.whole = ((const struct carrier *)kind->opt)->whole;
 	assert_int_equal(ev_sim_new(1, &pair->ev), 0);
 	rig_carrier(kind->opt, pair->ev, &a, &b);
 	assert_int_equal(mux_new(pair->ev, a, &opt, &r->node), 0);
@@ -126,6 +128,21 @@ static int suite_run(struct fixture *f)
 		{"mux over tls", {{.cap = 65536}, f}, 0, 50},
 		{"mux over tls, 20 ms away", {{.cap = 4 << 20, .delay_ms = 20}, f}, 4 << 20, 300},
 		{"mux over tls, room for 500 bytes", {{.cap = 500}, f}, 1 << 18, 50},
+		{"mux between nodes", {{.cap = 65536}, NULL, true}, 4 << 20, 50},
+		{"mux between nodes, 997 bytes a write",
+		 {{.max_write = 997}, NULL, true},
+		 1 << 20,
+		 50},
+		{"mux between nodes, room for 500 bytes", {{.cap = 500}, NULL, true}, 1 << 19, 50},
+		{"mux between nodes, over tls", {{.cap = 65536}, f, true}, 4 << 20, 50},
+		{"mux between nodes, over tls, 20 ms away",
+		 {{.cap = 4 << 20, .delay_ms = 20}, f, true},
+		 4 << 20,
+		 300},
+		{"mux between nodes, over tls, room for 500 bytes",
+		 {{.cap = 500}, f, true},
+		 1 << 19,
+		 50},
 	};
 	struct wire_suite_kind kinds[ARRAY_LEN(rows)];
 
