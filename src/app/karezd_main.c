@@ -1,5 +1,4 @@
 /* karezd: read the options, open the store and the doors, serve, drain, exit. */
-#include "app/heap.h"
 #include "app/karezd_inside.h"
 
 #include <signal.h>
@@ -7,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/heap.h"
 #include "app/karezd_again.h"
 #include "app/karezd_command.h"
 #include "app/karezd_store.h"

@@ -162,6 +162,8 @@ def test_workers_answer_for_each_other(world, target):
     anna = server.account("Anna")
     agent = world.agent(server, target.port, "--name", "demo", env={"KAREZ_TOKEN": anna.credential})
     wait_until(lambda: fetch(server.port, agent.host).status == 200, 5, "it is served")
+    wait_until(lambda: len(anna.get("/v1/tunnels/demo/sessions").json()["sessions"]) == 2, 5,
+               "its second session is there")
     for _ in range(12):  # whichever worker it is that answers
         answer = anna.get("/v1/tunnels/demo/sessions").want(200).json()
         assert len(answer["sessions"]) == 2 and "missing" not in answer
