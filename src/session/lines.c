@@ -145,6 +145,12 @@ int lines_send(struct lines *l, struct str line)
 	return 0;
 }
 
+void lines_push(struct lines *l)
+{
+	if (l->wire != NULL && !l->ended)
+		(void)!lines_flush(l);
+}
+
 void lines_close(struct lines *l)
 {
 	if (l == NULL)

@@ -28,6 +28,9 @@ bool lines_started(const struct lines *l);
 /* Returns 0, ERR_TOOBIG, ERR_INVAL (a newline in it), ERR_LIMIT (LINES_QUEUE_MAX), ERR_NOMEM. */
 int lines_send(struct lines *l, struct str line) MUST_CHECK;
 
+/* What waits for the end of the turn goes to the wire now, as far as that takes it. */
+void lines_push(struct lines *l);
+
 /* No callback afterwards. NULL is allowed. */
 void lines_close(struct lines *l);
 

@@ -62,13 +62,21 @@ static void mux_release(struct mux *m, int why)
 	ev_free_later(m->session.ev, m);
 }
 
+static void mux_set_why(struct mux *m, int why, struct str reason)
+{
+	m->why = why;
+	m->reason_len = MIN(reason.len, sizeof m->reason);
+	if (m->reason_len > 0)
+		memcpy(m->reason, reason.p, m->reason_len);
+}
+
 void mux_fail(struct mux *m, int why)
 {
 	if (m->dead)
 		return;
 	m->dead = true;
-	if (m->peer_why == 0)
-		m->peer_why = why;
+	if (m->why == 0)
+		m->why = why;
 	wire_want(m->carrier, 0);
 	ev_task_run(m->session.ev, &m->teardown);
 }
@@ -82,7 +90,7 @@ void mux_check(struct mux *m, int rv)
 static void mux_on_teardown(void *arg)
 {
 	struct mux *m = arg;
-	int why = m->peer_why;
+	int why = m->why;
 
 	if (why == ERR_PROTO) { /* let the peer's log say why */
 		const uint8_t *data;
@@ -96,12 +104,20 @@ static void mux_on_teardown(void *arg)
 	m->carrier = NULL;
 	mux_release(m, ERR_RESET);
 	m->session.owner->closed(m->session.arg, &m->session, why,
-				 (struct str){m->peer_reason, m->peer_reason_len});
+				 (struct str){m->reason, m->reason_len});
 }
 
-/* Say why, then go; nghttp2 is not in the middle of anything. */
+/* Say what was to be said, then why, then go; nghttp2 is not in the middle of anything. Whoever
+ * hears why listens no more. */
 static void mux_close_now(struct mux *m)
 {
+	lines_push(m->lines);
+	mux_flush(m);
+	(void)nghttp2_submit_goaway(m->ng, NGHTTP2_FLAG_NONE,
+				    nghttp2_session_get_last_proc_stream_id(m->ng),
+				    mux_code_of_err(m->why), (const uint8_t *)m->reason,
+				    m->reason_len);
+	wire_reason(m->carrier, m->why);
 	mux_flush(m);
 	wire_linger(m->carrier, CLOSE_LINGER_MS, CLOSE_LINGER_BYTES);
 	m->carrier = NULL;
@@ -121,11 +137,7 @@ static void mux_close(struct session *session, int why, struct str reason)
 		mux_release(m, ERR_CLOSED);
 		return;
 	}
-	reason.len = MIN(reason.len, (size_t)SESSION_REASON_MAX);
-	(void)nghttp2_submit_goaway(m->ng, NGHTTP2_FLAG_NONE,
-				    nghttp2_session_get_last_proc_stream_id(m->ng),
-				    mux_code_of_err(why), (const uint8_t *)reason.p, reason.len);
-	wire_reason(m->carrier, why);
+	mux_set_why(m, why, reason);
 	if (!m->in_recv)
 		mux_close_now(m);
 }
@@ -225,10 +237,8 @@ static void mux_on_goaway(struct mux *m, const nghttp2_goaway *goaway)
 			m->session.owner->draining(m->session.arg, &m->session);
 		return;
 	}
-	m->peer_why = mux_err_of_code(goaway->error_code);
-	m->peer_reason_len = MIN(goaway->opaque_data_len, sizeof m->peer_reason);
-	if (m->peer_reason_len > 0)
-		memcpy(m->peer_reason, goaway->opaque_data, m->peer_reason_len);
+	mux_set_why(m, mux_err_of_code(goaway->error_code),
+		    (struct str){(const char *)goaway->opaque_data, goaway->opaque_data_len});
 }
 
 static void mux_on_window_update(struct mux *m, int32_t id)

@@ -119,9 +119,9 @@ struct mux {
 	bool in_recv, in_flush;
 	bool dead;    /* to be torn down at the end of the turn */
 	bool closing; /* by the owner, who hears nothing any more */
-	int peer_why; /* from the peer's GOAWAY */
-	char peer_reason[SESSION_REASON_MAX];
-	size_t peer_reason_len;
+	int why;      /* it ends: from the peer's GOAWAY, or for ours */
+	char reason[SESSION_REASON_MAX];
+	size_t reason_len;
 };
 
 static inline struct mux *mux_of(struct session *s)

@@ -318,6 +318,49 @@ static void test_close_tells_why(void **state)
 	world_close(&w);
 }
 
+/* What was said before is heard before, also when both happen in one turn. */
+static void test_lines_before_a_close_arrive(void **state)
+{
+	struct world w;
+
+	world_open(&w, &(struct wire_mem_opt){.delay_ms = 5});
+	assert_int_equal(session_tell(w.node.session, STR("{\"n\":1}")), 0);
+	assert_int_equal(session_tell(w.node.session, STR("{\"n\":2}")), 0);
+	session_close(w.node.session, ERR_DELETED, STR("the owner deleted it"));
+	w.node.session = NULL;
+	ev_sim_run_for(w.ev, 5000);
+	assert_int_equal(w.agent.n_told, 2);
+	assert_string_equal(w.agent.told, "{\"n\":2}");
+	assert_int_equal(w.agent.closed_why, ERR_DELETED);
+	world_close(&w);
+}
+
+static void side_on_told_and_gone(void *arg, struct session *s, struct str line)
+{
+	struct side *side = arg;
+
+	side->session = NULL;
+	assert_int_equal(session_tell(s, STR("{\"answer\":1}")), 0);
+	session_close(s, ERR_DENIED, STR("not you"));
+}
+
+/* The same in the middle of reading: an answer, and the end. */
+static void test_an_answer_before_a_close_arrives(void **state)
+{
+	struct session_owner owner = side_owner;
+	struct world w;
+
+	owner.told = side_on_told_and_gone;
+	world_open(&w, &(struct wire_mem_opt){.delay_ms = 5});
+	w.node.session->owner = &owner;
+	assert_int_equal(session_tell(w.agent.session, STR("{\"ask\":1}")), 0);
+	ev_sim_run_for(w.ev, 5000);
+	assert_string_equal(w.agent.told, "{\"answer\":1}");
+	assert_int_equal(w.agent.closed_why, ERR_DENIED);
+	assert_string_equal(w.agent.reason, "not you");
+	world_close(&w);
+}
+
 static void test_silence_is_death(void **state)
 {
 	struct world w;
@@ -568,6 +611,8 @@ int main(void)
 		cmocka_unit_test(test_drain_lets_streams_finish),
 		cmocka_unit_test(test_a_draining_node_still_opens),
 		cmocka_unit_test(test_close_tells_why),
+		cmocka_unit_test(test_lines_before_a_close_arrive),
+		cmocka_unit_test(test_an_answer_before_a_close_arrives),
 		cmocka_unit_test(test_silence_is_death),
 		cmocka_unit_test(test_ping_with_a_deadline),
 		cmocka_unit_test(test_late_and_not_late),
