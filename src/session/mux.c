@@ -131,7 +131,7 @@ static void mux_close(struct session *session, int why, struct str reason)
 	if (m->closing)
 		return;
 	m->closing = true;
-	if (m->dead) { /* the teardown would tell an owner who no longer listens */
+	if (m->dead && !m->in_recv) { /* the teardown would tell an owner who no longer listens */
 		wire_close(m->carrier, 0);
 		m->carrier = NULL;
 		mux_release(m, ERR_CLOSED);

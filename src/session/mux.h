@@ -35,12 +35,15 @@ enum mux_role {
 	MUX_AGENT, /* serves them: the HTTP/2 server */
 };
 
+#define MUX_WHOLE_REST_MS 100
+
 struct mux_opt {
 	enum mux_role role;
 	/*
 	 * Its streams have much to send, by a short way: one that has sent MUX_WINDOW_FIRST takes
 	 * nothing while the carrier is blocked, and then as much as that takes at once. Others hand
-	 * in small pieces meanwhile, so that each has some on the way as soon as there is one.
+	 * in small pieces meanwhile, so that each has some on the way as soon as there is one. Who
+	 * has sent nothing for MUX_WHOLE_REST_MS, for want of bytes or of room, is one of them.
 	 */
 	bool whole;
 	struct mux_budget *budget; /* borrowed: outlives every session */

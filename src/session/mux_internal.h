@@ -70,7 +70,8 @@ struct mux_stream {
 	const struct iovec *direct; /* a write in progress: framed before it returns */
 	int n_direct;
 	size_t direct_len, direct_off;
-	uint64_t tx_total; /* taken since it began */
+	uint64_t tx_total; /* taken since it began, or since it had a rest */
+	uint64_t took_ms;  /* some was taken last */
 	size_t tx_framed;  /* bytes at the front of tx that this flush has framed */
 	bool tx_busy;	   /* counted in mux->n_busy */
 	bool deferred;	   /* nghttp2 waits for us to have data */

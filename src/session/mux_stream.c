@@ -37,7 +37,21 @@ static size_t stream_carrier_room(const struct mux *m)
 /* See mux_opt: does this stream wait for room in the carrier? */
 static bool stream_waits(const struct mux_stream *s)
 {
-	return s->mux != NULL && s->mux->whole && s->tx_total >= MUX_WINDOW_FIRST;
+	return s->mux != NULL && s->mux->whole && s->tx_total >= MUX_WINDOW_FIRST &&
+	       ev_now_ms(s->wire.ev) - s->took_ms < MUX_WHOLE_REST_MS;
+}
+
+/* Bytes were taken. */
+static void stream_took(struct mux_stream *s, size_t n)
+{
+	uint64_t now = ev_now_ms(s->wire.ev);
+
+	if (n == 0)
+		return;
+	if (now - s->took_ms >= MUX_WHOLE_REST_MS)
+		s->tx_total = 0;
+	s->took_ms = now;
+	s->tx_total += n;
 }
 
 static size_t stream_room(const struct mux_stream *s)
@@ -166,6 +180,8 @@ void mux_stream_on_data(struct mux_stream *s, struct str data)
 {
 	struct mux *m = s->mux;
 
+	if (s->why != 0)
+		return; /* some are missing before these */
 	s->rx_total += data.len;
 	if (s->rx.len == 0 && (s->wanted & WIRE_READ) && s->wire.owner != NULL) {
 		s->rx_direct = data;
@@ -233,7 +249,7 @@ static int stream_queue(struct mux_stream *s, const struct iovec *iov, int n_iov
 			return e;
 		room -= n;
 		*taken += n;
-		s->tx_total += n;
+		stream_took(s, n);
 	}
 	return 0;
 }
@@ -272,7 +288,7 @@ static int stream_write(struct wire *w, const struct iovec *iov, int n_iov, size
 		stream_resume(s);
 		mux_flush(m);
 		*taken = s->direct_off;
-		s->tx_total += *taken;
+		stream_took(s, *taken);
 		s->direct = NULL;
 		s->direct_len = s->direct_off = 0;
 		if (s->mux == NULL || s->gone || s->why != 0 || *taken == len)
@@ -402,8 +418,8 @@ void mux_stream_on_gone(struct mux_stream *s, int why)
 			stream_release(s);
 		return;
 	}
-	s->orderly = why == 0;
-	if (why != 0 || !s->rx_eof || !s->fin_framed)
+	s->orderly = why == 0 && s->why == 0;
+	if (s->why == 0 && (why != 0 || !s->rx_eof || !s->fin_framed))
 		s->why = why != 0 ? why : ERR_RESET;
 	mux_stream_update(s);
 }
