@@ -179,7 +179,8 @@ static void end_on_arrival(void *arg)
 		if (m->closed) {
 			end_refuse(m, p);
 		} else {
-			if (buf_add(&m->rx, p->data, p->len, SIZE_MAX) != 0)
+			/* nothing comes from behind what is missing */
+			if (m->why == 0 && buf_add(&m->rx, p->data, p->len, SIZE_MAX) != 0)
 				end_break(m, ERR_NOMEM);
 			m->eof = m->eof || p->fin;
 			m->why = m->why != 0 ? m->why : p->reset;
