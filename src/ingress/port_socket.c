@@ -468,13 +468,14 @@ static int port_socket_let(struct port *p, const char *tunnel)
  * taken as soon as that is closed. */
 static void port_complete(struct port *p)
 {
-	int e;
+	int e, listening = 0;
 
 	port_share(p->ps, p->number, true);
 	e = port_add_all(p, p->bind);
 	port_share(p->ps, p->number, false);
-	if (p->tunnel != NULL && e == 0)
-		e = port_listen(p);
+	if (p->tunnel != NULL) /* by those that there are */
+		listening = port_listen(p);
+	e = e != 0 ? e : listening;
 	p->partial = e == ERR_INUSE || e == ERR_NOFILE || e == ERR_NOMEM;
 }
 
@@ -485,7 +486,7 @@ static bool port_try_again(struct port *p)
 	if (!p->stands_by) {
 		if (p->n > 0 && !p->claimed)
 			(void)!port_claim(p);
-		if (p->partial)
+		if (p->partial && !ev_timer_is_set(&p->leaving))
 			port_complete(p);
 		return p->n > 0 && (!p->claimed || p->partial);
 	}
