@@ -25,6 +25,9 @@ if not BUILD.is_absolute():
 # With sanitizers memory is kept in quarantine, so its growth says nothing, and all takes longer.
 SANITIZED = os.environ.get("KAREZ_E2E_SANITIZED") == "1"
 PATIENCE = 4 if SANITIZED else 1
+# A shell's background job ignores SIGINT, and so would what we start: ssh keeps it like that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Resident bytes that either program may come to in any test.
 RSS_MAX = 192 << 20
 ONLINE = re.compile(r"^(.*) is now publicly accessible from ([^ ]+) \.\.\.$")
@@ -245,23 +248,6 @@ class Proc:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Guest(Proc):
-    """A program of somebody else."""
-
-    def stop(self, number=signal.SIGINT, seconds=5):
-        """OpenSSH 9.2 sleeps on if the signal comes between its last look and its poll()."""
-        def ended():
-            self.send_signal(number)
-            try:
-                self.popen.wait(0.5)
-            except subprocess.TimeoutExpired:
-                return False
-            return True
-
-        wait_until(ended, seconds, f"{self.name} ends")
-        return self.wait()
-
-
 class World:
     """Everything one test starts, and what must be true of it at the end."""
 
@@ -293,12 +279,12 @@ class World:
 
     def guest(self, name, argv, **kw):
         """A program of somebody else that connects to ours, or ours to it."""
-        proc = self.run(name, argv, Guest, **kw)
+        proc = self.run(name, argv, **kw)
         self.guests.append(proc)
         return proc
 
-    def run(self, name, argv, kind=Proc, **kw):
-        proc = kind(name, [str(a) for a in argv], kw.pop("env", None) or self.env(), **kw)
+    def run(self, name, argv, **kw):
+        proc = Proc(name, [str(a) for a in argv], kw.pop("env", None) or self.env(), **kw)
         self.procs.append(proc)
         return proc
 
