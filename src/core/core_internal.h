@@ -595,6 +595,10 @@ void refresh_watch(struct core *c);
 /* May n more records be told of by core_on_written_elsewhere(), and all be read? */
 bool refresh_has_room(const struct core *c, size_t n);
 
+/* What has come of a record was not taken, with this error: for want of memory it is read again
+ * soon; one that is damaged stays so. */
+void refresh_unread(struct core *c, int e);
+
 /* Does a record of this version say something else than what is known here? Only a later one does,
  * unless the store has lately gone back. */
 bool refresh_is_news(const struct core *c, uint64_t version, uint64_t known);

@@ -199,7 +199,9 @@ static bool grant_has_room(struct member *m, const struct access_who *who, struc
 
 	if (!quota_is_full(m->core, &ask, n))
 		return true;
-	if (o != NULL && grant_oust_ghost(o) && !quota_is_full(m->core, &ask, n))
+	if (o != NULL && *n > ask.max)
+		grant_rouse(o); /* one less would not do */
+	else if (o != NULL && grant_oust_ghost(o) && !quota_is_full(m->core, &ask, n))
 		return true;
 	quota_refused(m->core, who->account);
 	return false;
@@ -336,6 +338,7 @@ void grant_on_account(struct core *c, const struct store_record *rec)
 {
 	struct owner *o = grant_find_owner(c, rec->key);
 	struct record_account r;
+	int e;
 
 	if (o == NULL)
 		return;
@@ -343,8 +346,11 @@ void grant_on_account(struct core *c, const struct store_record *rec)
 		LIST_FOR_EACH (link, &o->grants)
 			CONTAINER_OF(link, struct grant, of_owner)->who.enabled = false;
 		grant_expel_all(o, ERR_DELETED, "this account has been deleted");
-	} else if (rec->version != o->version &&
-		   record_read_account(rec->key, rec->value, &r) == 0) {
+	} else if (rec->version != o->version) {
+		if ((e = record_read_account(rec->key, rec->value, &r)) != 0) {
+			refresh_unread(c, e);
+			return;
+		}
 		o->version = rec->version;
 		grant_set_account(o, &r);
 	}
@@ -385,14 +391,18 @@ void grant_on_credential(struct core *c, const struct store_record *rec)
 {
 	struct grant *g = grant_find(c, rec->key);
 	struct record_credential r;
+	int e;
 
 	if (g == NULL)
 		return;
 	if (rec->version == 0) {
 		g->revoked = true;
 		grant_expel(g, ERR_AUTH, revoked);
-	} else if (rec->version != g->version &&
-		   record_read_credential(rec->key, rec->value, &r) == 0) {
+	} else if (rec->version != g->version) {
+		if ((e = record_read_credential(rec->key, rec->value, &r)) != 0) {
+			refresh_unread(c, e);
+			return;
+		}
 		g->version = rec->version;
 		grant_set_credential(g, &r);
 	}

@@ -290,6 +290,12 @@ bool refresh_has_room(const struct core *c, size_t n)
 	return c->refresh->n_waiting + 2 * n <= REFRESH_TOLD_MAX;
 }
 
+void refresh_unread(struct core *c, int e)
+{
+	if (e == ERR_NOMEM)
+		news_doubt(c);
+}
+
 /* ---- what other nodes say that they have written ---- */
 
 /* An account first, as in refresh_owner(). */
@@ -308,8 +314,12 @@ void core_on_written_elsewhere(struct core *c, struct str kind, struct str key)
 	struct refresh *r = c->refresh;
 
 	store_outdated(c->opt.store, kind, key);
-	if (r->n_waiting >= REFRESH_TOLD_MAX || key.len == 0 || key.len > STORE_KEY_MAX)
+	if (key.len == 0 || key.len > STORE_KEY_MAX)
 		return;
+	if (r->n_waiting >= REFRESH_TOLD_MAX) {
+		news_doubt(c);
+		return;
+	}
 	if (str_eq(kind, RECORD_ACCOUNT) && map_get(&c->owners, key) != NULL)
 		refresh_read_add(r, RECORD_ACCOUNT, key);
 	else if (str_eq(kind, RECORD_CREDENTIAL))

@@ -368,14 +368,16 @@ void tunnel_on_record(struct core *c, const struct store_record *rec)
 {
 	struct tunnel *t = tunnel_find(c, rec->key);
 	struct record_tunnel r;
+	int e;
 
 	if (t == NULL)
 		return;
 	if (rec->version == 0)
 		tunnel_take_all(t, ERR_DELETED, "the tunnel has been deleted");
-	else if (!refresh_is_news(c, rec->version, t->settings->version) ||
-		 record_read_tunnel(rec->key, rec->value, &r) != 0)
+	else if (!refresh_is_news(c, rec->version, t->settings->version))
 		; /* what we know is better */
+	else if ((e = record_read_tunnel(rec->key, rec->value, &r)) != 0)
+		refresh_unread(c, e);
 	else if (!r.enabled)
 		tunnel_take_all(t, ERR_DISABLED,
 				"the tunnel has been switched off by its owner or an "
