@@ -231,7 +231,10 @@ void roster_tell_held(struct roster *r, struct str account, const struct node_he
 	struct node_message_item item = {.kind = NODE_ITEM_HOLDS, .name = account};
 
 	item.text = (struct str){text, node_held_format(held, text)};
-	CHECK(node_message_add(&pen, &item)); /* the core has made the id */
+	if (!node_message_add(&pen, &item)) { /* somebody has put it into the store by hand */
+		log_error(r->log, "event=not-told account=? code=INVAL");
+		return;
+	}
 	if (held->n == 0)
 		item.text = STR("");
 	if (roster_list_set(&r->list, NODE_ITEM_HOLDS, account, item.text) != 0)
