@@ -291,9 +291,12 @@ def test_nobody_is_refused_while_bind_changes(world, echoes):
     knockers = [Knocker(agent.port) for _ in range(3)]
     for k in knockers:
         k.start()
-    for bind in ["", "127.0.0.1", "0.0.0.0", "localhost", "127.0.0.1"] * 10:
-        scene.anna.patch("/v1/tunnels/demo",
-                         {"ingress": {"tcp": {"port": agent.port, "bind": bind}}}).want(200)
+    moves = 0
+    while moves < 10 or any(k.n <= 20 and not k.failed for k in knockers):
+        for bind in ("", "127.0.0.1", "0.0.0.0", "localhost", "127.0.0.1"):
+            scene.anna.patch("/v1/tunnels/demo",
+                             {"ingress": {"tcp": {"port": agent.port, "bind": bind}}}).want(200)
+        moves += 1
     with socket.socket() as foreign:  # now it cannot be had: the old one goes on
         foreign.bind(("127.0.0.2", agent.port))
         foreign.listen()
@@ -304,7 +307,6 @@ def test_nobody_is_refused_while_bind_changes(world, echoes):
         k.over = True
         k.join()
     assert not any(k.failed for k in knockers), [k.failed[:3] for k in knockers]
-    assert all(k.n > 20 for k in knockers), [k.n for k in knockers]
 
 
 # ---- bytes ----
