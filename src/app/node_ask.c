@@ -70,16 +70,6 @@ static void node_ask_on_deadline(void *arg)
 
 static const struct wire_owner node_ask_owner = {node_ask_on_ready, node_ask_on_broken};
 
-/* Whoever asks: the last that has passed it on, see hop_guest.c. "": nobody says so. */
-static void node_ask_name(const struct visit *visit, char out[NODE_ID_TEXT])
-{
-	size_t len = strlen(visit->via);
-
-	out[0] = '\0';
-	if (len >= NODE_ID_TEXT - 1)
-		memcpy(out, visit->via + len - (NODE_ID_TEXT - 1), NODE_ID_TEXT);
-}
-
 /* How many answers are on the way to this node? */
 static size_t node_asks_n(const struct node_asks *a, const char *node)
 {
@@ -98,7 +88,8 @@ static int node_asks_begin(struct node_asks *a, const struct visit *visit, struc
 
 	if (k == NULL)
 		goto out;
-	node_ask_name(visit, k->node);
+	/* whoever has passed it on last, see hop_guest.c */
+	str_printf(k->node, sizeof k->node, "%s", visit_via_last(visit));
 	e = ERR_LIMIT;
 	if (node_asks_n(a, k->node) >= NODE_ASKS_MAX)
 		goto out;

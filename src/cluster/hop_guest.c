@@ -78,12 +78,10 @@ static void guest_on_greeting(void *arg)
 
 /* ---- its session ---- */
 
-/* Is the visit one that this node has sent? The last id is the sender's. */
+/* Is the visit one that this node has sent? */
 static bool guest_may_send(const struct hop_guest *g, const struct visit *visit)
 {
-	size_t len = strlen(visit->via), id_len = strlen(g->id);
-
-	return len >= id_len && memcmp(visit->via + len - id_len, g->id, id_len) == 0;
+	return strcmp(visit_via_last(visit), g->id) == 0;
 }
 
 static void guest_on_visit(void *arg, struct session *s, const struct visit *visit, struct wire *w)

@@ -104,6 +104,13 @@ bool visit_via_has(const struct visit *v, const char *id)
 	return false;
 }
 
+const char *visit_via_last(const struct visit *v)
+{
+	const char *comma = strrchr(v->via, ',');
+
+	return comma == NULL ? v->via : comma + 1;
+}
+
 int visit_via_add(struct visit *v, const char *id)
 {
 	size_t len = visit_via(v).len;

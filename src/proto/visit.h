@@ -62,6 +62,9 @@ size_t visit_via_n(const struct visit *v);
 /* Is this node one of them? */
 bool visit_via_has(const struct visit *v, const char *id);
 
+/* The id of the last of them, NUL-terminated and part of the visit; "": none has. */
+const char *visit_via_last(const struct visit *v);
+
 /* One more does. Returns 0, ERR_LIMIT (VISIT_VIA_MAX have), ERR_LOOP (it has), ERR_INVAL (no id).
  */
 int visit_via_add(struct visit *v, const char *id) MUST_CHECK;

@@ -234,19 +234,25 @@ static void test_who_waits_rests(void **state)
 	rig_close(&r);
 }
 
+/* Two tunnels, and a visitor of the first one. */
+static void open_two(struct rig *r, struct visitor *v)
+{
+	rig_open(r);
+	r->tunnels[1] = r->tunnels[0];
+	r->tunnels[1].name = "other";
+	r->opt.n_tunnels = 2;
+	rig_start(r);
+	visitor_come(v, r, 0);
+	rig_run(r, 100);
+}
+
 /* While another tunnel is served, one that goes is only told. */
 static void test_one_of_two(void **state)
 {
 	struct visitor v;
 	struct rig r;
 
-	rig_open(&r);
-	r.tunnels[1] = r.tunnels[0];
-	r.tunnels[1].name = "other";
-	r.opt.n_tunnels = 2;
-	rig_start(&r);
-	visitor_come(&v, &r, 0);
-	rig_run(&r, 100);
+	open_two(&r, &v);
 	take(&r, 0);
 	take(&r, 1);
 	assert_int_equal(r.n_lost, 1);
@@ -264,13 +270,7 @@ static void test_both_of_two(void **state)
 	struct visitor v;
 	struct rig r;
 
-	rig_open(&r);
-	r.tunnels[1] = r.tunnels[0];
-	r.tunnels[1].name = "other";
-	r.opt.n_tunnels = 2;
-	rig_start(&r);
-	visitor_come(&v, &r, 0);
-	rig_run(&r, 100);
+	open_two(&r, &v);
 	take(&r, 0);
 	assert_int_equal(session_tell(fake_up(&r.fake, 0)->session, STR(OTHER_OFF)), 0);
 	rig_run(&r, DRAIN_MS / 2);

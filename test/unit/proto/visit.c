@@ -343,7 +343,10 @@ static void test_via(void **state)
 		    visit_via_n(&v) != cases[i].n || had != (e == ERR_LOOP) ||
 		    visit_via_has(&v, cases[i].id) != (e == 0 || e == ERR_LOOP))
 			fail_msg("%s: %d <%s>", cases[i].why, e, v.via);
+		if (e == 0)
+			assert_string_equal(visit_via_last(&v), cases[i].id);
 	}
+	assert_string_equal(visit_via_last(&(struct visit){.via = ""}), "");
 }
 
 static void test_end_set(void **state)
